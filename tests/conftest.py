@@ -1,0 +1,199 @@
+"""An Airflow of the tests' own: a temporary home, and a metadata database for those tests which ask for one."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG
+
+if "airflow" in sys.modules:
+    message = "airflow was imported before tests/conftest.py could give it a home of its own"
+    raise pytest.UsageError(message)
+
+# Airflow reads its home once, at its first import, so this cannot wait for a fixture.
+_HOME = Path(tempfile.mkdtemp(prefix="wtschat-tests-"))
+_OWNER = os.getpid()
+
+
+@atexit.register
+def _remove_home() -> None:
+    if os.getpid() == _OWNER:  # children that a test forks leave it alone
+        shutil.rmtree(_HOME, ignore_errors=True)
+
+
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW_", "_AIRFLOW_"))]:
+    del os.environ[_name]
+(_HOME / "dags").mkdir()
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(_HOME / "dags"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS="False",
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+)
+
+
+@dataclass
+class FinishedRun:
+    """What a run of a Dag left behind."""
+
+    dag_run: DagRun
+    errors: list[tuple[str, int, BaseException | None]] = field(default_factory=list)
+    """(task_id, map_index, exception) of each try that failed, in order."""
+
+    @property
+    def state(self) -> str:
+        """State of the run, e.g. ``success``."""
+        return str(getattr(self.dag_run.state, "value", self.dag_run.state))
+
+    @property
+    def states(self) -> dict[str, str | list[str]]:
+        """State by task id; a list of states, by map index, for a mapped task."""
+        states: dict[str, str | list[str]] = {}
+        for ti in sorted(self.dag_run.get_task_instances(), key=lambda ti: (ti.task_id, ti.map_index)):
+            state = str(getattr(ti.state, "value", ti.state))
+            if ti.map_index < 0:
+                states[ti.task_id] = state
+            else:
+                mapped = states.setdefault(ti.task_id, [])
+                assert isinstance(mapped, list)
+                mapped.append(state)
+        return states
+
+    def xcom(self, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
+        """Value that a task has pushed; None if it has not."""
+        run = self.dag_run
+        names: dict[str, Any] = {"run_id": run.run_id, "dag_ids": run.dag_id, "task_ids": task_id, "key": key}
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            try:
+                from airflow.models.xcom import XComModel
+            except ImportError:  # Airflow 2
+                from airflow.models.xcom import XCom as XComModel
+            found = XComModel.get_many(map_indexes=map_index, session=session, **names)
+            row = (found if hasattr(found, "first") else session.scalars(found)).first()
+            return None if row is None else XComModel.deserialize_value(row)
+
+    def error(self, task_id: str) -> BaseException:
+        """Return the exception of the last failed try of a task."""
+        return [error for task, _, error in self.errors if task == task_id and error is not None][-1]
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """``AIRFLOW_HOME`` of the tests; its ``dags`` folder stays empty."""
+    return _HOME
+
+
+@pytest.fixture(scope="session")
+def airflow_db(airflow_home: Path) -> Path:
+    """Make Airflow's metadata database, once; the path of its SQLite file."""
+    from airflow.utils.db import initdb
+
+    initdb()
+    return airflow_home / "airflow.db"
+
+
+@pytest.fixture
+def run_dag(airflow_db: Path) -> Callable[..., FinishedRun]:
+    """Run a Dag to its end, deferred tasks in line: ``run_dag(dag)`` or ``run_dag("example_dags/x.py")``.
+
+    The function takes ``logical_date`` (now, unless given), ``conf``, and ``dag_id`` for a file that has several Dags,
+    and returns a `FinishedRun`. A failed task does not raise: look at ``state`` and ``errors``.
+    """
+
+    def run(
+        dag: DAG | str | Path,
+        *,
+        logical_date: datetime | None = None,
+        conf: dict[str, Any] | None = None,
+        dag_id: str | None = None,
+    ) -> FinishedRun:
+        if isinstance(dag, str | Path):
+            dag = load_dag(dag, dag_id=dag_id)
+        _register(dag)
+        arguments: dict[str, Any] = {"run_conf": conf}
+        if logical_date is not None:
+            from airflow import __version__ as airflow_version
+
+            arguments["execution_date" if airflow_version.startswith("2.") else "logical_date"] = logical_date
+        with _failures() as errors:
+            return FinishedRun(dag.test(**arguments), errors)
+
+    return run
+
+
+def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
+    """Read the Dag (the one named, if there are several) from a file, as a Dag processor does."""
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow < 3.2
+        from airflow.models.dagbag import DagBag
+
+    bag = DagBag(dag_folder=str(Path(path).resolve()), include_examples=False)
+    if bag.import_errors:
+        pytest.fail("\n".join(bag.import_errors.values()))
+    if dag_id is None:
+        (dag,) = bag.dags.values()
+        return dag
+    return bag.dags[dag_id]
+
+
+def _register(dag: DAG) -> None:
+    """Store the Dag as the Dag processor would; Airflow 3 runs none that it has not seen."""
+    from airflow import __version__ as airflow_version
+
+    if airflow_version.startswith("2."):
+        return
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.collection import update_dag_parsing_results_in_db
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+        serialized = LazyDeserializedDAG.from_dag(dag)
+        update_dag_parsing_results_in_db("dags-folder", None, [serialized], {}, None, set(), session=session)
+
+
+@contextmanager
+def _failures() -> Iterator[list[tuple[str, int, BaseException | None]]]:
+    """Collect the exceptions that Airflow logs and swallows."""
+    try:
+        from airflow.sdk.listener import get_listener_manager
+    except ImportError:
+        from airflow.listeners.listener import get_listener_manager
+    try:
+        from airflow.sdk import hookimpl
+    except ImportError:
+        from airflow.listeners import hookimpl
+
+    errors: list[tuple[str, int, BaseException | None]] = []
+
+    class Collector:
+        @hookimpl
+        def on_task_instance_failed(self, task_instance: Any, error: Any) -> None:
+            errors.append((task_instance.task_id, task_instance.map_index, error))
+
+    manager, collector = get_listener_manager(), Collector()
+    manager.add_listener(collector)
+    try:
+        yield errors
+    finally:
+        manager.pm.unregister(collector)
