@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 if "airflow" in sys.modules:
     message = "airflow was imported before tests/conftest.py could give it a home of its own"
     raise pytest.UsageError(message)
+
+AIRFLOW_2 = metadata.version("apache-airflow").startswith("2.")
 
 # Airflow reads its home once, at its first import, so this cannot wait for a fixture.
 _HOME = Path(tempfile.mkdtemp(prefix="wtschat-tests-"))
@@ -77,17 +80,21 @@ class FinishedRun:
 
     def xcom(self, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
         """Value that a task has pushed; None if it has not."""
-        run = self.dag_run
-        names: dict[str, Any] = {"run_id": run.run_id, "dag_ids": run.dag_id, "task_ids": task_id, "key": key}
         from airflow.utils.session import create_session
 
+        run = self.dag_run
         with create_session() as session:
-            try:
-                from airflow.models.xcom import XComModel
-            except ImportError:  # Airflow 2
-                from airflow.models.xcom import XCom as XComModel
-            found = XComModel.get_many(map_indexes=map_index, session=session, **names)
-            row = (found if hasattr(found, "first") else session.scalars(found)).first()
+            if AIRFLOW_2:
+                from airflow.models.xcom import XCom
+
+                names = {"dag_id": run.dag_id, "task_id": task_id, "run_id": run.run_id, "map_index": map_index}
+                return XCom.get_one(key=key, session=session, **names)
+            from airflow.models.xcom import XComModel
+
+            query = XComModel.get_many(
+                key=key, dag_ids=run.dag_id, task_ids=task_id, run_id=run.run_id, map_indexes=map_index
+            )
+            row = session.scalars(query).first()
             return None if row is None else XComModel.deserialize_value(row)
 
     def error(self, task_id: str) -> BaseException:
@@ -130,9 +137,7 @@ def run_dag(airflow_db: Path) -> Callable[..., FinishedRun]:
         _register(dag)
         arguments: dict[str, Any] = {"run_conf": conf}
         if logical_date is not None:
-            from airflow import __version__ as airflow_version
-
-            arguments["execution_date" if airflow_version.startswith("2.") else "logical_date"] = logical_date
+            arguments["execution_date" if AIRFLOW_2 else "logical_date"] = logical_date
         with _failures() as errors:
             return FinishedRun(dag.test(**arguments), errors)
 
@@ -146,7 +151,7 @@ def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
     except ImportError:  # Airflow < 3.2
         from airflow.models.dagbag import DagBag
 
-    bag = DagBag(dag_folder=str(Path(path).resolve()), include_examples=False)
+    bag = DagBag(dag_folder=str(Path(path).resolve()))
     if bag.import_errors:
         pytest.fail("\n".join(bag.import_errors.values()))
     if dag_id is None:
@@ -157,9 +162,7 @@ def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
 
 def _register(dag: DAG) -> None:
     """Store the Dag as the Dag processor would; Airflow 3 runs none that it has not seen."""
-    from airflow import __version__ as airflow_version
-
-    if airflow_version.startswith("2."):
+    if AIRFLOW_2:
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.collection import update_dag_parsing_results_in_db
@@ -168,6 +171,7 @@ def _register(dag: DAG) -> None:
 
     with create_session() as session:
         DagBundlesManager().sync_bundles_to_db(session=session)
+        session.commit()
         serialized = LazyDeserializedDAG.from_dag(dag)
         update_dag_parsing_results_in_db("dags-folder", None, [serialized], {}, None, set(), session=session)
 
