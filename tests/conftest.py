@@ -146,12 +146,7 @@ def run_dag(airflow_db: Path) -> Callable[..., FinishedRun]:
 
 def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
     """Read the Dag (the one named, if there are several) from a file, as a Dag processor does."""
-    try:
-        from airflow.dag_processing.dagbag import DagBag
-    except ImportError:  # Airflow < 3.2
-        from airflow.models.dagbag import DagBag
-
-    bag = DagBag(dag_folder=str(Path(path).resolve()))
+    bag = _bag(Path(path).resolve())
     if bag.import_errors:
         pytest.fail("\n".join(bag.import_errors.values()))
     if dag_id is None:
@@ -160,20 +155,33 @@ def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
     return bag.dags[dag_id]
 
 
+def _bag(path: str | Path) -> Any:
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow < 3.2
+        from airflow.models.dagbag import DagBag
+    return DagBag(dag_folder=str(path))
+
+
 def _register(dag: DAG) -> None:
     """Store the Dag as the Dag processor would; Airflow 3 runs none that it has not seen."""
     if AIRFLOW_2:
         return
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.collection import update_dag_parsing_results_in_db
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
-    from airflow.utils.session import create_session
 
-    with create_session() as session:
-        DagBundlesManager().sync_bundles_to_db(session=session)
-        session.commit()
-        serialized = LazyDeserializedDAG.from_dag(dag)
-        update_dag_parsing_results_in_db("dags-folder", None, [serialized], {}, None, set(), session=session)
+    DagBundlesManager().sync_bundles_to_db()
+    bag = _bag(os.devnull)
+    bag.dags = {dag.dag_id: dag}
+    if dag.relative_fileloc is None:  # only a bag's own reading of a file sets it, and Airflow 3.0 insists
+        dag.relative_fileloc = Path(dag.fileloc).name
+    if hasattr(bag, "sync_to_db"):  # Airflow 3.0
+        bag.sync_to_db("dags-folder", None)
+        return
+    try:
+        from airflow.dag_processing.dagbag import sync_bag_to_db
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import sync_bag_to_db
+    sync_bag_to_db(bag, "dags-folder", None)
 
 
 @contextmanager
