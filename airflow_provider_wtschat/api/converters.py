@@ -1,0 +1,542 @@
+"""
+One set of strict converters for everything that reaches the API.
+
+Airflow renders templates to text, so ``"None"``, ``"False"`` and ``"['A', 'B']"`` arrive where a value was meant.
+Each converter takes the name of the argument for its error; ``None`` means "not given" and stays ``None``.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from enum import Enum
+from typing import Any, NoReturn, TypedDict, TypeVar
+from urllib.parse import urlsplit
+
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.types import OrderDirection
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+E = TypeVar("E", bound=Enum)
+V = TypeVar("V")
+
+
+class Order(TypedDict):
+    """The caller's own order of a list."""
+
+    order_by: str | None
+    order_direction: str | None
+
+
+_NOTHING = frozenset({"", "none", "null", "undefined", "nan", "nat"})
+_TRUE = frozenset({"true", "1", "yes"})
+_FALSE = frozenset({"false", "0", "no"})
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def refuse(name: str, value: Any, wanted: str, cause: Exception | None = None) -> NoReturn:
+    """
+    Refuse a value.
+
+    :param name: name of the argument
+    :param value: what was given
+    :param wanted: what is wanted instead
+    :param cause: what a conversion said
+    :raises WtsChatArgumentError: always
+    """
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    msg = f"{name}: {shown} was given; {wanted}"
+    raise WtsChatArgumentError(msg) from cause
+
+
+def is_nothing(value: Any) -> bool:
+    """
+    Tell whether a value is what a template renders where there was nothing.
+
+    :param value: any value
+    """
+    return value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING)
+
+
+def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
+    """
+    Take a text that says something.
+
+    :param name: name of the argument
+    :param value: text or number; blank, ``None``, ``null`` and ``undefined`` in words are refused
+    :param max_length: longest text allowed
+    :raises WtsChatArgumentError: if it is refused
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        refuse(name, value, "a text is wanted")
+    result = str(value)
+    if is_nothing(result):
+        refuse(name, value, "a text is wanted. Did a template render to nothing?")
+    if max_length is not None and len(result) > max_length:
+        msg = f"{name}: {len(result)} characters were given; at most {max_length} are allowed"
+        raise WtsChatArgumentError(msg)
+    return result
+
+
+def required(name: str, value: V | None) -> V:
+    """
+    Refuse an argument that was not given.
+
+    :param name: name of the argument
+    :param value: its value
+    :raises WtsChatArgumentError: if it is ``None``
+    """
+    if value is None:
+        msg = f"{name}: is required, but nothing was given"
+        raise WtsChatArgumentError(msg)
+    return value
+
+
+def required_text(name: str, value: Any) -> str:
+    """
+    Take a text without which there is no request.
+
+    :param name: name of the argument
+    :param value: the text
+    :raises WtsChatArgumentError: if it is not given or says nothing
+    """
+    return required(name, text(name, required(name, value)))
+
+
+def identifier(name: str, value: Any) -> str:
+    """
+    Take an id that the contract does not call a UUID.
+
+    :param name: name of the argument
+    :param value: the id
+    :raises WtsChatArgumentError: if it is blank or stands for nothing
+    """
+    return required_text(name, value).strip()
+
+
+def uuid(name: str, value: Any) -> str | None:
+    """
+    Take an id that the contract calls a UUID.
+
+    :param name: name of the argument
+    :param value: the id
+    :raises WtsChatArgumentError: if it is no UUID
+    """
+    if value is None:
+        return None
+    result = str(value).strip().lower()
+    if not _UUID.fullmatch(result):
+        hint = " Did a template render to nothing?" if is_nothing(value) else ""
+        refuse(name, value, f"an id such as '0b1c2d3e-0000-4000-8000-000000000001' is wanted.{hint}")
+    return result
+
+
+def required_uuid(name: str, value: Any) -> str:
+    """
+    Take an id without which there is no request.
+
+    :param name: name of the argument
+    :param value: the id
+    :raises WtsChatArgumentError: if it is not given or no UUID
+    """
+    return required(name, uuid(name, required(name, value)))
+
+
+def boolean(name: str, value: Any) -> bool | None:
+    """
+    Take a truth value.
+
+    :param name: name of the argument
+    :param value: bool, or true/false/1/0/yes/no in any case
+    :raises WtsChatArgumentError: if it is neither
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    refuse(name, value, "true or false is wanted")
+
+
+def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int | None:
+    """
+    Take a whole number.
+
+    :param name: name of the argument
+    :param value: the number, in text too
+    :param minimum: smallest number allowed
+    :param maximum: largest number allowed
+    :raises WtsChatArgumentError: if it is none, or out of bounds
+    """
+    result = number(name, value, minimum=minimum, maximum=maximum)
+    if result is None:
+        return None
+    if result != int(result):
+        refuse(name, value, "a whole number is wanted")
+    return int(result)
+
+
+def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float | int | None:
+    """
+    Take a number.
+
+    :param name: name of the argument
+    :param value: the number, in text too
+    :param minimum: smallest number allowed
+    :param maximum: largest number allowed
+    :raises WtsChatArgumentError: if it is none, or out of bounds
+    """
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        result = int(value) if isinstance(value, int) or re.fullmatch(r"\s*[+-]?\d+\s*", str(value)) else float(value)
+        if not math.isfinite(result):
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        refuse(name, value, "a number is wanted", error)
+    if (minimum is not None and result < minimum) or (maximum is not None and result > maximum):
+        low = "" if minimum is None else f" from {minimum}"
+        high = "" if maximum is None else f" to {maximum}"
+        refuse(name, value, f"a number{low}{high} is wanted")
+    return result
+
+
+def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) -> str | None:
+    """
+    Take one of the values that the contract lists.
+
+    :param name: name of the argument
+    :param value: the value, in any case
+    :param allowed: the enum of values
+    :param never: values of the contract that are not valid here
+    :raises WtsChatArgumentError: if it is not one of them; the error shows them
+    """
+    if value is None:
+        return None
+    if isinstance(value, Enum):
+        value = value.value
+    excluded = {member.value for member in never}
+    values = [str(member.value) for member in allowed if member.value not in excluded]
+    found = next((known for known in values if known.lower() == str(value).strip().lower()), None)
+    if found is None:
+        refuse(name, value, f"one of {', '.join(values)} is wanted")
+    return found
+
+
+def listing(name: str, value: Any) -> list[Any] | None:
+    """
+    Take a list.
+
+    :param name: name of the argument
+    :param value: list, tuple, set or other iterable; JSON or Python text of one; or a single value
+    :raises WtsChatArgumentError: if it is a mapping, or text that stands for nothing
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if is_nothing(value):
+            refuse(name, value, "a list is wanted. Did a template render to nothing?")
+        parsed = _parsed(value) if value.strip()[:1] in ("[", "(", "{") else value
+        value = [value] if isinstance(parsed, str) else parsed
+    if isinstance(value, Mapping):
+        refuse(name, value, "a list is wanted")
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
+        return list(value)
+    return [value]
+
+
+def list_of(name: str, value: Any, convert: Callable[[str, Any], V | None]) -> list[V] | None:
+    """
+    Take a list and convert each of its items.
+
+    :param name: name of the argument
+    :param value: as :func:`listing` takes it
+    :param convert: converter of an item
+    :raises WtsChatArgumentError: naming the item that was refused
+    """
+    items = listing(name, value)
+    if items is None:
+        return None
+    return [required(f"{name}[{i}]", convert(f"{name}[{i}]", item)) for i, item in enumerate(items)]
+
+
+def uuids(name: str, value: Any) -> list[str] | None:
+    """
+    Take a list of ids.
+
+    :param name: name of the argument
+    :param value: as :func:`listing` takes it
+    :raises WtsChatArgumentError: naming the item that is no UUID
+    """
+    return list_of(name, value, uuid)
+
+
+def texts(name: str, value: Any) -> list[str] | None:
+    """
+    Take a list of texts.
+
+    :param name: name of the argument
+    :param value: as :func:`listing` takes it
+    :raises WtsChatArgumentError: naming the item that is no text
+    """
+    return list_of(name, value, text)
+
+
+def choices(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) -> list[str] | None:
+    """
+    Take a list of values that the contract lists.
+
+    :param name: name of the argument
+    :param value: as :func:`listing` takes it
+    :param allowed: the enum of values
+    :param never: values of the contract that are not valid here
+    :raises WtsChatArgumentError: naming the item, with the values allowed
+    """
+    excluded = tuple(never)
+    return list_of(name, value, lambda item_name, item: choice(item_name, item, allowed, never=excluded))
+
+
+def mapping(name: str, value: Any) -> dict[str, Any] | None:
+    """
+    Take a mapping.
+
+    :param name: name of the argument
+    :param value: mapping, or JSON or Python text of one
+    :raises WtsChatArgumentError: if it is none
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = _parsed(value)
+    if not isinstance(value, Mapping):
+        refuse(name, value, "a mapping such as {'key': 'value'} is wanted")
+    return {str(key): item for key, item in value.items()}
+
+
+def instant(name: str, value: Any, zone: str = "UTC") -> str | None:
+    """
+    Take an instant and write it as the API takes it.
+
+    :param name: name of the argument
+    :param value: as :func:`airflow_provider_wtschat.api.instants.parse` takes it
+    :param zone: time zone of a value without one
+    :raises WtsChatArgumentError: if it is none
+    """
+    return None if value is None else instants.write(instants.parse(name, value, zone))
+
+
+def seconds(name: str, value: Any) -> float | None:
+    """
+    Take a duration.
+
+    :param name: name of the argument
+    :param value: seconds, in text too, or a timedelta
+    :raises WtsChatArgumentError: if it is none, or negative
+    """
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    return number(name, value, minimum=0)
+
+
+def url(name: str, value: Any) -> str | None:
+    """
+    Take an http(s) URL.
+
+    :param name: name of the argument
+    :param value: the URL
+    :raises WtsChatArgumentError: if it is none
+    """
+    if value is None:
+        return None
+    result = required_text(name, value).strip()
+    pieces = urlsplit(result)
+    if pieces.scheme not in ("http", "https") or not pieces.netloc:
+        refuse(name, value, "a URL that begins with https:// or http:// is wanted")
+    return result
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """
+    Keep what was given: the arguments that are not ``None``.
+
+    :param values: body properties in the contract's spelling
+    """
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def query(**values: Any) -> tuple[tuple[str, str], ...]:
+    """
+    Build query parameters: ``None`` is left out, a list repeats its name, a mapping becomes ``Name[key]``.
+
+    :param values: values by the contract's names; a ``.`` in a name is written ``__``
+    """
+    pairs: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = key.replace("__", ".")
+        if value is None:
+            continue
+        if isinstance(value, list):
+            pairs.extend((name, _query_text(item)) for item in value)
+        elif isinstance(value, dict):
+            pairs.extend((f"{name}[{inner}]", _query_text(item)) for inner, item in value.items())
+        else:
+            pairs.append((name, _query_text(value)))
+    return tuple(pairs)
+
+
+def window(
+    name: str, after: Any, before: Any, zone: str = "UTC", *, argument: str | None = None
+) -> dict[str, str | None]:
+    """
+    Build the two bounds of a date filter for :func:`query`.
+
+    :param name: the contract's name, such as ``CreatedAt``
+    :param after: lower bound
+    :param before: upper bound
+    :param zone: time zone of values without one
+    :param argument: stem of the arguments' names for the error; default: the name in snake_case
+    :raises WtsChatArgumentError: if a bound is no instant, or ``after`` is later than ``before``
+    """
+    stem = argument or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    low, high = instant(f"{stem}_after", after, zone), instant(f"{stem}_before", before, zone)
+    if low is not None and high is not None and low > high:
+        msg = f"{stem}_after: {low} is later than {stem}_before, {high}"
+        raise WtsChatArgumentError(msg)
+    return {f"{name}__After": low, f"{name}__Before": high}
+
+
+def period(
+    created_after: Any, created_before: Any, updated_after: Any, updated_before: Any, zone: str = "UTC"
+) -> tuple[tuple[str, str], ...]:
+    """
+    Build the query of the date filters that nearly every list has.
+
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param zone: time zone of values without one
+    :raises WtsChatArgumentError: if a bound is no instant, or the lower one is later than the upper one
+    """
+    return query(
+        **window("CreatedAt", created_after, created_before, zone, argument="created"),
+        **window("UpdatedAt", updated_after, updated_before, zone, argument="updated"),
+    )
+
+
+def order(order_by: Any, order_direction: Any) -> Order:
+    """
+    Take the caller's own order, as the fields of a :class:`~airflow_provider_wtschat.api.request.PagedRequest`.
+
+    :param order_by: name of the field to sort by
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :raises WtsChatArgumentError: if the direction is neither
+    """
+    return {
+        "order_by": text("order_by", order_by),
+        "order_direction": choice("order_direction", order_direction, OrderDirection),
+    }
+
+
+def _query_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _parsed(value: str) -> Any:
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return value
+
+
+def one_line(value: str, limit: int = 1024) -> str:
+    """
+    Flatten a text to what WhatsApp takes as a template parameter: one line, no runs of spaces, no longer than allowed.
+
+    :param value: any text
+    :param limit: longest text WhatsApp takes. Default: 1024 characters
+    """
+    flat = " ".join(value.split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "\u2026"
+
+
+def template_parameters(name: str, value: Any) -> dict[str, str] | None:
+    """
+    Take the parameters of a template.
+
+    :param name: name of the argument
+    :param value: mapping of a parameter's name to its value, or a list for parameters named 1, 2, 3...; text of either
+    :return: the mapping, each value flattened to one line and cut to what WhatsApp takes
+    :raises WtsChatArgumentError: if it is neither, or a value is empty, which WhatsApp refuses
+    """
+    if value is None:
+        return None
+    parsed = _parsed(value) if isinstance(value, str) else value
+    if isinstance(parsed, (list, tuple)):
+        parsed = {str(position): item for position, item in enumerate(parsed, start=1)}
+    values = mapping(name, parsed) or {}
+    return {key: one_line(required_text(f"{name}[{key!r}]", item)) for key, item in values.items()}
+
+
+def one_message(body: Mapping[str, Any]) -> None:
+    """
+    Refuse a message that is nothing, or two things at once.
+
+    :param body: body of a send in the contract's spelling
+    :raises WtsChatArgumentError: naming the arguments
+    """
+    file = "fileUrl" in body or "fileId" in body
+    if "templateId" in body and "text" in body:
+        msg = "text, template_id: one message cannot be both; give one of them"
+    elif "fileUrl" in body and "fileId" in body:
+        msg = "file_url, file_id: both were given; give one of them"
+    elif not ("templateId" in body or "text" in body or file):
+        msg = "text, template_id, file_url, file_id: nothing to send; give one of them"
+    elif "parameters" in body and "templateId" not in body:
+        msg = "template_parameters: were given without a template"
+    else:
+        return
+    raise WtsChatArgumentError(msg)
+
+
+def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
+    """
+    Take the names of fields to empty.
+
+    :param clear: names of arguments, as :func:`listing` takes them
+    :param clearable: body property by argument name, for what can be emptied
+    :param values: body properties that are set
+    :return: body properties to empty
+    :raises WtsChatArgumentError: if a name is not clearable, or is set as well
+    """
+    names = texts("clear", clear) or []
+    for name in names:
+        if name not in clearable:
+            refuse("clear", name, f"any of {', '.join(clearable)} are wanted")
+        if clearable[name] in values:
+            msg = f"{name}: is both set and named in clear; do one of the two"
+            raise WtsChatArgumentError(msg)
+    return list(dict.fromkeys(clearable[name] for name in names))
+
+
+def pascal(name: str) -> str:
+    """
+    Write a body property as a field mask names it.
+
+    :param name: such as ``departmentId``
+    """
+    return name[:1].upper() + name[1:]

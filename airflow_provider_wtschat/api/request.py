@@ -1,0 +1,199 @@
+"""A call to the API as a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Generic, Literal, TypedDict, TypeVar
+from urllib.parse import quote
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+Query = tuple[tuple[str, str], ...]
+
+MAX_PAGE_SIZE = 100
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def _camel(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+class Page(TypedDict, Generic[Row], total=False):
+    """The envelope of a paged list, as the API sends it."""
+
+    items: list[Row]
+    pageNumber: int
+    pageSize: int
+    totalItems: int
+    totalPages: int
+    hasMorePages: bool
+    orderBy: str | None
+    orderDirection: str | None
+
+
+class Paging(Enum):
+    """Where a paged list takes its page and order."""
+
+    QUERY = "PageNumber, PageSize, OrderBy and OrderDirection in the query"
+    BODY = "pageNumber, pageSize, orderBy and orderDirection in the body"
+    PORTFOLIO = "Page, PageSize, OrderBy and OrderByDesc in the query"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Generic[T]):
+    """
+    One call, ready to be sent.
+
+    :param method: HTTP method
+    :param route: path with placeholders, as in the contract, service prefix included
+    :param path_params: values of the placeholders
+    :param query: names and values in the contract's spelling; a list repeats its name
+    :param body: JSON body, or ``None`` for none
+    :param result: type of the answer; ``type(None)`` where the answer carries nothing of use
+    :param safe_to_repeat: whether sending it twice does no harm
+    """
+
+    method: Method
+    route: str
+    path_params: Mapping[str, str] = field(default_factory=dict)
+    query: Query = ()
+    body: Any = None
+    result: Any
+    safe_to_repeat: bool
+
+    @property
+    def path(self) -> str:
+        """The path to ask for, placeholders filled and quoted."""
+        return self.route.format(**{name: quote(value, safe="") for name, value in self.path_params.items()})
+
+    @property
+    def label(self) -> str:
+        """Method and path for logs and errors: ids are shown, other values (phones) are not."""
+        shown = {
+            name: value if _UUID.fullmatch(value) else "{" + name + "}" for name, value in self.path_params.items()
+        }
+        return f"{self.method} {self.route.format(**shown)}"
+
+    @property
+    def is_send(self) -> bool:
+        """Whether it counts against the sending limit of the account instead of the general one."""
+        return self.route.startswith("/chat/v1/send/")
+
+    def __repr__(self) -> str:
+        """Show neither query nor body: they hold personal data."""
+        return f"<{type(self).__name__} {self.label}>"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PagedRequest(Request[Row]):
+    """
+    A call whose answer is a :class:`Page` of rows. ``result`` is the type of a row.
+
+    :param paging: where page and order go
+    :param bounds: the fields (``CreatedAt``, ``UpdatedAt``, ...) that the list takes ``.After`` and ``.Before`` for
+    :param order_by: the caller's own order, ``None`` for none
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``, the caller's own
+    :param filters: fields of a row and the values that the request's filters allow in them. The API ignores a filter
+        that it does not know and answers with the whole account, so a reader compares
+    """
+
+    paging: Paging = Paging.QUERY
+    bounds: tuple[str, ...] = ()
+    filters: Mapping[str, Collection[str]] = field(default_factory=dict)
+    order_by: str | None = None
+    order_direction: str | None = None
+
+    def page(
+        self,
+        number: int = 1,
+        size: int = MAX_PAGE_SIZE,
+        *,
+        order_by: str | None = None,
+        order_direction: str | None = None,
+        bounds: Mapping[str, str] | None = None,
+    ) -> Request[Page[Row]]:
+        """
+        Return the request for one page.
+
+        :param number: page, from 1
+        :param size: rows per page, 1 to 100
+        :param order_by: order of this reading; default: the caller's own
+        :param order_direction: direction of this reading; default: the caller's own
+        :param bounds: bounds that replace the request's own, such as ``{"UpdatedAt.After": "..."}``
+        """
+        by = order_by or self.order_by
+        direction = order_direction or self.order_direction
+        body, query = self.body, self.query
+        if bounds and self.paging is not Paging.BODY:
+            query = (*((name, value) for name, value in query if name not in bounds), *bounds.items())
+        if self.paging is Paging.BODY:
+            order = {"orderBy": by, "orderDirection": direction}
+            body = {
+                **(body or {}),
+                **self._body_bounds(bounds or {}),
+                "pageNumber": number,
+                "pageSize": size,
+                **{name: value for name, value in order.items() if value is not None},
+            }
+        elif self.paging is Paging.PORTFOLIO:
+            query = (*query, ("Page", str(number)), ("PageSize", str(size)))
+            if by:
+                query = (*query, ("OrderBy", by))
+            if direction:
+                query = (*query, ("OrderByDesc", str(direction == "DESCENDING").lower()))
+        else:
+            query = (*query, ("PageNumber", str(number)), ("PageSize", str(size)))
+            query += tuple((n, v) for n, v in (("OrderBy", by), ("OrderDirection", direction)) if v)
+        return Request(
+            method=self.method,
+            route=self.route,
+            path_params=self.path_params,
+            query=query,
+            body=body,
+            result=Page,
+            safe_to_repeat=self.safe_to_repeat,
+        )
+
+    def strangers(self, rows: Iterable[Any]) -> str | None:
+        """
+        Name the first filter that a row does not fit, or ``None``.
+
+        :param rows: rows of an answer
+        """
+        allowed = {name: {value.lower() for value in values} for name, values in self.filters.items()}
+        for row in rows:
+            for name, values in allowed.items():
+                if name in row and str(row[name]).lower() not in values:
+                    return name
+        return None
+
+    def bound(self, name: str) -> str | None:
+        """
+        Return one of the request's own bounds.
+
+        :param name: such as ``UpdatedAt.After``
+        """
+        if self.paging is Paging.BODY:
+            field_name, _, end = _camel(name).partition(".")
+            return ((self.body or {}).get(field_name) or {}).get(end.lower())
+        return next((value for key, value in self.query if key == name), None)
+
+    def _body_bounds(self, bounds: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        filters: dict[str, dict[str, str]] = {}
+        for name, value in bounds.items():
+            field_name, _, end = _camel(name).partition(".")
+            own = (self.body or {}).get(field_name) or {}
+            filters.setdefault(field_name, dict(own))[end.lower()] = value
+        return filters
+
+    def having(self, **changes: Any) -> PagedRequest[Row]:
+        """
+        Return a copy with other values.
+
+        :param changes: fields of the request and their new values
+        """
+        return replace(self, **changes)

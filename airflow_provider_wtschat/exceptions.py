@@ -1,0 +1,89 @@
+"""The errors of the provider, one tree."""
+
+from __future__ import annotations
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+
+class WtsChatError(AirflowException):
+    """
+    Base of everything this provider raises about WTS Chat.
+
+    :param message: what happened, to which argument or request, and what to do
+    :param status: HTTP status of the answer, where there was one
+    :param key: the API's error key, such as ``ENTITY_NOT_FOUND``
+    :param text: the API's own words
+    :param short_id: the API's ``id.shortValue``: what the vendor's support asks for
+    :param method: HTTP method of the request
+    :param path: path of the request, personal data masked
+    :param retryable: whether the same call may succeed later
+    :param retry_after: seconds after which the API allows the next request, where it said so
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        key: str | None = None,
+        text: str | None = None,
+        short_id: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.key = key
+        self.text = text
+        self.short_id = short_id
+        self.method = method
+        self.path = path
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class WtsChatArgumentError(WtsChatError, ValueError):
+    """An argument was refused before any request was made."""
+
+
+class WtsChatAuthenticationError(WtsChatError):
+    """The API answered 401: the token is wrong, revoked, expired, or lacks the permission."""
+
+
+class WtsChatRefusedError(WtsChatError):
+    """The API understood the request and refused it; the same request will be refused again."""
+
+
+class WtsChatNotFoundError(WtsChatRefusedError):
+    """What the request names does not exist."""
+
+
+class WtsChatRateLimitError(WtsChatError):
+    """The account's request limit did not allow the request in the time given; nothing was changed by it."""
+
+
+class WtsChatServerError(WtsChatError):
+    """The API, or something on the way to it, failed or answered what is no answer of the API."""
+
+
+class WtsChatConnectionError(WtsChatServerError):
+    """No connection was made, so the API cannot have seen the request."""
+
+
+class WtsChatUncertainError(WtsChatError, AirflowFailException):
+    """
+    A request that must not be sent twice was interrupted: nobody knows whether the API acted on it.
+
+    Airflow fails the task without a retry, since a retry could reach the customer a second time.
+    """
+
+
+class WtsChatFailedError(WtsChatError, AirflowFailException):
+    """
+    What a task did or waited for ended in a failure that no retry of the task can mend.
+
+    Raised in place of an error that would only keep a red task yellow for some retries,
+    and when a message or another thing that was waited for failed for good.
+    """
