@@ -4,9 +4,106 @@ from __future__ import annotations
 
 from typing import Any
 
+INTEGRATION = "WTS Chat"
+
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["login", "extra"],
+    "relabeling": {
+        "password": "API token",
+        "host": "Base URL",
+        "schema": "Scheme",
+    },
+    "placeholders": {
+        "password": "pn_..., with or without Bearer",
+        "host": "https://api.wts.chat",
+        "port": "only if the base URL has none: 443",
+        "schema": "only if the base URL has none: https",
+    },
+}
+"""The standard fields of the connection form. The hook shows the same to the lines that ask it (before 3.2)."""
+
+CONN_FIELDS: dict[str, dict[str, Any]] = {
+    "timeout": {
+        "label": "Read timeout",
+        "description": "Seconds to wait for an answer. A synchronous send can take 25.",
+        "schema": {"type": "number", "default": 60, "minimum": 1, "maximum": 600},
+    },
+    "max_retries": {
+        "label": "Retries",
+        "description": "How often a request is repeated when that can help and cannot harm.",
+        "schema": {"type": "integer", "default": 5, "minimum": 0, "maximum": 20},
+    },
+    "page_size": {
+        "label": "Page size",
+        "description": "Rows per request when lists are read. The API refuses more than 100.",
+        "schema": {"type": "integer", "default": 100, "minimum": 1, "maximum": 100},
+    },
+    "account": {
+        "label": "Account",
+        "description": (
+            "Any name, the same for all connections of one account: they share its request limit. "
+            "Without a name, connections with the same token share it."
+        ),
+        "schema": {"type": ["string", "null"], "maxLength": 200},
+    },
+    "verify_ssl": {
+        "label": "Verify TLS",
+        "description": "Whether to check the server's certificate.",
+        "schema": {"type": "boolean", "default": True},
+    },
+    "proxies": {
+        "label": "Proxies",
+        "description": 'Proxy by scheme, as JSON: {"https": "http://proxy.example:3128"}.',
+        "schema": {"type": ["object", "null"]},
+    },
+}
+"""The connection's extras, with the bounds that hold for them."""
+
+_ASSET_URIS = [
+    {
+        "schemes": ["wtschat"],
+        "handler": "airflow_provider_wtschat.assets.sanitize_uri",
+        "factory": "airflow_provider_wtschat.assets.create_asset",
+        "to_openlineage_converter": "airflow_provider_wtschat.assets.convert_asset_to_openlineage",
+    }
+]
+
+_CONFIG = {
+    "wtschat": {
+        "description": "How the requests of this deployment share the limits of a WTS Chat account.",
+        "options": {
+            "budget": {
+                "description": (
+                    "Where the processes of this deployment count their requests together: a directory on this\n"
+                    "machine (``$AIRFLOW_HOME/wtschat`` if empty), a ``redis://`` URL for several machines,\n"
+                    "``process`` for each process by itself, or the fixed share of the account's limits that each\n"
+                    "process may take, such as ``0.25``.\n"
+                ),
+                "type": "string",
+                "version_added": "0.1.0",
+                "example": "redis://redis.example:6379/0",
+                "default": "",
+                "sensitive": True,
+            },
+            "bulk_share": {
+                "description": (
+                    "The share of the account's 5-minute limit that bulk reads may take, so that sends, chatbots and\n"
+                    "people find room beside them.\n"
+                ),
+                "type": "float",
+                "version_added": "0.1.0",
+                "example": None,
+                "default": "0.8",
+            },
+        },
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the package to Airflow's provider manager.
+
+    ``dataset-uris`` says to Airflow 2 what ``asset-uris`` says to Airflow 3.
 
     :return: the metadata that Airflow finds through the entry point ``apache_airflow_provider``.
     """
@@ -14,4 +111,10 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-provider-wtschat",
         "name": "WTS Chat",
         "description": "WTS Chat: sessions, messages, contacts, panels, chatbots and sequences.",
+        "integrations": [
+            {"integration-name": INTEGRATION, "external-doc-url": "https://wts.chat", "tags": ["service"]},
+        ],
+        "asset-uris": _ASSET_URIS,
+        "dataset-uris": _ASSET_URIS,
+        "config": _CONFIG,
     }

@@ -1,0 +1,189 @@
+"""What Airflow is told about the package, held against what is in the package."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import inspect
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import airflow_provider_wtschat
+from airflow_provider_wtschat.get_provider_info import get_provider_info
+
+PACKAGE = airflow_provider_wtschat.__name__
+ROOT = Path(airflow_provider_wtschat.__file__).parent
+INFO = get_provider_info()
+AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
+
+
+def classes(folder: str, base: type) -> list[type]:
+    """Public classes of that base which the package's modules in a folder define."""
+    found = []
+    for module_info in pkgutil.walk_packages([str(ROOT / folder)], f"{PACKAGE}.{folder}." if folder else f"{PACKAGE}."):
+        if module_info.name.endswith(".__main__"):
+            continue
+        module = import_module(module_info.name)
+        found += [
+            value
+            for name, value in vars(module).items()
+            if inspect.isclass(value)
+            and issubclass(value, base)
+            and value.__module__ == module.__name__
+            and not name.startswith("_")
+        ]
+    return found
+
+
+def modules(folder: str, base: type) -> list[str]:
+    return sorted({cls.__module__ for cls in classes(folder, base)})
+
+
+def bases() -> dict[str, type]:
+    from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator
+    from airflow.triggers.base import BaseTrigger
+
+    return {
+        "hooks": BaseHook,
+        "operators": BaseOperator,
+        "sensors": BaseSensorOperator,
+        "triggers": BaseTrigger,
+        "transfers": BaseOperator,
+    }
+
+
+def test_package_name_is_that_of_the_distribution():
+    assert INFO["package-name"] == importlib.metadata.metadata(INFO["package-name"])["Name"]
+
+
+def test_airflow_accepts_the_metadata():
+    schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
+    jsonschema.validate(INFO, schema)
+    integrations = {item["integration-name"] for item in INFO["integrations"]}
+    for kind in ("hooks", "operators", "sensors", "triggers"):
+        assert {item["integration-name"] for item in INFO.get(kind, [])} <= integrations
+
+
+@pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
+def test_modules_are_those_of_the_package(kind):
+    told = [module for item in INFO.get(kind, []) for module in item["python-modules"]]
+    assert sorted(told) == modules(kind, bases()[kind])
+
+
+def test_transfers_are_those_of_the_package():
+    told = [item["python-module"] for item in INFO.get("transfers", [])]
+    assert sorted(set(told)) == modules("transfers", bases()["transfers"])
+
+
+def test_notifications_are_those_of_the_package():
+    from airflow.providers.common.compat.sdk import BaseNotifier
+
+    there = [f"{cls.__module__}.{cls.__name__}" for cls in classes("notifications", BaseNotifier)]
+    assert sorted(INFO.get("notifications", [])) == sorted(there)
+
+
+def test_extra_links_are_those_of_the_package():
+    from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+    there = [f"{cls.__module__}.{cls.__name__}" for cls in classes("", BaseOperatorLink)]
+    assert sorted(INFO.get("extra-links", [])) == sorted(there)
+
+
+def test_connection_types_are_those_of_the_hooks():
+    told = {
+        (item["connection-type"], item["hook-name"], item["hook-class-name"])
+        for item in INFO.get("connection-types", [])
+    }
+    hooks = classes("hooks", bases()["hooks"])
+    assert told == {
+        (cls.conn_type, cls.hook_name, f"{cls.__module__}.{cls.__name__}") for cls in hooks if "conn_type" in vars(cls)
+    }
+
+
+def test_form_of_the_hook_equals_the_declared_form():
+    pytest.importorskip("flask_appbuilder")
+    pytest.importorskip("wtforms")
+    for item in INFO.get("connection-types", []):
+        module, _, name = item["hook-class-name"].rpartition(".")
+        hook = getattr(import_module(module), name)
+        declared = item["ui-field-behaviour"]
+        assert hook.get_ui_field_behaviour() == {
+            "hidden_fields": declared["hidden-fields"],
+            "relabeling": declared["relabeling"],
+            "placeholders": declared["placeholders"],
+        }
+        shown = {
+            name: (str(field.args[0]) if field.args else str(field.kwargs["label"]), str(field.kwargs["description"]))
+            for name, field in hook.get_connection_form_widgets().items()
+        }
+        assert shown == {name: (field["label"], field["description"]) for name, field in item["conn-fields"].items()}
+        for name, field in hook.get_connection_form_widgets().items():
+            assert field.kwargs.get("default") == item["conn-fields"][name]["schema"].get("default")
+
+
+def test_options_are_those_that_the_code_reads():
+    read = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr.startswith("get")
+                and len(node.args) > 1
+                and all(isinstance(argument, ast.Constant) for argument in node.args[:2])
+                and node.args[0].value == "wtschat"
+            ):
+                read.add(node.args[1].value)
+    assert read == set(INFO["config"]["wtschat"]["options"])
+
+
+ASK_AIRFLOW = """
+import json, logging, sys, warnings
+from airflow.providers_manager import ProvidersManager
+manager = ProvidersManager()
+told = {}
+for name in (
+    "providers", "hooks", "extra_links_class_names", "connection_form_widgets", "field_behaviours", "notification",
+    "trigger", "provider_configs", "asset_factories", "asset_uri_handlers", "dataset_factories", "dataset_uri_handlers",
+):
+    found = getattr(manager, name, {})
+    text = [repr(item) for item in (found.items() if hasattr(found, "items") else found)]
+    told[name] = [item for item in text if "wtschat" in item]
+print(json.dumps(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(airflow_home: Path) -> tuple[dict[str, list[str]], str]:
+    """What a fresh Airflow process finds out about the package, and what it complains of."""
+    environment = os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
+    done = subprocess.run([sys.executable, "-c", ASK_AIRFLOW], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *said, told = done.stdout.strip().splitlines()
+    return json.loads(told), "\n".join([*said, done.stderr])
+
+
+def test_airflow_finds_everything(told):
+    found, _ = told
+    assert len(found["providers"]) == 1
+    assert len(found["provider_configs"]) == 1
+    assert len(found["dataset_factories" if AIRFLOW_2 else "asset_factories"]) == 1
+    assert len(found["dataset_uri_handlers" if AIRFLOW_2 else "asset_uri_handlers"]) == 1
+    assert len(found["hooks"]) == len(INFO.get("connection-types", []))
+    assert len(found["field_behaviours"]) == len(INFO.get("connection-types", []))
+    assert len(found["extra_links_class_names"]) == len(INFO.get("extra-links", []))
+    assert len(found["notification"]) == len(INFO.get("notifications", []))
+
+
+def test_airflow_complains_of_nothing(told):
+    _, complaints = told
+    assert "wtschat" not in complaints
