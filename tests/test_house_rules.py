@@ -1,0 +1,325 @@
+"""Rules that every module keeps, found out from the modules themselves."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import airflow_provider_wtschat
+
+PACKAGE = airflow_provider_wtschat.__name__
+ROOT = Path(airflow_provider_wtschat.__file__).parent
+EXAMPLES = ROOT.parent / "example_dags"
+
+NAMES = sorted(
+    name
+    for _, name, _ in pkgutil.walk_packages([str(ROOT)], f"{PACKAGE}.")
+    if not name.endswith(".__main__") and ".simulator.routes" not in name
+)
+BUILDING_BLOCKS = ("operators", "sensors", "transfers", "notifications")
+
+MAY_IMPORT = {
+    "api": {"api", "exceptions"},
+    "exceptions": {"exceptions"},
+    "simulator": {"simulator"},
+    "hooks": {"api", "budget", "exceptions", "get_provider_info", "hooks"},
+    "budget": {"api", "budget", "exceptions"},
+}
+"""What a part of the package may import of the others; parts that are not named here stand on top."""
+
+
+def part(module: str) -> str:
+    return module.removeprefix(f"{PACKAGE}.").split(".")[0]
+
+
+@cache
+def modules() -> list[ModuleType]:
+    """Import what can be imported; what cannot fails a test of its own."""
+    found = []
+    for name in NAMES:
+        with suppress(Exception):
+            found.append(import_module(name))
+    return found
+
+
+def own_classes(*folders: str) -> list[type]:
+    return [
+        value
+        for module in modules()
+        if not folders or part(module.__name__) in folders
+        for value in vars(module).values()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    ]
+
+
+def public(name: str) -> bool:
+    return not any(piece.startswith("_") for piece in name.split("."))
+
+
+@cache
+def bases() -> dict[str, type]:
+    from airflow.providers.common.compat.sdk import BaseHook, BaseNotifier, BaseOperator, BaseSensorOperator
+    from airflow.triggers.base import BaseTrigger
+
+    return {
+        "sensor": BaseSensorOperator,
+        "operator": BaseOperator,
+        "trigger": BaseTrigger,
+        "hook": BaseHook,
+        "notifier": BaseNotifier,
+    }
+
+
+def airflow_classes() -> list[type]:
+    """Public classes of this package which Airflow users construct."""
+    return [cls for cls in own_classes() if issubclass(cls, tuple(bases().values())) and public(cls.__name__)]
+
+
+def airflow_base(cls: type) -> type:
+    return next(base for base in bases().values() if issubclass(cls, base))
+
+
+def parameters(function: Any) -> dict[str, inspect.Parameter]:
+    """Parameters by name, but for ``self``, ``cls``, ``*args`` and ``**kwargs``."""
+    skipped = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(inspect.unwrap(function)).parameters.items()
+        if parameter.kind not in skipped and name not in ("self", "cls")
+    }
+
+
+def name_of(value: Any) -> str:
+    return f"{value.__module__.removeprefix(PACKAGE + '.')}.{value.__qualname__}"
+
+
+def each(values: list[Any]) -> Any:
+    return pytest.mark.parametrize("cls", values, ids=name_of)
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(ROOT.rglob("*.py")):
+        yield path, ast.parse(path.read_text(), filename=str(path))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_module_says_what_it_is_for(name):
+    assert import_module(name).__doc__
+
+
+IMPORT_EACH = """
+import importlib.util, json, sys
+from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, BaseSensorOperator, Connection
+
+def refused(*args, **kwargs):
+    raise RuntimeError("a connection was read while a module was imported")
+
+for cls, name in ((BaseHook, "get_connection"), (Connection, "get"), (Connection, "get_connection_from_secrets")):
+    if hasattr(cls, name):
+        setattr(cls, name, refused)
+
+heavy = {"aiohttp", "duckdb", "fastapi", "pandas", "pyarrow", "redis", "uvicorn"}
+loaded = heavy & set(sys.modules)
+found = {}
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+    found[name] = sorted((heavy & set(sys.modules)) - loaded)
+    loaded |= set(found[name])
+for path in sys.argv[2:]:
+    spec = importlib.util.spec_from_file_location("example", path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+print(json.dumps(found))
+"""
+
+
+def test_importing_is_cheap_and_reads_no_connection(airflow_home: Path):
+    """Nothing heavy comes with a module that Dags import, and nothing is looked up while they are parsed."""
+    names = [name for name in NAMES if part(name) in BUILDING_BLOCKS]
+    others = [name for name in NAMES if name not in names]
+    examples = sorted(str(path) for path in EXAMPLES.glob("*.py"))
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_EACH, json.dumps([*names, *others]), *examples],
+        env=os.environ | {"PYTHONPATH": str(ROOT.parent)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert {name: found[name] for name in names if found[name]} == {}
+
+
+def test_arrows_point_one_way():
+    wrong = []
+    for path, tree in sources():
+        own = part(".".join((PACKAGE, *path.relative_to(ROOT).with_suffix("").parts)))
+        if own not in MAY_IMPORT:
+            continue
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+                names = [f"{PACKAGE}.{alias.name}" for alias in node.names if alias.name != "__version__"]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                names = [node.module or ""]
+            wrong += [
+                f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
+                for name in names
+                if name.startswith(f"{PACKAGE}.") and part(name) not in MAY_IMPORT[own]
+            ]
+    assert wrong == []
+
+
+def test_api_takes_nothing_from_airflow():
+    """Only the tree of exceptions, a module of its own, stands on Airflow."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in sources()
+        if path.relative_to(ROOT).parts[0] == "api"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "airflow")
+        or (isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "airflow" for alias in node.names))
+    ]
+    assert wrong == []
+
+
+def test_no_bare_airflow_exception_is_raised():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in ("AirflowException", "Exception")
+    ]
+    assert wrong == []
+
+
+@each(airflow_classes())
+def test_arguments_shadow_nothing_of_airflow(cls):
+    """An argument with the name of one of Airflow's would take that one's value out of ``default_args``."""
+    base = airflow_base(cls)
+    own = set(parameters(cls.__init__)) if "__init__" in vars(cls) else set()
+    for node in constructor_statements(cls):
+        own |= {
+            target.attr
+            for target in ast.walk(node)
+            if isinstance(target, ast.Attribute) and isinstance(target.ctx, ast.Store)
+        }
+    taken = {name for name in dir(base) if not name.startswith("__")} | set(parameters(base.__init__))
+    if "conn_name_attr" in vars(cls):
+        own.discard(cls.conn_name_attr)
+    assert sorted(own & taken) == []
+
+
+@each(airflow_classes())
+def test_constructors_are_keyword_only(cls):
+    if issubclass(cls, bases()["hook"]):
+        allowed = {cls.conn_name_attr} if hasattr(cls, "conn_name_attr") else set()
+    else:
+        allowed = set()
+    positional = {
+        name
+        for name, parameter in parameters(cls.__init__).items()
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    }
+    if cls.__init__ in (base.__init__ for base in bases().values()):
+        return
+    assert positional - allowed == set()
+
+
+@each([cls for cls in airflow_classes() if not issubclass(cls, bases()["hook"])])
+def test_connections_are_templated(cls):
+    if not hasattr(cls, "template_fields"):
+        return
+    connections = {name for name in parameters(cls.__init__) if name.endswith("conn_id")}
+    assert connections <= set(cls.template_fields)
+
+
+@each([cls for cls in airflow_classes() if hasattr(cls, "template_fields")])
+def test_templated_fields_are_arguments(cls):
+    known = {
+        name for each_class in cls.__mro__ if "__init__" in vars(each_class) for name in parameters(each_class.__init__)
+    }
+    assert set(cls.template_fields) <= known
+    assert isinstance(cls.template_fields, tuple | list)
+
+
+def constructor_statements(cls: type) -> list[ast.stmt]:
+    if "__init__" not in vars(cls):
+        return []
+    tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(cls)))
+    (definition,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    (constructor,) = (node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__")
+    return constructor.body
+
+
+@each([cls for cls in airflow_classes() if issubclass(cls, bases()["operator"])])
+def test_operators_only_assign_in_their_constructors(cls):
+    """Mapped and templated arguments are not there yet, so nothing may be made of them."""
+    for node in constructor_statements(cls):
+        source = ast.unparse(node)
+        if source.startswith("super().__init__("):
+            continue
+        target, _, value = source.partition(" = ")
+        assert re.fullmatch(r"self\.\w+(: .+)?", target), source
+        assert value in parameters(cls.__init__) or isinstance(ast.parse(value).body[0].value, ast.Constant), source
+
+
+def documented(docs: list[str], name: str) -> bool:
+    return any(re.search(rf":param (\w+ )?{re.escape(name)}:", doc) for doc in docs)
+
+
+@each([cls for cls in own_classes() if public(cls.__name__)])
+def test_constructor_arguments_are_documented(cls):
+    assert cls.__doc__
+    if "__init__" not in vars(cls) or issubclass(cls, tuple) or hasattr(cls, "__required_keys__"):
+        return
+    docs = [base.__doc__ or "" for base in cls.__mro__ if base.__module__.startswith(PACKAGE)]
+    docs.append(cls.__init__.__doc__ or "")
+    missing = [name for name in parameters(cls.__init__) if not documented(docs, name)]
+    assert missing == []
+
+
+def own_functions() -> list[Any]:
+    """Public functions, and those public methods that are not an answer to a class of another package."""
+    functions = [
+        value
+        for module in modules()
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and public(name)
+    ]
+    for cls in own_classes():
+        if not public(cls.__name__):
+            continue
+        theirs = {name for base in cls.__mro__[1:] for name in vars(base)}
+        functions += [
+            value
+            for name, value in ((name, getattr(value, "__func__", value)) for name, value in vars(cls).items())
+            if inspect.isfunction(value) and public(name) and name not in theirs and value.__module__ == cls.__module__
+        ]
+    return functions
+
+
+@pytest.mark.parametrize("function", own_functions(), ids=name_of)
+def test_parameters_of_functions_are_documented(function):
+    doc = inspect.getdoc(function)
+    assert doc
+    assert [name for name in parameters(function) if not documented([doc], name)] == []
