@@ -1,0 +1,217 @@
+"""The budget that the processes of a machine share through a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from airflow_provider_wtschat.budget.limits import (
+    CLOCK_SLACK,
+    GRACE,
+    HELD,
+    YIELDING,
+    Limits,
+    Refusal,
+    StoreError,
+    is_full,
+)
+
+_BUSY_SECONDS = 2.0
+_PURGE_EVERY = 256
+
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE slots (id INTEGER PRIMARY KEY, send INTEGER NOT NULL, answered REAL NOT NULL);
+CREATE INDEX slots_answered ON slots (answered);
+CREATE INDEX slots_send_answered ON slots (send, answered);
+CREATE TABLE pauses (name TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+"""
+
+# One statement is one transaction: it takes the lock and gives it back within a single call of the library, and no
+# process ever holds the file while its threads wait for each other.
+_TAKE = """
+INSERT INTO slots (id, send, answered)
+SELECT :slot, :send, :now + :lease
+WHERE NOT EXISTS (SELECT 1 FROM pauses WHERE until > :now AND name IN ('hold', :name_0, :name_1))
+  AND coalesce((SELECT answered FROM slots ORDER BY answered DESC LIMIT 1 OFFSET :limit_0 - 1), 0)
+      <= :now - :seconds_0
+  AND coalesce((SELECT answered FROM slots WHERE send = :send ORDER BY answered DESC LIMIT 1 OFFSET :limit_1 - 1), 0)
+      <= :now - :seconds_1
+"""
+_ANSWER = "UPDATE slots SET answered = ? WHERE id = ?"
+_PURGE = "DELETE FROM slots WHERE answered < ?"
+_LOOK = """
+SELECT (SELECT answered FROM slots ORDER BY answered DESC LIMIT 1 OFFSET :limit_0 - 1),
+       (SELECT answered FROM slots WHERE send = :send ORDER BY answered DESC LIMIT 1 OFFSET :limit_1 - 1),
+       (SELECT until FROM pauses WHERE name = 'hold'),
+       (SELECT max(until) FROM pauses WHERE name IN (:name_0, :name_1)),
+       (SELECT max(answered) FROM slots)
+"""
+_PAUSE = """
+INSERT INTO pauses (name, until) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET until = max(until, excluded.until)
+"""
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+_inherited: list[sqlite3.Connection] = []
+"""Connections that a forked child has from its parent. Closing them there could take the parent's locks."""
+
+
+class DirectoryStore:
+    """
+    Slots in a SQLite file of the account, which every process of the machine reads and writes.
+
+    Times are the machine's wall clock, which all its processes and containers share. When it steps back by more than a
+    lease, answers from the future count as answered now; a smaller step costs at most its own length. The file holds
+    nothing but counts of minutes, so a damaged one is replaced.
+
+    :param directory: made with mode 0700 if it is not there
+    :param account: digest of the account, part of the file's name
+    :param limits: limits of the account
+    :param clock: seconds, the same for all processes
+    """
+
+    def __init__(self, directory: Path, account: str, limits: Limits, clock: Callable[[], float] = time.time) -> None:
+        self.path = directory / f"budget-v1-{account}.sqlite"
+        self._limits = limits
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._file = (0, 0)
+        self._takes = 0
+
+    def describe(self) -> str:
+        """Say who shares the budget."""
+        return f"shared by the processes of this machine ({self.path.parent})"
+
+    def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
+        """Take a slot, or say why there is none."""
+        (name_0, window_0), (name_1, window_1) = self._limits.of(send)
+        share = 1.0 if bulk_share is None else bulk_share
+        values = {
+            "slot": slot,
+            "send": send,
+            # Read before the lock is there: by then it is too early, if anything, which errs on the safe side.
+            "now": self._clock(),
+            "lease": self._limits.lease,
+            "name_0": None if bulk_share is None else name_0,
+            "name_1": None if bulk_share is None else name_1,
+            "limit_0": window_0.share(share),
+            "limit_1": window_1.share(share),
+            "seconds_0": window_0.seconds,
+            "seconds_1": window_1.seconds,
+        }
+        with self._use() as connection:
+            self._check_file()
+            if self._takes % _PURGE_EVERY == 0:
+                connection.execute(_PURGE, (self._clock() - self._limits.longest,))
+            self._takes += 1
+            if connection.execute(_TAKE, values).rowcount:
+                return None
+            *ranked, hold, pause, latest = connection.execute(_LOOK, values).fetchone()
+            now = self._clock()
+            if latest is not None and latest > now + self._limits.lease + CLOCK_SLACK:
+                connection.execute("UPDATE slots SET answered = :now WHERE answered > :now", {"now": now})
+                connection.execute("DELETE FROM pauses")
+                return Refusal(0.0, "the clock stepped back")
+            refusal = Refusal((hold or now) - now, HELD)
+            if pause is not None and pause - now > refusal.wait:
+                refusal = Refusal(pause - now, YIELDING)
+            for (name, window), at in zip(self._limits.of(send), ranked, strict=True):
+                wait = window.wait(now, at)
+                if wait > 0 and bulk_share is None:
+                    connection.execute(_PAUSE, (name, now + wait + GRACE))
+                if wait > refusal.wait:
+                    refusal = Refusal(wait, is_full(window, share))
+            return refusal
+
+    def answer(self, slot: int, *, send: bool) -> None:
+        """Note that the answer has arrived."""
+        now = self._clock()
+        with self._use() as connection:
+            connection.execute(_ANSWER, (now, slot))
+
+    def hold(self, seconds: float) -> None:
+        """Refuse slots to every process for a while."""
+        with self._use() as connection:
+            connection.execute(_PAUSE, ("hold", self._clock() + seconds))
+
+    def after_fork(self) -> None:
+        """Leave the parent's connection alone, in a forked child."""
+        self._lock = threading.Lock()
+        if self._connection is not None:
+            _inherited.append(self._connection)
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except (sqlite3.Error, OSError) as error:
+                self._discard(error)
+                msg = f"{self.path}: {error}"
+                raise StoreError(msg) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        directory = self.path.parent
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.path.exists():
+            self._create()
+        status = self.path.stat()
+        if status.st_uid != os.geteuid() != 0:
+            msg = f"it belongs to another user (uid {status.st_uid})"
+            raise PermissionError(msg)
+        self._file = (status.st_dev, status.st_ino)
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rw",
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        # Counts of minutes need not survive a power failure.
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    def _create(self) -> None:
+        """Put the file in place complete, so that no process ever sees half of it; whoever comes first wins."""
+        handle, name = tempfile.mkstemp(prefix=f".{self.path.stem}-", dir=self.path.parent)
+        os.close(handle)
+        try:
+            connection = sqlite3.connect(name)
+            try:
+                connection.executescript(_SCHEMA)
+            finally:
+                connection.close()
+            with contextlib.suppress(FileExistsError):
+                os.link(name, self.path)
+        finally:
+            os.unlink(name)
+
+    def _check_file(self) -> None:
+        """Notice a file that was deleted or replaced: its old readers would go on counting for themselves."""
+        status = os.stat(self.path)
+        if (status.st_dev, status.st_ino) != self._file:
+            msg = "it was replaced"
+            raise FileNotFoundError(msg)
+
+    def _discard(self, error: Exception) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+            with contextlib.suppress(OSError):
+                self._check_file()
+                for suffix in ("-wal", "-shm", ""):
+                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)

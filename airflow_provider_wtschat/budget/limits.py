@@ -1,0 +1,114 @@
+"""What the account allows, and what the stores that count its requests have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+CLOCK_SLACK = 5.0
+"""Seconds by which the times of a store may lie ahead of what they can be before they count as a clock's step back."""
+
+GRACE = 0.05
+"""Seconds for which bulk reads leave a slot that has come free to the call that waits for it."""
+
+
+class Window(NamedTuple):
+    """So many requests in so many seconds."""
+
+    limit: int
+    seconds: float
+
+    def share(self, share: float) -> int:
+        """Count the requests of a share of the window, at least one."""
+        return max(1, int(self.limit * share + 1e-9))
+
+    def wait(self, now: float, ranked: float | None) -> float:
+        """
+        Say how long the window stays full; never more than it takes.
+
+        Slots that are still open count as answered in the future, when their lease ends. They rank first, so one rule
+        serves both: with n slots, a further one is free when the n-th latest answer is a window's length old.
+
+        :param now: the time on the clock of the answers
+        :param ranked: the n-th latest answer, None if there are fewer
+        :return: seconds, 0 if a slot is free now. A slot that is open now may be answered at once.
+        """
+        return 0.0 if ranked is None else max(0.0, min(ranked, now) + self.seconds - now)
+
+    def __str__(self) -> str:
+        return f"{self.limit} requests in {self.seconds:g} s"
+
+
+BURST = Window(200, 5.0)
+READ = Window(1_000, 300.0)
+SEND = Window(1_000, 120.0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    The limits of an account.
+
+    :param burst: holds for every request
+    :param read: holds for everything but sends
+    :param send: holds for ``/chat/v1/send/*``, GET and POST
+    :param lease: seconds after which a slot that nobody gave back (its process died) counts as answered
+    """
+
+    burst: Window = BURST
+    read: Window = READ
+    send: Window = SEND
+    lease: float = 90.0
+
+    def of(self, send: bool) -> tuple[tuple[str, Window], tuple[str, Window]]:
+        """List the windows, by name, that a request must fit into."""
+        return ("burst", self.burst), ("send", self.send) if send else ("read", self.read)
+
+    @property
+    def longest(self) -> float:
+        """Seconds for which an answer matters."""
+        return max(self.burst.seconds, self.read.seconds, self.send.seconds)
+
+
+class Refusal(NamedTuple):
+    """No slot now."""
+
+    wait: float
+    """Seconds until one can be free, at the earliest."""
+    reason: str
+
+
+HELD = "the API answered 429"
+YIELDING = "calls that go first are waiting"
+
+
+def is_full(window: Window, share: float) -> str:
+    """Say that a window is full."""
+    return f"all of the account's {window}" if share == 1 else f"{share:.0%} of the account's {window}"
+
+
+class StoreError(Exception):
+    """A shared store cannot be used; the message says why."""
+
+
+class SharedStore(Protocol):
+    """
+    Where several processes count the requests of one account. Its methods raise StoreError.
+
+    A slot is named by a number that the caller draws, so that a call repeated on a lost connection counts once.
+    """
+
+    def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
+        """Take a slot; as bulk, if the share is given, which then leaves the rest of the windows free."""
+
+    def answer(self, slot: int, *, send: bool) -> None:
+        """Note that the answer has arrived."""
+
+    def hold(self, seconds: float) -> None:
+        """Refuse slots to everybody for a while."""
+
+    def after_fork(self) -> None:
+        """Forget, in a forked child, the connections that belong to the parent."""
+
+    def describe(self) -> str:
+        """Say who shares the budget."""

@@ -1,0 +1,150 @@
+"""The budget that several machines share through Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+
+from airflow_provider_wtschat.budget.limits import (
+    CLOCK_SLACK,
+    GRACE,
+    HELD,
+    YIELDING,
+    Limits,
+    Refusal,
+    StoreError,
+    is_full,
+)
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_TIMEOUT_SECONDS = 2.0
+
+# Times are microseconds on Redis' own clock, so that those of the machines do not matter. Each window is a sorted set
+# of slots by the time of their answer; a window's pause is a key that expires.
+_TAKE = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local slot, bulk, lease, slack, grace, keep = ARGV[1], ARGV[2] == '1', ARGV[3] + 0, ARGV[4] + 0, ARGV[5] + 0, ARGV[6]
+local wait, reason = redis.call('PTTL', KEYS[1]) * 1000, 0
+for i = 1, 2 do
+  local answers, pause = KEYS[2 * i], KEYS[2 * i + 1]
+  local limit, seconds = ARGV[5 + 2 * i] + 0, ARGV[6 + 2 * i] + 0
+  redis.call('ZREMRANGEBYSCORE', answers, '-inf', now - seconds)
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', answers, now + lease + slack, '+inf')) do
+    redis.call('ZADD', answers, now, member)
+  end
+  local paused = bulk and redis.call('PTTL', pause) * 1000 or 0
+  if paused > wait then wait, reason = paused, 3 end
+  local ranked = redis.call('ZREVRANGE', answers, limit - 1, limit - 1, 'WITHSCORES')[2]
+  local full = ranked and math.min(ranked + 0, now) + seconds - now or 0
+  if full > 0 and not bulk then redis.call('SET', pause, 1, 'PX', math.ceil((full + grace) / 1000)) end
+  if full > wait then wait, reason = full, i end
+end
+if wait > 0 then return {wait, reason} end
+for i = 1, 2 do
+  redis.call('ZADD', KEYS[2 * i], now + lease, slot)
+  redis.call('PEXPIRE', KEYS[2 * i], keep)
+end
+return {0, 0}
+"""
+_ANSWER = """
+local time = redis.call('TIME')
+for i = 1, 2 do
+  redis.call('ZADD', KEYS[i], time[1] * 1000000 + time[2], ARGV[1])
+  redis.call('PEXPIRE', KEYS[i], ARGV[2])
+end
+"""
+_HOLD = """
+if redis.call('PTTL', KEYS[1]) < ARGV[1] + 0 then redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end
+"""
+
+
+class RedisStore:
+    """
+    Slots in Redis, for every machine that reaches it.
+
+    :param url: ``redis://`` or ``rediss://``; it never shows, because it may hold a password
+    :param account: digest of the account, part of the keys
+    :param limits: limits of the account
+    :raises AirflowOptionalProviderFeatureException: if the package ``redis`` is missing
+    """
+
+    def __init__(self, url: str, account: str, limits: Limits) -> None:
+        try:
+            from redis import RedisError
+        except ImportError as error:
+            msg = "A budget in Redis needs the extra 'redis': pip install 'airflow-provider-wtschat[redis]'."
+            raise AirflowOptionalProviderFeatureException(msg) from error
+        self._errors = (RedisError, OSError)
+        self._url = url
+        self._limits = limits
+        self._prefix = f"wtschat:budget:v1:{{{account}}}"
+        self._keep = int((limits.longest + limits.lease) * 1000)
+        self._connect()
+
+    def describe(self) -> str:
+        """Say who shares the budget."""
+        parts = urlsplit(self._url)
+        return f"shared through Redis ({parts.hostname or 'localhost'}:{parts.port or 6379})"
+
+    def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
+        """Take a slot, or say why there is none."""
+        windows = self._limits.of(send)
+        share = 1.0 if bulk_share is None else bulk_share
+        keys = [self._key("hold")]
+        arguments: list[int] = [
+            slot,
+            int(bulk_share is not None),
+            *(int(seconds * 1e6) for seconds in (self._limits.lease, CLOCK_SLACK, GRACE)),
+            self._keep,
+        ]
+        for name, window in windows:
+            keys += [self._key(name), self._key(f"{name}:pause")]
+            arguments += [window.share(share), int(window.seconds * 1e6)]
+        wait, reason = self._call(self._take, keys, arguments)
+        if not wait:
+            return None
+        reasons = (HELD, *(is_full(window, share) for _, window in windows), YIELDING)
+        return Refusal(wait / 1e6, reasons[reason])
+
+    def answer(self, slot: int, *, send: bool) -> None:
+        """Note that the answer has arrived."""
+        self._call(self._answer, [self._key(name) for name, _ in self._limits.of(send)], [slot, self._keep])
+
+    def hold(self, seconds: float) -> None:
+        """Refuse slots to everybody for a while."""
+        self._call(self._hold, [self._key("hold")], [max(1, int(seconds * 1000))])
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections alone, in a forked child."""
+        self._connect()
+
+    def _connect(self) -> None:
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        client: Redis = Redis.from_url(
+            self._url,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._take = client.register_script(_TAKE)
+        self._answer = client.register_script(_ANSWER)
+        self._hold = client.register_script(_HOLD)
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}:{name}"
+
+    def _call(self, script: Callable[..., Any], keys: list[str], arguments: list[int]) -> Any:
+        try:
+            return script(keys=keys, args=arguments)
+        except self._errors as error:
+            msg = f"{self.describe()}: {error}"
+            raise StoreError(msg) from error
