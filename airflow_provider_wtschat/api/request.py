@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Generic, Literal, TypedDict, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -71,6 +74,11 @@ class Request(Generic[T]):
         return self.route.format(**{name: quote(value, safe="") for name, value in self.path_params.items()})
 
     @property
+    def target(self) -> str:
+        """Path and query to ask for."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @property
     def label(self) -> str:
         """Method and path for logs and errors: ids are shown, other values (phones) are not."""
         shown = {
@@ -82,6 +90,21 @@ class Request(Generic[T]):
     def is_send(self) -> bool:
         """Whether it counts against the sending limit of the account instead of the general one."""
         return self.route.startswith("/chat/v1/send/")
+
+    @property
+    def content(self) -> bytes | None:
+        """
+        The body as it is sent, ``None`` for none.
+
+        :raises WtsChatArgumentError: if a value in it has no JSON
+        """
+        if self.body is None:
+            return None
+        try:
+            return json.dumps(self.body, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            msg = f"{self.label}: a value given has no JSON ({error})"
+            raise WtsChatArgumentError(msg) from error
 
     def __repr__(self) -> str:
         """Show neither query nor body: they hold personal data."""

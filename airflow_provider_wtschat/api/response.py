@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import (
@@ -23,6 +24,22 @@ from airflow_provider_wtschat.exceptions import (
 _LONGEST_TEXT = 500
 _NOT_FOUND_KEYS = frozenset({"ENTITY_NOT_FOUND", "FORM_ERROR"})
 _UNAUTHORIZED = "ERROR_UNAUTHORIZED"
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """
+    What a request was answered with.
+
+    :param value: the JSON value
+    :param server_time: the server's clock when it answered, to the second, where it said so
+    """
+
+    value: T
+    server_time: datetime | None
 
 
 def judge(request: Request[Any], status: int, headers: Mapping[str, str], content: bytes) -> Any:

@@ -1,0 +1,342 @@
+"""The hook."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import requests
+import tenacity
+from airflow.providers.common.compat.sdk import BaseHook
+from requests.auth import AuthBase
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+from urllib3.exceptions import ProxyError as UrllibProxyError
+from urllib3.exceptions import SSLError as UrllibSSLError
+
+from airflow_provider_wtschat.api import panels, response, sessions, tags
+from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.response import Answer
+from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
+from airflow_provider_wtschat.exceptions import (
+    WtsChatAuthenticationError,
+    WtsChatConnectionError,
+    WtsChatError,
+    WtsChatRateLimitError,
+)
+from airflow_provider_wtschat.hooks import transport
+from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, DEFAULT_HOST, ConnectionSettings
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+_TEST_SECONDS = 10.0
+_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, UrllibProxyError)
+
+
+class TokenAuth(AuthBase):
+    """
+    Puts the token into a request, and nowhere else.
+
+    :param token: the API token, without ``Bearer``
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Probe(NamedTuple):
+    service: str
+    error: WtsChatError | None
+
+
+class WtsChatHook(BaseHook):
+    """
+    Speak to WTS Chat.
+
+    :param wtschat_conn_id: id of the connection. Default: ``wtschat_default``. It is read on first use
+    :param timeout: seconds to wait for an answer. Default: the connection's ``timeout``, else 60
+    :param max_retries: how often a request that failed is sent again, where that cannot harm. Default: the
+        connection's ``max_retries``, else 5
+    :param max_wait: seconds that one call may wait in all for the account's limit and between attempts.
+        Default: 600
+    """
+
+    conn_name_attr: ClassVar[str] = "wtschat_conn_id"
+    default_conn_name: ClassVar[str] = DEFAULT_CONN_ID
+    conn_type: ClassVar[str] = "wtschat"
+    hook_name: ClassVar[str] = "WTS Chat"
+
+    def __init__(
+        self,
+        wtschat_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        max_wait: float = transport.DEFAULT_MAX_WAIT,
+    ) -> None:
+        super().__init__()
+        self.wtschat_conn_id = wtschat_conn_id
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.max_wait = max_wait
+        self._settings: ConnectionSettings | None = None
+        self._budget: Budget | None = None
+        self._local = threading.local()
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's own fields, for Airflow up to 3.1; later ones read the provider's metadata."""
+        from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
+        from flask_babel import lazy_gettext
+        from wtforms import BooleanField, FloatField, IntegerField, PasswordField, StringField
+        from wtforms.validators import NumberRange, Optional
+
+        return {
+            "timeout": FloatField(
+                lazy_gettext("Timeout"),
+                widget=BS3TextFieldWidget(),
+                validators=[Optional(), NumberRange(min=1, max=600)],
+                description="Seconds to wait for an answer",
+                default=60.0,
+            ),
+            "max_retries": IntegerField(
+                lazy_gettext("Retries"),
+                widget=BS3TextFieldWidget(),
+                validators=[Optional(), NumberRange(min=0, max=20)],
+                description="How often a request that failed is sent again, where that cannot harm",
+                default=5,
+            ),
+            "page_size": IntegerField(
+                lazy_gettext("Page size"),
+                widget=BS3TextFieldWidget(),
+                validators=[Optional(), NumberRange(min=1, max=100)],
+                description="Rows per page of a list",
+                default=100,
+            ),
+            "account": StringField(
+                lazy_gettext("Account"),
+                widget=BS3TextFieldWidget(),
+                description="Any name, the same on every connection of one account, so that they share its limit",
+            ),
+            "verify_ssl": BooleanField(
+                lazy_gettext("Verify TLS certificate"), description="Uncheck only against a test server", default=True
+            ),
+            "proxies": PasswordField(
+                lazy_gettext("Proxies"),
+                widget=BS3PasswordFieldWidget(),
+                description='JSON such as {"https": "http://proxy:3128"}',
+            ),
+        }
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows Airflow's fields, for Airflow up to 3.1."""
+        return {
+            "hidden_fields": ["login"],
+            "relabeling": {"password": "API token", "host": "Base URL"},
+            "placeholders": {"host": DEFAULT_HOST, "password": "pn_...", "schema": "https", "port": "443"},
+        }
+
+    def resolve(self) -> ConnectionSettings:
+        """
+        Read the connection, once.
+
+        Call it in the main thread before other threads use the hook.
+
+        :raises WtsChatError: if the connection cannot be used
+        """
+        if self._settings is None:
+            connection = self.get_connection(self.wtschat_conn_id)
+            self._settings = ConnectionSettings.read(self.wtschat_conn_id, connection, connection.extra_dejson)
+            self._budget = get_budget(self._settings.account)
+        return self._settings
+
+    @property
+    def budget(self) -> Budget:
+        """The account's request budget."""
+        self.resolve()
+        if self._budget is None:
+            self._budget = get_budget(self.resolve().account)
+        return self._budget
+
+    def get_conn(self) -> requests.Session:
+        """Return the session of this thread: kept connections, authentication, proxies."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            settings = self.resolve()
+            session = requests.Session()
+            session.auth = TokenAuth(settings.token)
+            session.headers.update({"User-Agent": transport.USER_AGENT, "Accept": "application/json"})
+            session.verify = settings.verify_ssl
+            session.proxies.update(settings.proxies)
+            self._local.session = session
+        return session
+
+    def run(self, request: Request[T], *, bulk: bool = False) -> T:
+        """
+        Send a request and return what it was answered with.
+
+        :param request: what to ask, built by a function of :mod:`airflow_provider_wtschat.api`
+        :param bulk: whether it belongs to a long read, which leaves the account's other clients room
+        :return: the answer, as the API sent it
+        :raises WtsChatError: of the kind that says what happened
+        """
+        return self.answer(request, bulk=bulk).value
+
+    def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
+        """
+        Send a request and return its answer together with the server's clock.
+
+        :param request: what to ask
+        :param bulk: whether it belongs to a long read
+        :raises WtsChatError: of the kind that says what happened
+        """
+        settings = self.resolve()
+        max_retries = settings.max_retries if self.max_retries is None else self.max_retries
+        retrying = tenacity.Retrying(
+            **transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait)
+        )
+        deadline = time.monotonic() + self.max_wait
+        content = request.content
+        return retrying(lambda: self._send(request, content, bulk=bulk, deadline=deadline))
+
+    def pages(
+        self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False
+    ) -> Iterator[list[Row]]:
+        """
+        Read all rows of a list, a page at a time, so that none is lost while rows change.
+
+        :param request: the list
+        :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
+        :param bulk: whether it belongs to a long read
+        :return: pages of rows, empty ones left out
+        :raises WtsChatError: of the kind that says what happened
+        """
+        walk = Walk(request, page_size=page_size or self.resolve().page_size)
+        while (step := walk.next()) is not None:
+            rows = walk.accept(self.run(step, bulk=bulk))
+            if rows:
+                yield rows
+
+    def iterate(self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False) -> Iterator[Row]:
+        """
+        Read all rows of a list, one at a time, so that none is lost while rows change.
+
+        :param request: the list
+        :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
+        :param bulk: whether it belongs to a long read
+        :return: every row
+        :raises WtsChatError: of the kind that says what happened
+        """
+        for rows in self.pages(request, page_size=page_size, bulk=bulk):
+            yield from rows
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Ask each service for one cheap list, for the connection form's Test.
+
+        :return: whether any service answered, and what to know or do, in a sentence
+        """
+        try:
+            self.resolve()
+        except WtsChatError as error:
+            return False, str(error)
+        deadline = time.monotonic() + _TEST_SECONDS
+        probes = []
+        for service, request in (
+            ("chat", sessions.list_().page(size=1)),
+            ("core", tags.list_()),
+            ("crm", panels.list_().page(size=1)),
+        ):
+            try:
+                left = max(0.5, deadline - time.monotonic())
+                self._send(request, None, bulk=False, deadline=deadline, read=left)
+            except WtsChatConnectionError as error:
+                probes.append(_Probe(service, error))
+                break
+            except WtsChatError as error:
+                probes.append(_Probe(service, error))
+            else:
+                probes.append(_Probe(service, None))
+        return _verdict(self.resolve().base_url, probes)
+
+    def _send(
+        self, request: Request[T], content: bytes | None, *, bulk: bool, deadline: float, read: float | None = None
+    ) -> Answer[T]:
+        try:
+            with self.budget.slot(send=request.is_send, bulk=bulk, timeout=max(0.0, deadline - time.monotonic())):
+                answer = self._exchange(request, content, read)
+        except BudgetTimeoutError as full:
+            raise transport.over_budget(request, full) from full
+        except BaseException as error:
+            transport.count_answer(error)
+            if isinstance(error, WtsChatRateLimitError):
+                self.budget.hold(transport.back_off(1, error))
+            raise
+        transport.count_answer(None)
+        return answer
+
+    def _exchange(self, request: Request[T], content: bytes | None, read: float | None) -> Answer[T]:
+        settings = self.resolve()
+        session = self.get_conn()
+        read = read or self.timeout or settings.timeout
+        try:
+            answered = session.request(
+                request.method,
+                settings.base_url + request.target,
+                data=content,
+                headers=None if content is None else {"Content-Type": "application/json"},
+                timeout=(min(transport.CONNECT_TIMEOUT, read), read),
+                allow_redirects=False,
+            )
+            value = response.judge(request, answered.status_code, answered.headers, answered.content)
+            return Answer(value, response.server_time(answered.headers))
+        except WtsChatError:
+            raise
+        except BaseException as error:
+            meaning = _meaning(request, error)
+            if meaning is error:
+                raise
+            raise meaning from error
+
+
+def _meaning(request: Request[Any], error: BaseException) -> BaseException:
+    wrapped = error.args[0] if error.args else None
+    reason = wrapped.reason if isinstance(wrapped, MaxRetryError) else None
+    words = str(reason).rpartition(": ")[2] or type(error).__name__
+    if isinstance(reason, _NO_CONNECTION):
+        return transport.not_connected(request, words)
+    # Other TLS faults can come in the middle of an answer; a certificate is judged before anything is sent.
+    if isinstance(reason, UrllibSSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason):
+        return transport.not_connected(request, f"TLS: {words}", retryable=False)
+    return transport.interrupted(request, error)
+
+
+def _verdict(base_url: str, probes: list[_Probe]) -> tuple[bool, str]:
+    refusing = [probe for probe in probes if probe.error is not None]
+    answering = [probe.service for probe in probes if probe.error is None]
+    if answering:
+        if not refusing:
+            return True, f"{base_url} answers for {', '.join(answering)}"
+        others = "; ".join(f"{probe.service}: {_short(probe.error)}" for probe in refusing)
+        return True, f"{base_url} answers for {', '.join(answering)}, but not for {others}"
+    if all(isinstance(probe.error, WtsChatAuthenticationError) for probe in refusing):
+        return False, (
+            f"{base_url} refuses the token: it is wrong, revoked, was unused for 15 days, or has no permission at all; "
+            "the API does not say which"
+        )
+    return False, f"{base_url}: " + "; ".join(f"{probe.service}: {_short(probe.error)}" for probe in refusing)
+
+
+def _short(error: WtsChatError | None) -> str:
+    if isinstance(error, WtsChatAuthenticationError):
+        return "the token has no permission for it"
+    return str(error)

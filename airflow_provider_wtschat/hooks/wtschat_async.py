@@ -1,0 +1,247 @@
+"""The hook for event loops: the same rules, requests and errors as the other one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiohttp
+import tenacity
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import BaseHook
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+from airflow_provider_wtschat.api import response
+from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.response import Answer
+from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
+from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatRateLimitError
+from airflow_provider_wtschat.hooks import transport
+from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+_NO_CONNECTION = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientProxyConnectionError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
+
+
+class WtsChatAsyncHook(BaseHook):
+    """
+    Speak to WTS Chat from an event loop.
+
+    Inside ``async with`` it keeps its connections; outside, each call opens its own.
+
+    :param wtschat_conn_id: id of the connection. Default: ``wtschat_default``. It is read on first use
+    :param timeout: seconds to wait for an answer. Default: the connection's ``timeout``, else 60
+    :param max_retries: how often a request that failed is sent again, where that cannot harm. Default: the
+        connection's ``max_retries``, else 5
+    :param max_wait: seconds that one call may wait in all for the account's limit and between attempts.
+        Default: 600
+    """
+
+    def __init__(
+        self,
+        wtschat_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        max_wait: float = transport.DEFAULT_MAX_WAIT,
+    ) -> None:
+        super().__init__()
+        self.wtschat_conn_id = wtschat_conn_id
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.max_wait = max_wait
+        self._settings: ConnectionSettings | None = None
+        self._budget: Budget | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session that is kept until the block ends."""
+        self._session = await self._new_session()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def resolve(self) -> ConnectionSettings:
+        """
+        Read the connection, once.
+
+        :raises WtsChatError: if the connection cannot be used
+        """
+        if self._settings is None:
+            connection = await get_async_connection(self.wtschat_conn_id)
+            extra = await get_async_extra_dejson(connection)
+            self._settings = ConnectionSettings.read(self.wtschat_conn_id, connection, extra)
+        return self._settings
+
+    async def run(self, request: Request[T], *, bulk: bool = False) -> T:
+        """
+        Send a request and return what it was answered with.
+
+        :param request: what to ask, built by a function of :mod:`airflow_provider_wtschat.api`
+        :param bulk: whether it belongs to a long read, which leaves the account's other clients room
+        :return: the answer, as the API sent it
+        :raises WtsChatError: of the kind that says what happened
+        """
+        return (await self.answer(request, bulk=bulk)).value
+
+    async def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
+        """
+        Send a request and return its answer together with the server's clock.
+
+        :param request: what to ask
+        :param bulk: whether it belongs to a long read
+        :raises WtsChatError: of the kind that says what happened
+        """
+        settings = await self.resolve()
+        max_retries = settings.max_retries if self.max_retries is None else self.max_retries
+        retrying = tenacity.AsyncRetrying(
+            **transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait)
+        )
+        deadline = time.monotonic() + self.max_wait
+        content = request.content
+        own = None if self._session else await self._new_session()
+        try:
+            return await retrying(self._send, own or self._session, request, content, bulk, deadline)
+        finally:
+            if own is not None:
+                await own.close()
+
+    async def pages(
+        self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False
+    ) -> AsyncIterator[list[Row]]:
+        """
+        Read all rows of a list, a page at a time, so that none is lost while rows change.
+
+        :param request: the list
+        :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
+        :param bulk: whether it belongs to a long read
+        :return: pages of rows, empty ones left out
+        :raises WtsChatError: of the kind that says what happened
+        """
+        walk = Walk(request, page_size=page_size or (await self.resolve()).page_size)
+        while (step := walk.next()) is not None:
+            rows = walk.accept(await self.run(step, bulk=bulk))
+            if rows:
+                yield rows
+
+    async def iterate(
+        self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False
+    ) -> AsyncIterator[Row]:
+        """
+        Read all rows of a list, one at a time, so that none is lost while rows change.
+
+        :param request: the list
+        :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
+        :param bulk: whether it belongs to a long read
+        :return: every row
+        :raises WtsChatError: of the kind that says what happened
+        """
+        async for rows in self.pages(request, page_size=page_size, bulk=bulk):
+            for row in rows:
+                yield row
+
+    async def _new_session(self) -> aiohttp.ClientSession:
+        settings = await self.resolve()
+        if self._budget is None:
+            # Opening a store touches a file or the network.
+            self._budget = await asyncio.to_thread(get_budget, settings.account)
+        trust = await asyncio.to_thread(_trust) if settings.verify_ssl else False
+        return aiohttp.ClientSession(
+            headers={
+                "User-Agent": transport.USER_AGENT,
+                "Accept": "application/json",
+                "Authorization": f"Bearer {settings.token}",
+            },
+            connector=aiohttp.TCPConnector(ssl=trust),
+            trust_env=not settings.proxies,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        request: Request[T],
+        content: bytes | None,
+        bulk: bool,
+        deadline: float,
+    ) -> Answer[T]:
+        budget = self._budget
+        if budget is None:
+            budget = self._budget = await asyncio.to_thread(get_budget, (await self.resolve()).account)
+        try:
+            left = max(0.0, deadline - time.monotonic())
+            async with budget.slot_async(send=request.is_send, bulk=bulk, timeout=left):
+                answer: Answer[T] = await self._exchange(session, request, content)
+        except BudgetTimeoutError as full:
+            raise transport.over_budget(request, full) from full
+        except BaseException as error:
+            transport.count_answer(error)
+            if isinstance(error, WtsChatRateLimitError):
+                await budget.hold_async(transport.back_off(1, error))
+            raise
+        transport.count_answer(None)
+        return answer
+
+    async def _exchange(self, session: aiohttp.ClientSession, request: Request[T], content: bytes | None) -> Answer[T]:
+        settings = await self.resolve()
+        read = self.timeout or settings.timeout
+        try:
+            async with session.request(
+                request.method,
+                settings.base_url + request.target,
+                data=content,
+                headers=None if content is None else {"Content-Type": "application/json"},
+                proxy=settings.proxies.get(settings.base_url.partition(":")[0]),
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=min(transport.CONNECT_TIMEOUT, read), sock_read=read
+                ),
+                allow_redirects=False,
+            ) as answered:
+                value = response.judge(request, answered.status, answered.headers, await answered.read())
+                return Answer(value, response.server_time(answered.headers))
+        except WtsChatError:
+            raise
+        except BaseException as error:
+            meaning = _meaning(request, error)
+            if meaning is error:
+                raise
+            raise meaning from error
+
+
+def _meaning(request: Request[Any], error: BaseException) -> BaseException:
+    # First, since its class is a kind of failure to connect.
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return transport.not_connected(request, f"TLS: {error.certificate_error}", retryable=False)
+    if isinstance(error, _NO_CONNECTION):
+        return transport.not_connected(request, type(error).__name__)
+    if isinstance(error, aiohttp.ClientError) and not isinstance(error, OSError):
+        # Such as a payload cut short: a fault of the network like the others.
+        return transport.interrupted(request, ConnectionError(type(error).__name__))
+    return transport.interrupted(request, error)
+
+
+def _trust() -> ssl.SSLContext:
+    # The same authorities that requests trusts, so that both colours of the hook reach the same hosts.
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+    if os.path.isdir(bundle):
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
