@@ -29,10 +29,10 @@ $(READY): pyproject.toml constraints/airflow-$(LINE).txt
 	@touch $@
 
 demo: $(READY) ## Copy sessions from a simulated account into SQLite, in a real Airflow
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python -m scripts.demo
 
 ui: $(READY) ## Bring up Airflow's UI with the example Dags (Ctrl-C ends it)
-	$(BIN)/python scripts/ui.py
+	$(BIN)/python -m scripts.ui
 
 test: lint types tests compat ## Lint, types, all tests, and the older Airflow lines
 
@@ -47,13 +47,13 @@ tests: $(READY) ## Run the tests on Airflow $(LINE)
 	$(BIN)/python -m pytest -m "not soak"
 
 compat: $(READY) ## Run the tests of the older Airflow lines
-	$(BIN)/python scripts/compat.py
+	$(BIN)/python -m scripts.compat
 
 soak: $(READY) ## Run the long proofs over many seeds
 	$(BIN)/python -m pytest -m soak
 
 bench: $(READY) ## Print the figures of tests/benchmarks
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python -m scripts.bench
 
 pins: $(READY) ## Renew constraints/*.txt from constraints/*.in and pyproject.toml
 	for line in $(patsubst constraints/airflow-%.in,%,$(wildcard constraints/*.in)); do \

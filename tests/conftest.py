@@ -144,15 +144,20 @@ def run_dag(airflow_db: Path) -> Callable[..., FinishedRun]:
     return run
 
 
-def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
-    """Read the Dag (the one named, if there are several) from a file, as a Dag processor does."""
+def load_dags(path: str | Path) -> dict[str, DAG]:
+    """Read the Dags of a file, by id, as a Dag processor does."""
     bag = _bag(Path(path).resolve())
     if bag.import_errors:
         pytest.fail("\n".join(bag.import_errors.values()))
+    return dict(bag.dags)
+
+
+def load_dag(path: str | Path, *, dag_id: str | None = None) -> DAG:
+    """Read the one Dag of a file, or the one named."""
+    dags = load_dags(path)
     if dag_id is None:
-        (dag,) = bag.dags.values()
-        return dag
-    return bag.dags[dag_id]
+        (dag_id,) = dags
+    return dags[dag_id]
 
 
 def _bag(path: str | Path) -> Any:

@@ -1,0 +1,213 @@
+"""What the demo and the UI share: processes that end with their maker, and an Airflow of the project's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+TOKEN = "pn_simulated"  # noqa: S105 - opens nothing but the simulator
+
+
+def stop_on_signals() -> None:
+    """Let a request to end (also by ``kill`` or a closed terminal) unwind the program as Ctrl-C does."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)  # a second one must not interrupt the clearing up
+        raise SystemExit(128 + number)
+
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, leave)
+
+
+class Processes:
+    """Child processes, each with a process group of its own, all ended on leaving the ``with`` block."""
+
+    def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
+        self.environment = dict(environment)
+        self.logs = logs
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for process in reversed(self.running.values()):
+            _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        for process in self.running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.1, deadline - time.monotonic()))
+            # Also after a clean end: a child of the child may still be there.
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+
+    def start(self, name: str, *command: str | Path, show: bool = False) -> Path:
+        """Start a command in the background.
+
+        :param name: what to call it in messages.
+        :param command: the command and its arguments.
+        :param show: let its output go to the terminal instead of a file.
+        :return: the file that its output goes to.
+        """
+        log = self.logs / f"{name}.log"
+        with log.open("wb") as output:
+            self.running[name] = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=None if show else output,
+                stderr=None if show else subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return log
+
+    def run(self, name: str, *command: str | Path, show: bool = False) -> None:
+        """Run a command to its end.
+
+        :param name: what to call it in messages.
+        :param command: the command and its arguments.
+        :param show: let its output go to the terminal instead of a file.
+        :raises SystemExit: if it fails.
+        """
+        self.start(name, *command, show=show)
+        self.running[name].wait()
+        self.check()
+
+    def check(self) -> None:
+        """Notice a background process that has ended by itself.
+
+        :raises SystemExit: if one has.
+        """
+        for name, process in self.running.items():
+            if process.poll() not in (None, 0):
+                log = self.logs / f"{name}.log"
+                raise SystemExit(f"{name} ended with code {process.returncode}.\n{tail(log)}\nAll of it: {log}")
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+
+
+def tail(path: Path, lines: int = 20) -> str:
+    """Return the end of a file.
+
+    :param path: the file.
+    :param lines: how many lines of it.
+    :return: the lines.
+    """
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def free_port(wanted: int = 0) -> int:
+    """Find a port that nobody listens on.
+
+    :param wanted: the port to prefer.
+    :return: that port if it is free, else another one.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(look: Callable[[], T | None], what: str, processes: Processes, seconds: float = 90) -> T:
+    """Look for something until it is there.
+
+    :param look: returns it, or None as long as it is not there; a server that does not answer yet is not there either.
+    :param what: what to call it in messages.
+    :param processes: the processes it depends on: if one ends, so does the wait.
+    :param seconds: how long to wait at most.
+    :return: what was looked for.
+    :raises SystemExit: if it does not come.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        processes.check()
+        with suppress(OSError):
+            if (found := look()) is not None:
+                return found
+        time.sleep(0.2)
+    raise SystemExit(f"{what} did not come up within {seconds:.0f} s. Logs: {processes.logs}")
+
+
+def start_simulator(processes: Processes, *options: str) -> str:
+    """Start the stand-in for the API on a free port.
+
+    :param processes: where it belongs to.
+    :param options: further options of the simulator's command line.
+    :return: its URL.
+    """
+    command = (sys.executable, "-m", "airflow_provider_wtschat.simulator", "--port", "0", *options)
+    log = processes.start("simulator", *command)
+
+    def url() -> str | None:
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text(errors="replace"))
+        return found and found[0]
+
+    return wait_for(url, "The simulator", processes)
+
+
+def fetch(url: str, token: str | None = None) -> Any:
+    """Read a JSON document from a server on this machine.
+
+    :param url: where it is.
+    :param token: bearer token, if one is needed.
+    :return: the document.
+    """
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def airflow_environment(home: Path, **options: str) -> dict[str, str]:
+    """Return an environment in which Airflow knows nothing but its own home.
+
+    :param home: the directory for its database and its logs.
+    :param options: further variables.
+    :return: all variables.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}
+    return inherited | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "example_dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        **options,
+    }
+
+
+def connections(simulator: str, warehouse: Path) -> dict[str, dict[str, Any]]:
+    """Return the connections that the example Dags use.
+
+    :param simulator: URL of the simulator.
+    :param warehouse: path of the SQLite database they load into.
+    :return: connections by id, in the words of Airflow's JSON format.
+    """
+    return {
+        "wtschat_default": {"conn_type": "wtschat", "host": simulator, "password": TOKEN},
+        "warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
+    }

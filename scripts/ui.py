@@ -1,0 +1,97 @@
+"""Airflow's own UI with a simulated account behind it: ``make ui``. Ctrl-C takes everything down."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import signal
+import sys
+
+from scripts.local import (
+    BIN,
+    ROOT,
+    Processes,
+    airflow_environment,
+    connections,
+    fetch,
+    free_port,
+    start_simulator,
+    stop_on_signals,
+    wait_for,
+)
+
+HOME = ROOT / ".ui"
+
+
+def main() -> None:
+    """Bring up one component after the other, say where the UI is, and wait."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8080, help="port of the UI; another one is taken if it is not free")
+    port = free_port(parser.parse_args().port)
+    shutil.rmtree(HOME, ignore_errors=True)
+    (HOME / "logs").mkdir(parents=True)
+    url = f"http://127.0.0.1:{port}"
+    environment = airflow_environment(
+        HOME,
+        AIRFLOW__API__BASE_URL=url,
+        AIRFLOW__API__HOST="127.0.0.1",
+        AIRFLOW__API__PORT=str(port),
+        AIRFLOW__API__WORKERS="1",
+        AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
+        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
+        AIRFLOW__CORE__EXECUTOR="LocalExecutor",
+        AIRFLOW__CORE__PARALLELISM="4",
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+        AIRFLOW__CORE__TEST_CONNECTION="Enabled",
+        AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="1",
+        AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
+    )
+    stop_on_signals()
+    with Processes(environment, HOME / "logs") as processes:
+        simulator = start_simulator(processes, "--sessions", "5000", "--changes-per-s", "1")
+        print(f"Simulated account: {simulator}", flush=True)
+
+        processes.run("migrate", BIN / "airflow", "db", "migrate")
+        rows = HOME / "connections.json"
+        rows.write_text(json.dumps(connections(simulator, HOME / "warehouse.db")))
+        processes.run("connections", BIN / "airflow", "connections", "import", rows)
+
+        # The log servers would listen on every interface; the UI reads the same files.
+        for name, *options in (
+            ("api-server",),
+            ("scheduler", "--skip-serve-logs"),
+            ("dag-processor",),
+            ("triggerer", "--skip-serve-logs"),
+        ):
+            processes.start(name, BIN / "airflow", name, *options)
+
+        def healthy() -> bool | None:
+            health = fetch(f"{url}/api/v2/monitor/health")
+            parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+            return all(health[part]["status"] == "healthy" for part in parts) or None
+
+        wait_for(healthy, "Airflow", processes)
+        expected = len(list((ROOT / "example_dags").glob("example_*.py")))
+
+        def dags() -> int | None:
+            token = fetch(f"{url}/auth/token")["access_token"]
+            found = int(fetch(f"{url}/api/v2/dags?limit=100", token)["total_entries"])
+            return found if found >= expected else None
+
+        found = wait_for(dags, "The example Dags", processes)
+        print(f"Airflow is up with {found} example Dags: {url}\nCtrl-C ends it.", flush=True)
+        while True:
+            signal.sigtimedwait((), 1)
+            processes.check()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SystemExit as end:
+        if end.code == 128 + signal.SIGINT:
+            print("\nTaken down.")
+            sys.exit(0)
+        raise
