@@ -11,13 +11,17 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from numbers import Number
 from typing import Any, NoReturn, TypedDict, TypeVar
 from urllib.parse import urlsplit
+from uuid import UUID
 
-from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api import instants, phones
+from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.api.types import OrderDirection
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
@@ -32,6 +36,7 @@ class Order(TypedDict):
     order_direction: str | None
 
 
+MAX_BATCH = 100
 _NOTHING = frozenset({"", "none", "null", "undefined", "nan", "nat"})
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no"})
@@ -48,10 +53,7 @@ def refuse(name: str, value: Any, wanted: str, cause: Exception | None = None) -
     :param cause: what a conversion said
     :raises WtsChatArgumentError: always
     """
-    shown = repr(value)
-    if len(shown) > 80:
-        shown = shown[:77] + "..."
-    msg = f"{name}: {shown} was given; {wanted}"
+    msg = f"{name}: {shown(value)} was given; {wanted}"
     raise WtsChatArgumentError(msg) from cause
 
 
@@ -75,7 +77,7 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+    if isinstance(value, bool) or not isinstance(value, (str, Number)):
         refuse(name, value, "a text is wanted")
     result = str(value)
     if is_nothing(result):
@@ -119,7 +121,11 @@ def identifier(name: str, value: Any) -> str:
     :param value: the id
     :raises WtsChatArgumentError: if it is blank or stands for nothing
     """
-    return required_text(name, value).strip()
+    result = required_text(name, value).strip()
+    if result in (".", ".."):
+        # In a path these are steps, not names: the request would go to another operation.
+        refuse(name, value, "an id is wanted")
+    return result
 
 
 def uuid(name: str, value: Any) -> str | None:
@@ -199,12 +205,13 @@ def number(name: str, value: Any, *, minimum: float | None = None, maximum: floa
     if value is None:
         return None
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, (str, Number)) or "_" in str(value):
             raise ValueError
-        result = int(value) if isinstance(value, int) or re.fullmatch(r"\s*[+-]?\d+\s*", str(value)) else float(value)
+        # By way of text, which numbers of other libraries (Decimal, numpy) have in common.
+        result = int(str(value)) if re.fullmatch(r"\s*[+-]?\d+\s*", str(value)) else float(str(value))
         if not math.isfinite(result):
             raise ValueError
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         refuse(name, value, "a number is wanted", error)
     if (minimum is not None and result < minimum) or (maximum is not None and result > maximum):
         low = "" if minimum is None else f" from {minimum}"
@@ -252,6 +259,9 @@ def listing(name: str, value: Any) -> list[Any] | None:
         value = [value] if isinstance(parsed, str) else parsed
     if isinstance(value, Mapping):
         refuse(name, value, "a list is wanted")
+    if isinstance(value, (set, frozenset)):
+        # The same arguments are the same request, whatever order a set happens to have.
+        return sorted(value, key=str)
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
         return list(value)
     return [value]
@@ -367,6 +377,78 @@ def url(name: str, value: Any) -> str | None:
     return result
 
 
+def phone(name: str, value: Any, country: str = phones.DEFAULT_COUNTRY) -> str | None:
+    """
+    Take a phone number and write it as digits with its country code.
+
+    :param name: name of the argument
+    :param value: any spelling of the number
+    :param country: calling code of a number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if it is no phone number
+    """
+    return None if value is None else phones.digits(name, value, country)
+
+
+def address(
+    name: str, value: Any, country: str = phones.DEFAULT_COUNTRY, *, ids: bool = False, users: bool = False
+) -> str | None:
+    """
+    Take a phone number, or what the API takes in its place.
+
+    :param name: name of the argument
+    :param value: any spelling of the number, or one of the two below
+    :param country: calling code of a number written without one. Default: 55 (Brazil)
+    :param ids: whether an id will do
+    :param users: whether an Instagram user such as ``@company`` will do
+    :raises WtsChatArgumentError: if it is neither
+    """
+    if value is None:
+        return None
+    result = str(value).strip()
+    if ids and _UUID.fullmatch(result.lower()):
+        return result.lower()
+    if users and re.fullmatch(r"@[\w.]+", result):
+        return result
+    return phones.digits(name, value, country)
+
+
+def file(name: str, value: Any) -> str | None:
+    """
+    Take a file in either of the API's ways to name one.
+
+    :param name: name of the argument
+    :param value: public URL, or id of an uploaded file
+    :raises WtsChatArgumentError: if it is neither
+    """
+    if value is None:
+        return None
+    result = str(value).strip()
+    return uuid(name, value) if _UUID.fullmatch(result.lower()) else url(name, result)
+
+
+def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX_BATCH) -> list[dict[str, Any]]:
+    """
+    Take the items of a request that does many things at once.
+
+    :param name: name of the argument
+    :param value: list of mappings, text of one, or a single mapping
+    :param allowed: keys that an item may have; ``None`` in one means "not given"
+    :param maximum: most items that one request takes. Default: 100
+    :raises WtsChatArgumentError: if there are none or too many, or an item has another key
+    """
+    parsed = _parsed(value) if isinstance(value, str) else value
+    items = listing(name, [parsed] if isinstance(parsed, Mapping) else required(name, parsed))
+    rows = [required(f"{name}[{i}]", mapping(f"{name}[{i}]", item)) for i, item in enumerate(items or ())]
+    if not 1 <= len(rows) <= maximum:
+        msg = f"{name}: {len(rows)} items were given; one request takes 1 to {maximum}"
+        raise WtsChatArgumentError(msg)
+    for i, row in enumerate(rows):
+        unknown = next((key for key in row if key not in allowed), None)
+        if unknown is not None:
+            refuse(f"{name}[{i}]", unknown, f"an item has any of {', '.join(allowed)}")
+    return rows
+
+
 def given(**values: Any) -> dict[str, Any]:
     """
     Keep what was given: the arguments that are not ``None``.
@@ -381,12 +463,16 @@ def query(**values: Any) -> tuple[tuple[str, str], ...]:
     Build query parameters: ``None`` is left out, a list repeats its name, a mapping becomes ``Name[key]``.
 
     :param values: values by the contract's names; a ``.`` in a name is written ``__``
+    :raises WtsChatArgumentError: if a filter is empty, since it would filter nothing
     """
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         name = key.replace("__", ".")
         if value is None:
             continue
+        if value in ([], {}) and name.lower() != "includedetails":
+            msg = f"{name}: an empty filter was given, with which the API answers the whole account; leave it out"
+            raise WtsChatArgumentError(msg)
         if isinstance(value, list):
             pairs.extend((name, _query_text(item)) for item in value)
         elif isinstance(value, dict):
@@ -457,7 +543,7 @@ def _query_text(value: Any) -> str:
 def _parsed(value: str) -> Any:
     for read in (json.loads, ast.literal_eval):
         try:
-            return read(value)
+            return read(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
@@ -486,31 +572,10 @@ def template_parameters(name: str, value: Any) -> dict[str, str] | None:
     if value is None:
         return None
     parsed = _parsed(value) if isinstance(value, str) else value
-    if isinstance(parsed, (list, tuple)):
+    if isinstance(parsed, Iterable) and not isinstance(parsed, (str, Mapping)):
         parsed = {str(position): item for position, item in enumerate(parsed, start=1)}
     values = mapping(name, parsed) or {}
     return {key: one_line(required_text(f"{name}[{key!r}]", item)) for key, item in values.items()}
-
-
-def one_message(body: Mapping[str, Any]) -> None:
-    """
-    Refuse a message that is nothing, or two things at once.
-
-    :param body: body of a send in the contract's spelling
-    :raises WtsChatArgumentError: naming the arguments
-    """
-    file = "fileUrl" in body or "fileId" in body
-    if "templateId" in body and "text" in body:
-        msg = "text, template_id: one message cannot be both; give one of them"
-    elif "fileUrl" in body and "fileId" in body:
-        msg = "file_url, file_id: both were given; give one of them"
-    elif not ("templateId" in body or "text" in body or file):
-        msg = "text, template_id, file_url, file_id: nothing to send; give one of them"
-    elif "parameters" in body and "templateId" not in body:
-        msg = "template_parameters: were given without a template"
-    else:
-        return
-    raise WtsChatArgumentError(msg)
 
 
 def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
@@ -540,3 +605,96 @@ def pascal(name: str) -> str:
     :param name: such as ``departmentId``
     """
     return name[:1].upper() + name[1:]
+
+
+def not_both(first: str, one: Any, second: str, other: Any) -> None:
+    """
+    Refuse two arguments of which the API would silently ignore one.
+
+    :param first: name of an argument
+    :param one: its value
+    :param second: name of another argument
+    :param other: its value
+    :raises WtsChatArgumentError: if both were given
+    """
+    if one is not None and other is not None:
+        msg = f"{first}, {second}: both were given, of which the API ignores one; give one of them"
+        raise WtsChatArgumentError(msg)
+
+
+def changes(
+    values: Mapping[str, Any],
+    clear: Any,
+    clearable: Mapping[str, str],
+    *,
+    masks: Mapping[str, str] | None = None,
+    left_out: Iterable[str] = (),
+    flags: Iterable[str] = (),
+) -> dict[str, Any]:
+    """
+    Build the body of an update that changes only the fields named in a mask.
+
+    :param values: body properties that are set
+    :param clear: names of arguments to empty, as :func:`listing` takes them
+    :param clearable: body property by argument name, for what can be emptied
+    :param masks: names in the mask of the properties that are not named there as in the body
+    :param left_out: properties that the contract does not let be null; named in the mask and left out they are null too
+    :param flags: further names of the mask
+    :return: values, nulls and the mask
+    :raises WtsChatArgumentError: if a name is not clearable, or is set as well, or nothing is to change
+    """
+    named = {name: (masks or {}).get(name, pascal(name)) for name in (*values, *clearable.values())}
+    emptied = cleared(clear, clearable, values)
+    taken = {named[name] for name in values}
+    for name in emptied:
+        if named[name] in taken:
+            msg = f"clear: {named[name]} is both set and cleared; do one of the two"
+            raise WtsChatArgumentError(msg)
+    fields = list(dict.fromkeys([*(named[name] for name in (*values, *emptied)), *flags]))
+    if not fields:
+        msg = "nothing to update: give at least one field that is to change, or name one in clear"
+        raise WtsChatArgumentError(msg)
+    kept = set(left_out)
+    return {**values, **{name: None for name in emptied if name not in kept}, "fields": fields}
+
+
+def plain(name: str, value: Any) -> Any:
+    """
+    Take any value that has a JSON form, and give it that form.
+
+    :param name: name of the argument
+    :param value: None, bool, number (Decimal too), text, date, time, datetime, UUID, enum, or a list or mapping of such
+    :return: the value in JSON; a datetime with a zone in UTC, dates and times without one as they are
+    :raises WtsChatArgumentError: if a value has no JSON form
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Enum):
+        return plain(name, value.value)
+    if isinstance(value, (str, UUID)):
+        return str(value)
+    if isinstance(value, Decimal):
+        value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+    if isinstance(value, (int, float)):
+        return number(name, value)
+    if isinstance(value, datetime):
+        return value.isoformat() if value.tzinfo is None else instants.write(value)
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): plain(f"{name}[{key!r}]", item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(f"{name}[{i}]", item) for i, item in enumerate(value)]
+    refuse(name, value, "a value that has a JSON form is wanted")
+
+
+def json_mapping(name: str, value: Any) -> dict[str, Any] | None:
+    """
+    Take a mapping of free keys to values that have a JSON form.
+
+    :param name: name of the argument
+    :param value: mapping, or JSON or Python text of one
+    :raises WtsChatArgumentError: if it is none, or a value has no JSON form
+    """
+    given_mapping = mapping(name, value)
+    return None if given_mapping is None else {key: plain(f"{name}[{key!r}]", v) for key, v in given_mapping.items()}

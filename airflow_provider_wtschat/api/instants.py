@@ -6,7 +6,11 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+When = str | date
+"""What a user may give as an instant: text, date, datetime (pendulum too)."""
 
 
 def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
@@ -27,7 +31,7 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
     moment = _moment(value)
     if moment is None:
         msg = (
-            f"{name}: {value!r} is no date. Give a datetime, '2026-09-01', '2026-09-01 08:30' or ISO 8601 "
+            f"{name}: {shown(value)} is no date. Give a datetime, '2026-09-01', '2026-09-01 08:30' or ISO 8601 "
             "such as '2026-09-01T08:30:00Z'"
         )
         raise WtsChatArgumentError(msg)
@@ -37,7 +41,7 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
         # A plain datetime, whatever subclass came in: pendulum's would colour every later computation.
         plain = moment.astimezone(UTC)
     except OverflowError as error:
-        msg = f"{name}: {value!r} is out of range"
+        msg = f"{name}: {shown(value)} is out of range"
         raise WtsChatArgumentError(msg) from error
     return datetime(
         plain.year, plain.month, plain.day, plain.hour, plain.minute, plain.second, plain.microsecond, tzinfo=UTC
@@ -46,7 +50,7 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
 
 def _moment(value: Any) -> datetime | None:
     if isinstance(value, datetime):
-        return value
+        return value if value == value else None  # noqa: PLR0124  # pandas' NaT is a datetime that equals nothing
     if isinstance(value, date):
         return datetime.combine(value, time())
     try:
@@ -74,4 +78,4 @@ def write(moment: datetime) -> str:
     :param moment: an instant with a zone
     :return: such as ``2026-09-09T11:48:00.997762Z``
     """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

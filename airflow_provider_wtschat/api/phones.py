@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from numbers import Integral
 from typing import Any
 
+from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 DEFAULT_COUNTRY = "55"
@@ -15,12 +17,7 @@ _TWO_DIGITS = frozenset(
      "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90",
      "91", "92", "93", "94", "95", "98")
 )  # fmt: skip
-_ALLOWED = re.compile(r"[+\d\s().|/\-\u2010-\u2015]+")
-
-
-def _shown(value: Any) -> str:
-    # A phone number is personal data and errors are logged: show its shape, not the number.
-    return re.sub(r"\d", "9", str(value)[:32])
+_ALLOWED = re.compile(r"[+0-9\s().|/\-\u2010-\u2015]+")
 
 
 def parts(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> tuple[str, str]:
@@ -33,13 +30,14 @@ def parts(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> tuple[str, s
     :return: such as ``("55", "11900000001")``
     :raises WtsChatArgumentError: if it is no phone number
     """
-    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    text = str(value).strip() if isinstance(value, (str, Integral)) and not isinstance(value, bool) else ""
     number = re.sub(r"\D", "", text)
-    code = re.sub(r"\D", "", str(country))
+    code = re.sub(r"[^0-9]", "", str(country))
     if not code:
         msg = f"phone_country: {country!r} is no calling code such as '55'"
         raise WtsChatArgumentError(msg)
-    if not _ALLOWED.fullmatch(text) or not 8 <= len(number) <= 17 or text.count("+") > 1 or "+" in text[1:]:
+    text = text.removeprefix("(") if text.startswith("(+") else text
+    if not _ALLOWED.fullmatch(text) or not 8 <= len(number) <= 17 or "+" in text[1:]:
         raise _no_phone(name, value)
     if "|" in text:
         left, _, right = text.partition("|")
@@ -60,6 +58,9 @@ def parts(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> tuple[str, s
         found, national = code, number[len(code) :]
     else:
         found, national = code, number.removeprefix("0")
+    if found == DEFAULT_COUNTRY:
+        # No area code begins with 0: it is the prefix of a long-distance call.
+        national = national.removeprefix("0")
     right_length = len(national) in (10, 11) if found == DEFAULT_COUNTRY else 4 <= len(national) <= 14
     if not found or found.startswith("0") or not right_length or len(found) + len(national) > 15:
         raise _no_phone(name, value)
@@ -100,6 +101,6 @@ def _split(number: str) -> tuple[str, str]:
 
 def _no_phone(name: str, value: Any) -> WtsChatArgumentError:
     return WtsChatArgumentError(
-        f"{name}: {_shown(value)!r} (digits shown as 9) is no phone number. "
+        f"{name}: {shown(value)} (digits shown as 9) is no phone number. "
         "Give it with area code, such as '(11) 90000-0001', or with country code, such as '+55 11 90000-0001'"
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any, TypeVar
 
+from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Query, Request
 from airflow_provider_wtschat.api.types import (
     ClassificationCategory,
@@ -22,7 +23,6 @@ from airflow_provider_wtschat.api.types import (
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 M = TypeVar("M")
-When = str | date
 
 _NEVER_A_STATUS = (SessionStatus.UNDEFINED,)
 _CLEARABLE = {
@@ -363,7 +363,7 @@ def send(
     :param ref_id: id of the message that this one replies to
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    body = _message(text, file_url, file_id, template_id, template_parameters, ref_id)
+    body = _bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id)
     return _sending(session_id, "/chat/v1/session/{id}/message", body, QueuedMessage)
 
 
@@ -392,7 +392,7 @@ def send_sync(
     :param ref_id: id of the message that this one replies to
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    body = _message(text, file_url, file_id, template_id, template_parameters, ref_id)
+    body = _bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id)
     return _sending(session_id, "/chat/v1/session/{id}/message/sync", body, Message)
 
 
@@ -556,21 +556,6 @@ def _classification(value: Any) -> dict[str, Any] | None:
         amount=convert.number("classification['amount']", given.get("amount")),
         description=convert.text("classification['text']", given.get("text")),
     )
-
-
-def _message(
-    text: Any, file_url: Any, file_id: Any, template_id: Any, template_parameters: Any, ref_id: Any
-) -> dict[str, Any]:
-    body = convert.given(
-        text=convert.text("text", text),
-        fileUrl=convert.url("file_url", file_url),
-        fileId=convert.uuid("file_id", file_id),
-        templateId=None if template_id is None else convert.identifier("template_id", template_id),
-        parameters=convert.template_parameters("template_parameters", template_parameters),
-        refId=convert.uuid("ref_id", ref_id),
-    )
-    convert.one_message(body)
-    return body
 
 
 def _sending(session_id: str, route: str, body: dict[str, Any], result: type[M]) -> Request[M]:

@@ -1,0 +1,179 @@
+"""Parts of bodies that several operations of the chat service share, from arguments of the same names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+
+def message(
+    text: Any, file_url: Any, file_id: Any, template_id: Any, template_parameters: Any, ref_id: Any
+) -> dict[str, Any]:
+    """
+    Build a message, refusing one that is nothing, or two things at once.
+
+    :param text: text, or caption of a file
+    :param file_url: public URL of a file
+    :param file_id: id of an uploaded file
+    :param template_id: id of a template
+    :param template_parameters: parameters of the template
+    :param ref_id: id of the message that this one replies to
+    """
+    convert.not_both("text", text, "template_id", template_id)
+    convert.not_both("file_url", file_url, "file_id", file_id)
+    body = convert.given(
+        text=convert.text("text", text),
+        fileUrl=convert.url("file_url", file_url),
+        fileId=convert.uuid("file_id", file_id),
+        templateId=None if template_id is None else convert.identifier("template_id", template_id),
+        parameters=convert.template_parameters("template_parameters", template_parameters),
+        refId=convert.uuid("ref_id", ref_id),
+    )
+    if not {"text", "templateId", "fileUrl", "fileId"} & set(body):
+        msg = "text, template_id, file_url, file_id: nothing to send; give one of them"
+        raise WtsChatArgumentError(msg)
+    if "parameters" in body and "templateId" not in body:
+        msg = "template_parameters: were given without a template"
+        raise WtsChatArgumentError(msg)
+    return body
+
+
+def recipient(to: Any, session_id: Any, phone_country: Any, *, users: bool = False) -> dict[str, Any]:
+    """
+    Build the destination of a message: a phone number, a session, or a session and the number in it.
+
+    :param to: phone number
+    :param session_id: id of the session
+    :param phone_country: calling code of a number written without one
+    :param users: whether an Instagram user such as ``@maria`` will do in place of the number
+    """
+    body = convert.given(
+        to=convert.address("to", to, phone_country, users=users), sessionId=convert.uuid("session_id", session_id)
+    )
+    if not body:
+        msg = "to, session_id: no recipient; give one of them"
+        raise WtsChatArgumentError(msg)
+    return body
+
+
+def channel(from_channel: Any, phone_country: Any) -> str | None:
+    """
+    Take the channel of the account that sends.
+
+    :param from_channel: phone number, id or Instagram user of the channel
+    :param phone_country: calling code of a number written without one
+    """
+    return convert.address("from_channel", from_channel, phone_country, ids=True, users=True)
+
+
+def department(department_id: Any, department_name: Any) -> dict[str, Any] | None:
+    """
+    Build a department by id or name, ``None`` where neither is given.
+
+    :param department_id: id of the department
+    :param department_name: its name
+    """
+    return (
+        convert.given(
+            id=convert.uuid("department_id", department_id), name=convert.text("department_name", department_name)
+        )
+        or None
+    )
+
+
+def user(user_id: Any, user_phone: Any, user_email: Any, phone_country: Any) -> dict[str, Any] | None:
+    """
+    Build an agent by id, phone number or e-mail address, ``None`` where none is given.
+
+    :param user_id: ``userId`` of the agent
+    :param user_phone: phone number of the agent
+    :param user_email: e-mail address of the agent
+    :param phone_country: calling code of a number written without one
+    """
+    return (
+        convert.given(
+            id=convert.uuid("user_id", user_id),
+            phoneNumber=convert.phone("user_phone", user_phone, phone_country),
+            email=convert.text("user_email", user_email),
+        )
+        or None
+    )
+
+
+def session_options(enable_bot: Any, hidden_session: Any, force_start_session: Any) -> dict[str, Any]:
+    """
+    Build what a send does to its session.
+
+    :param enable_bot: whether a chatbot answers the contact's reply
+    :param hidden_session: whether a new session stays hidden until the contact replies
+    :param force_start_session: whether a session in progress is ended and a new one started
+    """
+    return convert.given(
+        enableBot=convert.boolean("enable_bot", enable_bot),
+        hiddenSession=convert.boolean("hidden_session", hidden_session),
+        forceStartSession=convert.boolean("force_start_session", force_start_session),
+    )
+
+
+def chatbot_options(
+    skip_if_bot_in_execution: Any, skip_if_in_progress: Any, force_start_session: Any, hidden_session: Any
+) -> dict[str, Any] | None:
+    """
+    Build what a chatbot that is sent does to its session, ``None`` where nothing is given.
+
+    :param skip_if_bot_in_execution: whether it is left out while another chatbot runs
+    :param skip_if_in_progress: whether it is left out while a session is in progress
+    :param force_start_session: whether a session in progress is concluded and a new one started
+    :param hidden_session: whether a new session stays hidden until the contact replies
+    """
+    return (
+        convert.given(
+            skipIfBotInExecution=convert.boolean("skip_if_bot_in_execution", skip_if_bot_in_execution),
+            skipIfInProgress=convert.boolean("skip_if_in_progress", skip_if_in_progress),
+            forceStartSession=convert.boolean("force_start_session", force_start_session),
+            hiddenSession=convert.boolean("hidden_session", hidden_session),
+        )
+        or None
+    )
+
+
+def chatbot(
+    bot_key: Any,
+    to: Any,
+    from_channel: Any,
+    session_id: Any,
+    options: dict[str, Any] | None,
+    session_metadata: Any,
+    contact_metadata: Any,
+    sender_id: Any,
+    callback_url: Any,
+    phone_country: Any,
+) -> dict[str, Any]:
+    """
+    Build the sending of a chatbot.
+
+    :param bot_key: key of the chatbot
+    :param to: phone number or Instagram user
+    :param from_channel: phone number, id or Instagram user of a channel
+    :param session_id: id of the session
+    :param options: see :func:`chatbot_options`
+    :param session_metadata: keys and values of the session
+    :param contact_metadata: keys and values of the contact
+    :param sender_id: the caller's own id
+    :param callback_url: URL that is called when the chatbot starts or fails
+    :param phone_country: calling code of a number written without one
+    """
+    return {
+        "botKey": convert.required_uuid("bot_key", bot_key),
+        **recipient(to, session_id, phone_country, users=True),
+        **convert.given(
+            **{"from": channel(from_channel, phone_country)},
+            options=options,
+            sessionMetadata=convert.mapping("session_metadata", session_metadata),
+            contactMetadata=convert.mapping("contact_metadata", contact_metadata),
+            senderId=convert.text("sender_id", sender_id),
+            callbackUrl=convert.url("callback_url", callback_url),
+        ),
+    }
