@@ -1,0 +1,713 @@
+"""Contacts: finding, creating and changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import custom_fields as fields_of
+from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
+from airflow_provider_wtschat.api.types import (
+    Contact,
+    ContactDetail,
+    ContactField,
+    ContactOrigin,
+    ContactStatus,
+    TagOperation,
+    UpsertTagOperation,
+)
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+MAX_BATCH = 100
+_LONGEST = 255
+_CLEARABLE = {
+    "name": "name",
+    "phone_number": "phoneNumber",
+    "email": "email",
+    "instagram": "instagram",
+    "annotation": "annotation",
+    "tag_ids": "tagIds",
+    "tag_names": "tagIds",
+    "portfolio_ids": "portfolioIds",
+    "portfolio_names": "portfolioIds",
+    "sequence_ids": "sequenceIds",
+    "picture_url": "pictureUrl",
+    "custom_fields": "customFields",
+    "metadata": "metadata",
+    "utm": "utm",
+}
+_MASKS = {
+    "tagIds": ContactField.TAGS.value,
+    "tagNames": ContactField.TAGS.value,
+    "portfolioIds": ContactField.PORTFOLIO.value,
+    "portfolioNames": ContactField.PORTFOLIO.value,
+}
+_UTM = {
+    "source": "source",
+    "medium": "medium",
+    "campaign": "campaign",
+    "content": "content",
+    "headline": "headline",
+    "term": "term",
+    "referral_url": "referralUrl",
+}
+
+
+def list_(
+    *,
+    status: str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    include_details: Sequence[str] | str | None = None,
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Contact]:
+    """
+    List contacts: ``GET /core/v1/contact``.
+
+    Only contacts of one status come; all of them are three lists. Narrower results gives :func:`filter`.
+
+    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``. Default of the API: ``ACTIVE``
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
+    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
+        from one page to another. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Contact`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    wanted = _status(status)
+    return PagedRequest(
+        method="GET",
+        route="/core/v1/contact",
+        query=convert.query(Status=wanted, IncludeDetails=_details(include_details))
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=Contact,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={"status": (wanted,)} if wanted else {},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def filter(
+    *,
+    status: str | None = None,
+    text_filter: str | None = None,
+    name: str | None = None,
+    phone_number: str | int | None = None,
+    email: str | None = None,
+    instagram: str | None = None,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    portfolio_ids: Sequence[str] | str | None = None,
+    portfolio_names: Sequence[str] | str | None = None,
+    origin: str | None = None,
+    custom_fields: Mapping[str, Any] | str | None = None,
+    metadata: Mapping[str, str] | str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    phone_country: str = phones.DEFAULT_COUNTRY,
+    include_details: Sequence[str] | str | None = None,
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Contact]:
+    """
+    Filter contacts: ``POST /core/v1/contact/filter``.
+
+    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``. Default of the API: ``ACTIVE``
+    :param text_filter: text to search in the contact's relevant texts
+    :param name: name of the contact
+    :param phone_number: phone number in any spelling
+    :param email: e-mail address
+    :param instagram: Instagram username
+    :param tag_ids: ids of tags
+    :param tag_names: names of tags
+    :param portfolio_ids: ids of portfolios
+    :param portfolio_names: names of portfolios
+    :param origin: ``CREATED_BY_USER``, ``CREATED_FROM_HUB`` or ``IMPORTED``
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`
+    :param metadata: keys and values of the contact's metadata
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
+    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
+        from one page to another. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Contact`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    wanted = _status(status)
+    made = convert.choice("origin", origin, ContactOrigin)
+    created = convert.window("CreatedAt", created_after, created_before, timezone, argument="created")
+    updated = convert.window("UpdatedAt", updated_after, updated_before, timezone, argument="updated")
+    pairs = convert.mapping("metadata", metadata)
+    return PagedRequest(
+        method="POST",
+        route="/core/v1/contact/filter",
+        body=convert.given(
+            status=wanted,
+            textFilter=convert.text("text_filter", text_filter),
+            name=convert.text("name", name),
+            phoneNumber=None if phone_number is None else phones.digits("phone_number", phone_number, phone_country),
+            email=convert.text("email", email),
+            instagram=convert.text("instagram", instagram),
+            tagIds=convert.uuids("tag_ids", tag_ids),
+            tagNames=convert.texts("tag_names", tag_names),
+            portfolioIds=convert.uuids("portfolio_ids", portfolio_ids),
+            portfolioNames=convert.texts("portfolio_names", portfolio_names),
+            origin=made,
+            customFields=fields_of.encode(None, custom_fields),
+            metadata=pairs and {key: convert.text(f"metadata[{key!r}]", value) for key, value in pairs.items()},
+            includeDetails=_details(include_details),
+            createdAt=_bounds(created),
+            updatedAt=_bounds(updated),
+        ),
+        result=Contact,
+        safe_to_repeat=True,
+        paging=Paging.BODY,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={name: (value,) for name, value in (("status", wanted), ("origin", made)) if value},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def get(contact_id: str, *, include_details: Sequence[str] | str | None = None) -> Request[Contact]:
+    """
+    Get a contact: ``GET /core/v1/contact/{id}``.
+
+    :param contact_id: id of the contact
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/core/v1/contact/{id}",
+        path_params=_id(contact_id),
+        query=convert.query(IncludeDetails=_details(include_details)),
+        result=Contact,
+        safe_to_repeat=True,
+    )
+
+
+def get_by_phone(
+    phone_number: str | int,
+    *,
+    include_details: Sequence[str] | str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Contact]:
+    """
+    Get the contact with a phone number: ``GET /core/v1/contact/phonenumber/{phone}``.
+
+    :param phone_number: phone number in any spelling
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
+    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/core/v1/contact/phonenumber/{phone}",
+        path_params=_phone(phone_number, phone_country),
+        query=convert.query(IncludeDetails=_details(include_details)),
+        result=Contact,
+        safe_to_repeat=True,
+    )
+
+
+def create(
+    *,
+    name: str | None = None,
+    phone_number: str | int | None = None,
+    email: str | None = None,
+    instagram: str | None = None,
+    annotation: str | None = None,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    portfolio_ids: Sequence[str] | str | None = None,
+    portfolio_names: Sequence[str] | str | None = None,
+    sequence_ids: Sequence[str] | str | None = None,
+    custom_fields: Mapping[str, Any] | str | None = None,
+    metadata: Mapping[str, Any] | str | None = None,
+    upsert: bool | None = None,
+    upsert_fields: Sequence[str] | str | None = None,
+    upsert_tag_operation: str | None = None,
+    get_if_exists: bool | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Contact]:
+    """
+    Create a contact, or update or get the one that exists: ``POST /core/v1/contact``.
+
+    :param name: name of the contact
+    :param phone_number: WhatsApp number in any spelling
+    :param email: e-mail address
+    :param instagram: Instagram username
+    :param annotation: internal notes of the team
+    :param tag_ids: ids of tags, or ...
+    :param tag_names: ... names of tags
+    :param portfolio_ids: ids of portfolios, or ...
+    :param portfolio_names: ... names of portfolios
+    :param sequence_ids: ids of sequences that the contact enters
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
+        API ignores unknown keys and values of the wrong type
+    :param metadata: free keys and values; ``None`` as a value removes the key of a contact that exists
+    :param upsert: update and return a contact that exists. Default of the API: false
+    :param upsert_fields: what ``upsert`` may change, see :class:`~airflow_provider_wtschat.api.types.ContactField`.
+        Default of the API: all
+    :param upsert_tag_operation: what ``upsert`` does to tags: ``INSERTIFNOTEXISTS``, ``DELETEIFEXISTS`` or
+        ``REPLACEALL``. Default of the API: ``REPLACEALL``
+    :param get_if_exists: return a contact that exists without changing it. Default of the API: false
+    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, nothing is given, or ``upsert`` and ``get_if_exists`` are
+        both true
+    """
+    body = _values(
+        name=name,
+        phone_number=phone_number,
+        email=email,
+        instagram=instagram,
+        annotation=annotation,
+        tag_ids=tag_ids,
+        tag_names=tag_names,
+        portfolio_ids=portfolio_ids,
+        portfolio_names=portfolio_names,
+        sequence_ids=sequence_ids,
+        custom_fields=custom_fields,
+        metadata=metadata,
+        phone_country=phone_country,
+    )
+    if not body:
+        msg = "a contact needs something to be known by: name, phone_number, email or instagram"
+        raise WtsChatArgumentError(msg)
+    options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
+    finds = options.get("upsert") or options.get("getIfExists")
+    return Request(
+        method="POST",
+        route="/core/v1/contact",
+        body={**body, **convert.given(options=options or None)},
+        result=Contact,
+        # Told to look for the contact first, the API finds at the second time what it made at the first.
+        safe_to_repeat=bool(finds) and _is_found_again(body, options),
+    )
+
+
+def batch_save(
+    contacts: Sequence[Mapping[str, Any]] | str,
+    *,
+    upsert: bool | None = None,
+    upsert_fields: Sequence[str] | str | None = None,
+    upsert_tag_operation: str | None = None,
+    get_if_exists: bool | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[list[Contact]]:
+    """
+    Save up to 100 contacts: ``POST /core/v2/contact/batch``.
+
+    One with the phone number, the Instagram username or the e-mail address of a contact that exists updates it.
+
+    :param contacts: contacts, each a mapping of the arguments of :func:`create` from ``name`` to ``metadata``
+    :param upsert: update and return contacts that exist
+    :param upsert_fields: what ``upsert`` may change, see :class:`~airflow_provider_wtschat.api.types.ContactField`.
+        Default of the API: all
+    :param upsert_tag_operation: what ``upsert`` does to tags: ``INSERTIFNOTEXISTS``, ``DELETEIFEXISTS`` or
+        ``REPLACEALL``. Default of the API: ``REPLACEALL``
+    :param get_if_exists: return contacts that exist without changing them. Default of the API: false
+    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, naming the contact, or there are none or more than 100
+    """
+    given = convert.required("contacts", convert.listing("contacts", contacts))
+    if not 1 <= len(given) <= MAX_BATCH:
+        msg = f"contacts: {len(given)} were given; 1 to {MAX_BATCH} are saved in one request"
+        raise WtsChatArgumentError(msg)
+    items = [_item(f"contacts[{i}]", contact, phone_country) for i, contact in enumerate(given)]
+    options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
+    return Request(
+        method="POST",
+        route="/core/v2/contact/batch",
+        body=convert.given(items=items, options=options or None),
+        result=list[Contact],
+        safe_to_repeat=all(_is_found_again(item, options) for item in items),
+    )
+
+
+def update(
+    contact_id: str,
+    *,
+    name: str | None = None,
+    phone_number: str | int | None = None,
+    email: str | None = None,
+    instagram: str | None = None,
+    annotation: str | None = None,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    portfolio_ids: Sequence[str] | str | None = None,
+    portfolio_names: Sequence[str] | str | None = None,
+    sequence_ids: Sequence[str] | str | None = None,
+    status: str | None = None,
+    picture_url: str | None = None,
+    custom_fields: Mapping[str, Any] | str | None = None,
+    metadata: Mapping[str, Any] | str | None = None,
+    utm: Mapping[str, Any] | str | None = None,
+    clear: Sequence[str] | str | None = None,
+    tags_operation: str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Contact]:
+    """
+    Update fields of a contact: ``PUT /core/v2/contact/{id}``.
+
+    The API changes only the fields named in a mask; the mask is built from what is given.
+
+    :param contact_id: id of the contact
+    :param name: name of the contact
+    :param phone_number: WhatsApp number in any spelling
+    :param email: e-mail address
+    :param instagram: Instagram username
+    :param annotation: internal notes of the team
+    :param tag_ids: ids of tags, or ...
+    :param tag_names: ... names of tags
+    :param portfolio_ids: ids of portfolios, or ...
+    :param portfolio_names: ... names of portfolios
+    :param sequence_ids: ids of sequences that the contact enters
+    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``
+    :param picture_url: URL of the picture to set
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
+        API ignores unknown keys and values of the wrong type
+    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
+    :param utm: any of ``source``, ``medium``, ``campaign``, ``content``, ``headline``, ``term`` and ``referral_url``
+    :param clear: fields to empty: ``name``, ``phone_number``, ``email``, ``instagram``, ``annotation``, ``tag_ids`` or
+        ``tag_names`` (all tags), ``portfolio_ids`` or ``portfolio_names`` (all portfolios), ``sequence_ids``,
+        ``picture_url``, ``custom_fields``, ``metadata``, ``utm``
+    :param tags_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``. Default of
+        the API: ``InsertIfNotExists``
+    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
+    """
+    return _updating(
+        "/core/v2/contact/{id}",
+        _id(contact_id),
+        values=_values(
+            name=name,
+            phone_number=phone_number,
+            email=email,
+            instagram=instagram,
+            annotation=annotation,
+            tag_ids=tag_ids,
+            tag_names=tag_names,
+            portfolio_ids=portfolio_ids,
+            portfolio_names=portfolio_names,
+            sequence_ids=sequence_ids,
+            custom_fields=custom_fields,
+            metadata=metadata,
+            phone_country=phone_country,
+        ),
+        status=status,
+        picture_url=picture_url,
+        utm=utm,
+        clear=clear,
+        tags_operation=tags_operation,
+    )
+
+
+def update_by_phone(
+    phone_number: str | int,
+    *,
+    name: str | None = None,
+    new_phone_number: str | int | None = None,
+    email: str | None = None,
+    instagram: str | None = None,
+    annotation: str | None = None,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    portfolio_ids: Sequence[str] | str | None = None,
+    portfolio_names: Sequence[str] | str | None = None,
+    sequence_ids: Sequence[str] | str | None = None,
+    status: str | None = None,
+    picture_url: str | None = None,
+    custom_fields: Mapping[str, Any] | str | None = None,
+    metadata: Mapping[str, Any] | str | None = None,
+    utm: Mapping[str, Any] | str | None = None,
+    clear: Sequence[str] | str | None = None,
+    tags_operation: str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Contact]:
+    """
+    Update fields of the contact with a phone number: ``PUT /core/v1/contact/phonenumber/{phone}``.
+
+    The API changes only the fields named in a mask; the mask is built from what is given.
+
+    :param phone_number: phone number of the contact in any spelling
+    :param name: name of the contact
+    :param new_phone_number: the number to set, in any spelling. Where it changes the number the request is not
+        repeated: after the change nobody has the old number
+    :param email: e-mail address
+    :param instagram: Instagram username
+    :param annotation: internal notes of the team
+    :param tag_ids: ids of tags, or ...
+    :param tag_names: ... names of tags
+    :param portfolio_ids: ids of portfolios, or ...
+    :param portfolio_names: ... names of portfolios
+    :param sequence_ids: ids of sequences that the contact enters
+    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``
+    :param picture_url: URL of the picture to set
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
+        API ignores unknown keys and values of the wrong type
+    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
+    :param utm: any of ``source``, ``medium``, ``campaign``, ``content``, ``headline``, ``term`` and ``referral_url``
+    :param clear: fields to empty, as :func:`update` takes them
+    :param tags_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``. Default of
+        the API: ``InsertIfNotExists``
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
+    """
+    return _updating(
+        "/core/v1/contact/phonenumber/{phone}",
+        _phone(phone_number, phone_country),
+        values=_values(
+            name=name,
+            phone_number=new_phone_number,
+            email=email,
+            instagram=instagram,
+            annotation=annotation,
+            tag_ids=tag_ids,
+            tag_names=tag_names,
+            portfolio_ids=portfolio_ids,
+            portfolio_names=portfolio_names,
+            sequence_ids=sequence_ids,
+            custom_fields=custom_fields,
+            metadata=metadata,
+            phone_country=phone_country,
+        ),
+        status=status,
+        picture_url=picture_url,
+        utm=utm,
+        clear=clear,
+        tags_operation=tags_operation,
+    )
+
+
+def update_tags(
+    contact_id: str,
+    *,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    operation: str = TagOperation.INSERT_IF_NOT_EXISTS.value,
+) -> Request[Contact]:
+    """
+    Add, remove or replace tags of a contact: ``POST /core/v1/contact/{id}/tags``.
+
+    :param contact_id: id of the contact
+    :param tag_ids: ids of tags
+    :param tag_names: names of tags
+    :param operation: ``InsertIfNotExists`` adds what is missing, ``DeleteIfExists`` removes what is there,
+        ``ReplaceAll`` replaces every tag (with an empty list by none). Default: ``InsertIfNotExists``
+    :raises WtsChatArgumentError: if an argument is refused, or no tags are given
+    """
+    return _tagging("/core/v1/contact/{id}/tags", _id(contact_id), tag_ids, tag_names, operation)
+
+
+def update_tags_by_phone(
+    phone_number: str | int,
+    *,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    operation: str = TagOperation.INSERT_IF_NOT_EXISTS.value,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Contact]:
+    """
+    Change tags of the contact with a phone number: ``POST /core/v1/contact/phonenumber/{phone}/tags``.
+
+    :param phone_number: phone number of the contact in any spelling
+    :param tag_ids: ids of tags
+    :param tag_names: names of tags
+    :param operation: ``InsertIfNotExists`` adds what is missing, ``DeleteIfExists`` removes what is there,
+        ``ReplaceAll`` replaces every tag (with an empty list by none). Default: ``InsertIfNotExists``
+    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or no tags are given
+    """
+    return _tagging(
+        "/core/v1/contact/phonenumber/{phone}/tags",
+        _phone(phone_number, phone_country),
+        tag_ids,
+        tag_names,
+        operation,
+    )
+
+
+def _id(contact_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("contact_id", contact_id)}
+
+
+def _phone(phone_number: Any, country: str) -> dict[str, str]:
+    return {"phone": phones.digits("phone_number", phone_number, country)}
+
+
+def _status(value: Any) -> str | None:
+    return convert.choice("status", value, ContactStatus)
+
+
+def _details(value: Any) -> list[str] | None:
+    return convert.choices("include_details", value, ContactDetail)
+
+
+def _bounds(window: Mapping[str, str | None]) -> dict[str, str] | None:
+    return {name.rpartition("__")[2].lower(): value for name, value in window.items() if value} or None
+
+
+def _values(
+    *,
+    name: Any = None,
+    phone_number: Any = None,
+    email: Any = None,
+    instagram: Any = None,
+    annotation: Any = None,
+    tag_ids: Any = None,
+    tag_names: Any = None,
+    portfolio_ids: Any = None,
+    portfolio_names: Any = None,
+    sequence_ids: Any = None,
+    custom_fields: Any = None,
+    metadata: Any = None,
+    phone_country: str,
+) -> dict[str, Any]:
+    convert.not_both("tag_ids", tag_ids, "tag_names", tag_names)
+    convert.not_both("portfolio_ids", portfolio_ids, "portfolio_names", portfolio_names)
+    return convert.given(
+        name=convert.text("name", name, max_length=_LONGEST),
+        phoneNumber=None if phone_number is None else phones.stored("phone_number", phone_number, phone_country),
+        email=convert.text("email", email, max_length=_LONGEST),
+        instagram=convert.text("instagram", instagram, max_length=_LONGEST),
+        annotation=convert.text("annotation", annotation),
+        tagIds=convert.uuids("tag_ids", tag_ids),
+        tagNames=convert.texts("tag_names", tag_names),
+        portfolioIds=convert.uuids("portfolio_ids", portfolio_ids),
+        portfolioNames=convert.texts("portfolio_names", portfolio_names),
+        sequenceIds=convert.uuids("sequence_ids", sequence_ids),
+        customFields=fields_of.encode(None, custom_fields),
+        metadata=convert.json_mapping("metadata", metadata),
+    )
+
+
+_OF_AN_ITEM = tuple(name for name in signature(_values).parameters if name != "phone_country")
+
+
+def _item(name: str, contact: Any, phone_country: str) -> dict[str, Any]:
+    given = convert.mapping(name, contact) or {}
+    for key in given:
+        if key not in _OF_AN_ITEM:
+            convert.refuse(name, key, f"any of {', '.join(_OF_AN_ITEM)} are wanted")
+    try:
+        body = _values(**given, phone_country=phone_country)
+    except WtsChatArgumentError as error:
+        msg = f"{name}: {error}"
+        raise WtsChatArgumentError(msg) from error
+    if not body:
+        msg = f"{name}: a contact needs something to be known by: name, phone_number, email or instagram"
+        raise WtsChatArgumentError(msg)
+    return body
+
+
+def _upsert_options(upsert: Any, upsert_fields: Any, upsert_tag_operation: Any, get_if_exists: Any) -> dict[str, Any]:
+    options = convert.given(
+        upsert=convert.boolean("upsert", upsert),
+        upsertFields=convert.choices("upsert_fields", upsert_fields, ContactField),
+        upsertTagOperation=convert.choice("upsert_tag_operation", upsert_tag_operation, UpsertTagOperation),
+        getIfExists=convert.boolean("get_if_exists", get_if_exists),
+    )
+    if options.get("upsert") and options.get("getIfExists"):
+        msg = "upsert, get_if_exists: one changes a contact that exists and the other leaves it alone; give one of them"
+        raise WtsChatArgumentError(msg)
+    return options
+
+
+def _is_found_again(body: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    # A contact is found by these alone; and a contact that enters a sequence is written to, each time it enters.
+    known = any(name in body for name in ("phoneNumber", "email", "instagram"))
+    return known and (not body.get("sequenceIds") or bool(options.get("getIfExists")))
+
+
+def _utm(value: Any) -> dict[str, Any] | None:
+    given = convert.mapping("utm", value)
+    if given is None:
+        return None
+    for key in given:
+        if key not in _UTM:
+            convert.refuse("utm", key, f"any of {', '.join(_UTM)} are wanted")
+    return {_UTM[key]: convert.text(f"utm[{key!r}]", item) for key, item in given.items()}
+
+
+def _updating(
+    route: str,
+    path_params: dict[str, str],
+    *,
+    values: dict[str, Any],
+    status: Any,
+    picture_url: Any,
+    utm: Any,
+    clear: Any,
+    tags_operation: Any,
+) -> Request[Contact]:
+    body = convert.changes(
+        values
+        | convert.given(
+            status=_status(status),
+            pictureUrl=convert.url("picture_url", picture_url),
+            utm=_utm(utm),
+        ),
+        clear,
+        _CLEARABLE,
+        masks=_MASKS,
+        left_out=("utm",),
+    )
+    operation = convert.choice("tags_operation", tags_operation, TagOperation)
+    if "tagIds" in body and body["tagIds"] is None:
+        # Left to its default the API adds the tags given, and adding nothing empties nothing.
+        if operation not in (None, TagOperation.REPLACE_ALL):
+            convert.refuse("tags_operation", operation, "ReplaceAll is what clearing the tags means")
+        body["tagIds"], operation = [], TagOperation.REPLACE_ALL.value
+    renumbered = "phone" in path_params and "phoneNumber" in body
+    return Request(
+        method="PUT",
+        route=route,
+        path_params=path_params,
+        body={**body, **convert.given(options=None if operation is None else {"tagsOperation": operation})},
+        result=Contact,
+        # A contact that enters a sequence is written to, each time it enters; and a number that was changed finds
+        # nobody at the second time, or somebody else.
+        safe_to_repeat=not body.get("sequenceIds") and not renumbered,
+    )
+
+
+def _tagging(route: str, path_params: dict[str, str], tag_ids: Any, tag_names: Any, operation: Any) -> Request[Contact]:
+    body = convert.given(
+        tagIds=convert.uuids("tag_ids", tag_ids),
+        tagNames=convert.texts("tag_names", tag_names),
+    )
+    if not body:
+        msg = "tag_ids, tag_names: no tags were given; give one of them"
+        raise WtsChatArgumentError(msg)
+    return Request(
+        method="POST",
+        route=route,
+        path_params=path_params,
+        body={**body, "operation": convert.required("operation", convert.choice("operation", operation, TagOperation))},
+        result=Contact,
+        # Adding what is there, removing what is not and replacing by the same change nothing.
+        safe_to_repeat=True,
+    )
