@@ -26,7 +26,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "timeout": {
         "label": "Read timeout",
         "description": "Seconds to wait for an answer. A synchronous send can take 25.",
-        "schema": {"type": "number", "default": 60, "minimum": 1, "maximum": 600},
+        "schema": {"type": "integer", "default": 60, "minimum": 1, "maximum": 600},
     },
     "max_retries": {
         "label": "Retries",
@@ -54,7 +54,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "proxies": {
         "label": "Proxies",
         "description": 'Proxy by scheme, as JSON: {"https": "http://proxy.example:3128"}.',
-        "schema": {"type": ["object", "null"]},
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
 }
 """The connection's extras, with the bounds that hold for them."""
@@ -113,6 +113,24 @@ def get_provider_info() -> dict[str, Any]:
         "description": "WTS Chat: sessions, messages, contacts, panels, chatbots and sequences.",
         "integrations": [
             {"integration-name": INTEGRATION, "external-doc-url": "https://wts.chat", "tags": ["service"]},
+        ],
+        "hooks": [
+            {
+                "integration-name": INTEGRATION,
+                "python-modules": [
+                    "airflow_provider_wtschat.hooks.wtschat",
+                    "airflow_provider_wtschat.hooks.wtschat_async",
+                ],
+            },
+        ],
+        "connection-types": [
+            {
+                "connection-type": "wtschat",
+                "hook-class-name": "airflow_provider_wtschat.hooks.wtschat.WtsChatHook",
+                "hook-name": "WTS Chat",
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": CONN_FIELDS,
+            },
         ],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,

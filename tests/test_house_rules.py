@@ -320,6 +320,5 @@ def own_functions() -> list[Any]:
 
 @pytest.mark.parametrize("function", own_functions(), ids=name_of)
 def test_parameters_of_functions_are_documented(function):
-    doc = inspect.getdoc(function)
-    assert doc
-    assert [name for name in parameters(function) if not documented([doc], name)] == []
+    assert inspect.getdoc(function)
+    assert [name for name in parameters(function) if not documented([function.__doc__ or ""], name)] == []

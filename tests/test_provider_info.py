@@ -109,25 +109,52 @@ def test_connection_types_are_those_of_the_hooks():
     }
 
 
+CONNECTION_TYPE = INFO["connection-types"][0]
+
+
 def test_form_of_the_hook_equals_the_declared_form():
+    """Airflow 2.11, and 3.0 where Flask AppBuilder is installed, ask the hook."""
     pytest.importorskip("flask_appbuilder")
-    pytest.importorskip("wtforms")
-    for item in INFO.get("connection-types", []):
-        module, _, name = item["hook-class-name"].rpartition(".")
-        hook = getattr(import_module(module), name)
-        declared = item["ui-field-behaviour"]
-        assert hook.get_ui_field_behaviour() == {
-            "hidden_fields": declared["hidden-fields"],
-            "relabeling": declared["relabeling"],
-            "placeholders": declared["placeholders"],
-        }
-        shown = {
-            name: (str(field.args[0]) if field.args else str(field.kwargs["label"]), str(field.kwargs["description"]))
-            for name, field in hook.get_connection_form_widgets().items()
-        }
-        assert shown == {name: (field["label"], field["description"]) for name, field in item["conn-fields"].items()}
-        for name, field in hook.get_connection_form_widgets().items():
-            assert field.kwargs.get("default") == item["conn-fields"][name]["schema"].get("default")
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+    behaviour = CONNECTION_TYPE["ui-field-behaviour"]
+    assert WtsChatHook.get_ui_field_behaviour() == {
+        "hidden_fields": behaviour["hidden-fields"],
+        "relabeling": behaviour["relabeling"],
+        "placeholders": behaviour["placeholders"],
+    }
+    widgets = WtsChatHook.get_connection_form_widgets()
+    assert list(widgets) == list(CONNECTION_TYPE["conn-fields"])
+    for name, field in CONNECTION_TYPE["conn-fields"].items():
+        widget, schema = widgets[name], field["schema"]
+        assert str(widget.args[0]) == field["label"]
+        assert widget.kwargs["description"] == field["description"]
+        assert widget.kwargs["default"] == schema.get("default")
+        bounds = [
+            (validator.min, validator.max)
+            for validator in widget.kwargs.get("validators", [])
+            if hasattr(validator, "min")
+        ]
+        assert bounds == ([(schema["minimum"], schema["maximum"])] if "minimum" in schema else [])
+        kinds = {"integer": "IntegerField", "boolean": "BooleanField"}
+        text = "PasswordField" if schema.get("format") == "password" else "StringField"
+        assert widget.field_class.__name__ == kinds.get(schema["type"], text)
+
+
+def test_form_that_the_api_server_offers():
+    """Airflow 3.1 asks the hook through stand-ins for Flask AppBuilder; 3.2 and later read the metadata."""
+    services = pytest.importorskip("airflow.api_fastapi.core_api.services.ui.connections")
+    (form,) = (form for form in services.HookMetaService.hook_meta_data() if form.connection_type == "wtschat")
+    assert form.hook_name == "WTS Chat"
+    assert form.standard_fields.password.title == "API token"
+    assert form.standard_fields.host.placeholder == "https://api.wts.chat"
+    assert form.standard_fields.login.hidden
+    assert list(form.extra_fields) == list(CONNECTION_TYPE["conn-fields"])
+    for name, field in CONNECTION_TYPE["conn-fields"].items():
+        offered = form.extra_fields[name]
+        assert offered["value"] == field["schema"].get("default")
+        assert offered["schema"]["title"] == field["label"]
+        assert offered["schema"].get("format") == field["schema"].get("format")
 
 
 def test_options_are_those_that_the_code_reads():

@@ -26,8 +26,9 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatError,
     WtsChatRateLimitError,
 )
+from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_wtschat.hooks import transport
-from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, DEFAULT_HOST, ConnectionSettings
+from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -96,54 +97,28 @@ class WtsChatHook(BaseHook):
         """Return the form's own fields, for Airflow up to 3.1; later ones read the provider's metadata."""
         from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
         from flask_babel import lazy_gettext
-        from wtforms import BooleanField, FloatField, IntegerField, PasswordField, StringField
+        from wtforms import BooleanField, IntegerField, PasswordField, StringField
         from wtforms.validators import NumberRange, Optional
 
-        return {
-            "timeout": FloatField(
-                lazy_gettext("Timeout"),
-                widget=BS3TextFieldWidget(),
-                validators=[Optional(), NumberRange(min=1, max=600)],
-                description="Seconds to wait for an answer",
-                default=60.0,
-            ),
-            "max_retries": IntegerField(
-                lazy_gettext("Retries"),
-                widget=BS3TextFieldWidget(),
-                validators=[Optional(), NumberRange(min=0, max=20)],
-                description="How often a request that failed is sent again, where that cannot harm",
-                default=5,
-            ),
-            "page_size": IntegerField(
-                lazy_gettext("Page size"),
-                widget=BS3TextFieldWidget(),
-                validators=[Optional(), NumberRange(min=1, max=100)],
-                description="Rows per page of a list",
-                default=100,
-            ),
-            "account": StringField(
-                lazy_gettext("Account"),
-                widget=BS3TextFieldWidget(),
-                description="Any name, the same on every connection of one account, so that they share its limit",
-            ),
-            "verify_ssl": BooleanField(
-                lazy_gettext("Verify TLS certificate"), description="Uncheck only against a test server", default=True
-            ),
-            "proxies": PasswordField(
-                lazy_gettext("Proxies"),
-                widget=BS3PasswordFieldWidget(),
-                description='JSON such as {"https": "http://proxy:3128"}',
-            ),
-        }
+        def widget(field: dict[str, Any]) -> Any:
+            schema = field["schema"]
+            told = {"description": field["description"], "default": schema.get("default")}
+            label = lazy_gettext(field["label"])
+            if schema["type"] == "boolean":
+                return BooleanField(label, **told)
+            if schema["type"] == "integer":
+                bounds = NumberRange(schema["minimum"], schema["maximum"])
+                return IntegerField(label, validators=[Optional(), bounds], widget=BS3TextFieldWidget(), **told)
+            if schema.get("format") == "password":
+                return PasswordField(label, validators=[Optional()], widget=BS3PasswordFieldWidget(), **told)
+            return StringField(label, validators=[Optional()], widget=BS3TextFieldWidget(), **told)
+
+        return {name: widget(field) for name, field in CONN_FIELDS.items()}
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the form shows Airflow's fields, for Airflow up to 3.1."""
-        return {
-            "hidden_fields": ["login"],
-            "relabeling": {"password": "API token", "host": "Base URL"},
-            "placeholders": {"host": DEFAULT_HOST, "password": "pn_...", "schema": "https", "port": "443"},
-        }
+        return {name.replace("-", "_"): value for name, value in UI_FIELD_BEHAVIOUR.items()}
 
     def resolve(self) -> ConnectionSettings:
         """
