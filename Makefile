@@ -53,13 +53,15 @@ soak: $(READY) ## Run the long proofs over many seeds
 	$(BIN)/python -m pytest -m soak
 
 bench: $(READY) ## Print the figures of tests/benchmarks
+	$(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--constraint constraints/airflow-$(LINE).txt --requirements pyproject.toml --group bench
 	$(BIN)/python -m scripts.bench
 
 pins: $(READY) ## Renew constraints/*.txt from constraints/*.in and pyproject.toml
-	for line in $(patsubst constraints/airflow-%.in,%,$(wildcard constraints/*.in)); do \
+	set -e; for line in $(patsubst constraints/airflow-%.in,%,$(wildcard constraints/*.in)); do \
 		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-			--all-extras --group dev --constraint constraints/airflow-$$line.in \
-			--output-file constraints/airflow-$$line.txt pyproject.toml || exit 1; \
+			--all-extras --group $$([ $$line = $(LINE) ] && echo bench || echo dev) \
+			--constraint constraints/airflow-$$line.in --output-file constraints/airflow-$$line.txt pyproject.toml; \
 	done
 
 clean: ## Remove environments, caches and what the demo left
