@@ -50,7 +50,7 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
 
 def _moment(value: Any) -> datetime | None:
     if isinstance(value, datetime):
-        return value if value == value else None  # noqa: PLR0124  # pandas' NaT is a datetime that equals nothing
+        return value if value == value else None  # pandas' NaT is a datetime that equals nothing
     if isinstance(value, date):
         return datetime.combine(value, time())
     try:

@@ -10,7 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_wtschat.api import (
+    channels,
+    chatbots,
+    messages,
+    scheduled_messages,
+    sends,
+    sequences,
     sessions,
+    templates,
 )
 from airflow_provider_wtschat.api.request import Request
 
@@ -30,6 +37,42 @@ OPERATIONS: dict[str, Callable[..., Request[Any]]] = {
     "sessions.create_note": sessions.create_note,
     "sessions.get_note": sessions.get_note,
     "sessions.delete_note": sessions.delete_note,
+    "messages.list": messages.list_,
+    "messages.get": messages.get,
+    "messages.delete": messages.delete,
+    "messages.get_status": messages.get_status,
+    "messages.send": messages.send,
+    "messages.send_sync": messages.send_sync,
+    "sends.send_text": sends.send_text,
+    "sends.send_image": sends.send_image,
+    "sends.send_audio": sends.send_audio,
+    "sends.send_video": sends.send_video,
+    "sends.send_document": sends.send_document,
+    "sends.send_template": sends.send_template,
+    "sends.send_template_batch": sends.send_template_batch,
+    "sends.send_chatbot": sends.send_chatbot,
+    "sends.send_chatbot_batch": sends.send_chatbot_batch,
+    "sends.send_otp": sends.send_otp,
+    "sends.send_typing": sends.send_typing,
+    "sends.get_message_status": sends.get_message_status,
+    "sends.get_chatbot_status": sends.get_chatbot_status,
+    "sends.get_otp_status": sends.get_otp_status,
+    "scheduled_messages.list": scheduled_messages.list_,
+    "scheduled_messages.get": scheduled_messages.get,
+    "scheduled_messages.create": scheduled_messages.create,
+    "scheduled_messages.update": scheduled_messages.update,
+    "scheduled_messages.cancel": scheduled_messages.cancel,
+    "scheduled_messages.cancel_batch": scheduled_messages.cancel_batch,
+    "templates.list": templates.list_,
+    "chatbots.list": chatbots.list_,
+    "chatbots.send": chatbots.send,
+    "channels.list": channels.list_,
+    "sequences.list": sequences.list_,
+    "sequences.list_contacts": sequences.list_contacts,
+    "sequences.add_contact": sequences.add_contact,
+    "sequences.add_contacts": sequences.add_contacts,
+    "sequences.remove_contact": sequences.remove_contact,
+    "sequences.remove_contacts": sequences.remove_contacts,
     # core
     # crm
 }

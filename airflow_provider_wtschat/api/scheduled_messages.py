@@ -1,0 +1,348 @@
+"""Scheduled messages: templates and chatbots that the API sends at a time to come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.types import (
+    ScheduledMessage,
+    ScheduledMessageDetail,
+    ScheduledMessageField,
+    ScheduledMessageReceipt,
+    ScheduledMessageStatus,
+    ScheduledMessageType,
+)
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+_CLEARABLE = {
+    "from_channel": "from",
+    "department_id": "department",
+    "template_id": "templateId",
+    "bot_key": "botKey",
+    "template_parameters": "templateParams",
+}
+
+
+def list_(
+    *,
+    scheduled_after: When | None = None,
+    scheduled_before: When | None = None,
+    status: str | None = None,
+    message_type: str | None = None,
+    from_channel: str | None = None,
+    to: str | None = None,
+    user: str | None = None,
+    department: str | None = None,
+    include_details: Sequence[str] | str | None = None,
+    phone_country: str = "55",
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[ScheduledMessage]:
+    """
+    List scheduled messages: ``GET /chat/v1/scheduled-message``.
+
+    :param scheduled_after: lower bound of the time to send
+    :param scheduled_before: upper bound of the time to send
+    :param status: state, see :class:`~airflow_provider_wtschat.api.types.ScheduledMessageStatus`
+    :param message_type: ``TEMPLATE`` or ``CHATBOT``. Default: both
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
+    :param to: phone number of the recipient, in any spelling, or id of the contact
+    :param user: id or name of the agent
+    :param department: id or name of the department
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ScheduledMessageDetail`
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.ScheduledMessage`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    kind = convert.choice("message_type", message_type, ScheduledMessageType)
+    return PagedRequest(
+        method="GET",
+        route="/chat/v1/scheduled-message",
+        query=convert.query(
+            Status=convert.choice("status", status, ScheduledMessageStatus),
+            Type=kind,
+            From=_bodies.channel(from_channel, phone_country),
+            To=convert.address("to", to, phone_country, ids=True),
+            User=convert.text("user", user),
+            Department=convert.text("department", department),
+            IncludeDetails=_details(include_details),
+            **convert.window("ScheduledAt", scheduled_after, scheduled_before, timezone, argument="scheduled"),
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=ScheduledMessage,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt", "ScheduledAt"),
+        filters={"type": (kind,)} if kind else {},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def get(
+    scheduled_message_id: str,
+    *,
+    include_details: Sequence[str] | str | None = None,
+) -> Request[ScheduledMessage]:
+    """
+    Get a scheduled message: ``GET /chat/v1/scheduled-message/{id}``.
+
+    :param scheduled_message_id: id of the scheduled message
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ScheduledMessageDetail`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/chat/v1/scheduled-message/{id}",
+        path_params=_id(scheduled_message_id),
+        query=convert.query(includeDetails=_details(include_details)),
+        result=ScheduledMessage,
+        safe_to_repeat=True,
+    )
+
+
+def create(
+    *,
+    to: str,
+    scheduling: When,
+    from_channel: str | None = None,
+    message_type: str | None = None,
+    template_id: str | None = None,
+    bot_key: str | None = None,
+    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
+    file_url: str | None = None,
+    file_id: str | None = None,
+    hidden_session: bool | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    timezone: str = "UTC",
+    phone_country: str = "55",
+) -> Request[ScheduledMessageReceipt]:
+    """
+    Schedule a template or a chatbot: ``POST /chat/v1/scheduled-message``.
+
+    Give a template, or a chatbot, or a template with the chatbot that takes over after the contact replies.
+
+    :param to: phone number of the recipient, in any spelling
+    :param scheduling: when to send it
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param message_type: ``TEMPLATE`` or ``CHATBOT``. Default: ``TEMPLATE`` if there is a template, else ``CHATBOT``
+    :param template_id: id of the template to send
+    :param bot_key: key of the chatbot that takes over after the contact replies; with ``CHATBOT`` the one to send
+    :param template_parameters: parameters of the template, see
+        :func:`airflow_provider_wtschat.api.converters.template_parameters`
+    :param file_url: public URL of a file for the template
+    :param file_id: id of an uploaded file for the template
+    :param hidden_session: hide the session until the contact replies. Default of the API: false
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or template and chatbot do not make a message
+    """
+    body = _body(
+        to=convert.required("to", to),
+        from_channel=from_channel,
+        scheduling=convert.required("scheduling", scheduling),
+        message_type=message_type or ("CHATBOT" if template_id is None else "TEMPLATE"),
+        template_id=template_id,
+        bot_key=bot_key,
+        template_parameters=template_parameters,
+        file_url=file_url,
+        file_id=file_id,
+        hidden_session=hidden_session,
+        department_id=department_id,
+        department_name=department_name,
+        timezone=timezone,
+        phone_country=phone_country,
+    )
+    needed, argument = ("botKey", "bot_key") if body["type"] == "CHATBOT" else ("templateId", "template_id")
+    if needed not in body:
+        msg = f"{argument}: is required for a message of type {body['type']}, but nothing was given"
+        raise WtsChatArgumentError(msg)
+    if "templateParams" in body and "templateId" not in body:
+        msg = "template_parameters, file_url, file_id: were given without a template"
+        raise WtsChatArgumentError(msg)
+    return Request(
+        method="POST",
+        route="/chat/v1/scheduled-message",
+        body=body,
+        result=ScheduledMessageReceipt,
+        safe_to_repeat=False,
+    )
+
+
+def update(
+    scheduled_message_id: str,
+    *,
+    to: str | None = None,
+    scheduling: When | None = None,
+    from_channel: str | None = None,
+    message_type: str | None = None,
+    template_id: str | None = None,
+    bot_key: str | None = None,
+    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
+    file_url: str | None = None,
+    file_id: str | None = None,
+    hidden_session: bool | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    clear: Sequence[str] | str | None = None,
+    timezone: str = "UTC",
+    phone_country: str = "55",
+) -> Request[ScheduledMessageReceipt]:
+    """
+    Update fields of a scheduled message: ``PUT /chat/v1/scheduled-message/{id}``.
+
+    The API changes only the fields named in a mask; the mask is built from what is given.
+
+    :param scheduled_message_id: id of the scheduled message
+    :param to: phone number of the recipient, in any spelling
+    :param scheduling: when to send it
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
+    :param message_type: ``TEMPLATE`` or ``CHATBOT``
+    :param template_id: id of the template to send
+    :param bot_key: key of the chatbot that takes over after the contact replies; with ``CHATBOT`` the one to send
+    :param template_parameters: parameters of the template, see
+        :func:`airflow_provider_wtschat.api.converters.template_parameters`
+    :param file_url: public URL of a file for the template
+    :param file_id: id of an uploaded file for the template
+    :param hidden_session: hide the session until the contact replies. Default of the API: false
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param clear: fields to empty: ``from_channel``, ``department_id``, ``template_id``, ``bot_key``,
+        ``template_parameters`` (the file with them)
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
+    """
+    values = _body(
+        to=to,
+        from_channel=from_channel,
+        scheduling=scheduling,
+        message_type=message_type,
+        template_id=template_id,
+        bot_key=bot_key,
+        template_parameters=template_parameters,
+        file_url=file_url,
+        file_id=file_id,
+        hidden_session=hidden_session,
+        department_id=department_id,
+        department_name=department_name,
+        timezone=timezone,
+        phone_country=phone_country,
+    )
+    return Request(
+        method="PUT",
+        route="/chat/v1/scheduled-message/{id}",
+        path_params=_id(scheduled_message_id),
+        body=convert.changes(
+            values,
+            clear,
+            _CLEARABLE,
+            masks={"botKey": ScheduledMessageField.BOT_ID.value},
+            left_out=("department", "templateParams"),
+        ),
+        result=ScheduledMessageReceipt,
+        safe_to_repeat=True,
+    )
+
+
+def cancel(
+    scheduled_message_id: str,
+) -> Request[None]:
+    """
+    Cancel a scheduled message: ``POST /chat/v1/scheduled-message/{id}/cancel``.
+
+    :param scheduled_message_id: id of the scheduled message
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/scheduled-message/{id}/cancel",
+        path_params=_id(scheduled_message_id),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def cancel_batch(
+    scheduled_message_ids: Sequence[str] | str,
+) -> Request[list[ScheduledMessage]]:
+    """
+    Cancel scheduled messages: ``POST /chat/v1/scheduled-message/batch-cancel``.
+
+    :param scheduled_message_ids: ids of the scheduled messages
+    :raises WtsChatArgumentError: if one is no id, or there is none
+    """
+    ids = convert.uuids("scheduled_message_ids", scheduled_message_ids)
+    if not ids:
+        msg = "scheduled_message_ids: nothing to cancel; give at least one"
+        raise WtsChatArgumentError(msg)
+    return Request(
+        method="POST",
+        route="/chat/v1/scheduled-message/batch-cancel",
+        body=ids,
+        result=list[ScheduledMessage],
+        safe_to_repeat=True,
+    )
+
+
+def _id(scheduled_message_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("scheduled_message_id", scheduled_message_id)}
+
+
+def _details(value: Any) -> list[str] | None:
+    return convert.choices("include_details", value, ScheduledMessageDetail)
+
+
+def _body(
+    *,
+    to: Any,
+    from_channel: Any,
+    scheduling: Any,
+    message_type: Any,
+    template_id: Any,
+    bot_key: Any,
+    template_parameters: Any,
+    file_url: Any,
+    file_id: Any,
+    hidden_session: Any,
+    department_id: Any,
+    department_name: Any,
+    timezone: str,
+    phone_country: Any,
+) -> dict[str, Any]:
+    convert.not_both("file_url", file_url, "file_id", file_id)
+    template_params = convert.given(
+        parameters=convert.template_parameters("template_parameters", template_parameters),
+        fileUrl=convert.url("file_url", file_url),
+        fileId=convert.uuid("file_id", file_id),
+    )
+    return convert.given(
+        **{"from": _bodies.channel(from_channel, phone_country)},
+        to=convert.phone("to", to, phone_country),
+        department=_bodies.department(department_id, department_name),
+        type=convert.choice("message_type", message_type, ScheduledMessageType),
+        templateId=None if template_id is None else convert.identifier("template_id", template_id),
+        botKey=convert.uuid("bot_key", bot_key),
+        scheduling=convert.instant("scheduling", scheduling, timezone),
+        hiddenSession=convert.boolean("hidden_session", hidden_session),
+        templateParams=template_params or None,
+    )

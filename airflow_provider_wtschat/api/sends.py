@@ -1,0 +1,767 @@
+"""
+Sending, on the API's newer paths, which have a request limit of their own.
+
+An unknown number becomes a contact. A WhatsApp conversation can only be started with a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import OtpDelivery, SentMessage, SentMessages, SentOtp
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+_LONGEST_TYPING = 25
+_TEMPLATE_ITEM = ("to", "parameters", "file", "sender_id", "callback_url", "session_metadata")
+_CHATBOT_ITEM = ("to", "session_id", "sender_id", "callback_url", "session_metadata", "contact_metadata")
+
+
+def send_text(
+    *,
+    text: str,
+    to: str | None = None,
+    from_channel: str | None = None,
+    session_id: str | None = None,
+    ref_id: str | None = None,
+    delay_typing: int | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send a text: ``POST /chat/v1/send/text``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
+    for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param text: the text. WhatsApp takes free text only while its 24 h window is open
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param session_id: id of a session to send into; a completed one is not reopened
+    :param ref_id: id of the message that this one replies to
+    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
+    """
+    return _direct(
+        "/chat/v1/send/text",
+        {"text": convert.required_text("text", text)},
+        recipient=_bodies.recipient(to, session_id, phone_country),
+        from_channel=_bodies.channel(from_channel, phone_country),
+        ref_id=ref_id,
+        delay_typing=delay_typing,
+        callback_url=callback_url,
+        sender_id=sender_id,
+        options=_options(
+            enable_bot,
+            hidden_session,
+            force_start_session,
+            _bodies.user(user_id, user_phone, user_email, phone_country),
+            _bodies.department(department_id, department_name),
+        ),
+    )
+
+
+def send_image(
+    *,
+    file: str,
+    text: str | None = None,
+    to: str | None = None,
+    from_channel: str | None = None,
+    session_id: str | None = None,
+    ref_id: str | None = None,
+    delay_typing: int | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send an image: ``POST /chat/v1/send/image``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
+    for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param file: public URL of the file, or id of an uploaded file
+    :param text: caption; whether it is shown depends on the channel
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param session_id: id of a session to send into; a completed one is not reopened
+    :param ref_id: id of the message that this one replies to
+    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
+    """
+    return _direct(
+        "/chat/v1/send/image",
+        {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
+        recipient=_bodies.recipient(to, session_id, phone_country),
+        from_channel=_bodies.channel(from_channel, phone_country),
+        ref_id=ref_id,
+        delay_typing=delay_typing,
+        callback_url=callback_url,
+        sender_id=sender_id,
+        options=_options(
+            enable_bot,
+            hidden_session,
+            force_start_session,
+            _bodies.user(user_id, user_phone, user_email, phone_country),
+            _bodies.department(department_id, department_name),
+        ),
+    )
+
+
+def send_audio(
+    *,
+    file: str,
+    to: str | None = None,
+    from_channel: str | None = None,
+    session_id: str | None = None,
+    ref_id: str | None = None,
+    delay_typing: int | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send an audio recording: ``POST /chat/v1/send/audio``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
+    for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param file: public URL of the file, or id of an uploaded file
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param session_id: id of a session to send into; a completed one is not reopened
+    :param ref_id: id of the message that this one replies to
+    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
+    """
+    return _direct(
+        "/chat/v1/send/audio",
+        {"fileIdOrUrl": convert.file("file", convert.required("file", file))},
+        recipient=_bodies.recipient(to, session_id, phone_country),
+        from_channel=_bodies.channel(from_channel, phone_country),
+        ref_id=ref_id,
+        delay_typing=delay_typing,
+        callback_url=callback_url,
+        sender_id=sender_id,
+        options=_options(
+            enable_bot,
+            hidden_session,
+            force_start_session,
+            _bodies.user(user_id, user_phone, user_email, phone_country),
+            _bodies.department(department_id, department_name),
+        ),
+    )
+
+
+def send_video(
+    *,
+    file: str,
+    text: str | None = None,
+    to: str | None = None,
+    from_channel: str | None = None,
+    session_id: str | None = None,
+    ref_id: str | None = None,
+    delay_typing: int | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send a video: ``POST /chat/v1/send/video``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
+    for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param file: public URL of the file, or id of an uploaded file
+    :param text: caption; whether it is shown depends on the channel
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param session_id: id of a session to send into; a completed one is not reopened
+    :param ref_id: id of the message that this one replies to
+    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
+    """
+    return _direct(
+        "/chat/v1/send/video",
+        {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
+        recipient=_bodies.recipient(to, session_id, phone_country),
+        from_channel=_bodies.channel(from_channel, phone_country),
+        ref_id=ref_id,
+        delay_typing=delay_typing,
+        callback_url=callback_url,
+        sender_id=sender_id,
+        options=_options(
+            enable_bot,
+            hidden_session,
+            force_start_session,
+            _bodies.user(user_id, user_phone, user_email, phone_country),
+            _bodies.department(department_id, department_name),
+        ),
+    )
+
+
+def send_document(
+    *,
+    file: str,
+    text: str | None = None,
+    to: str | None = None,
+    from_channel: str | None = None,
+    session_id: str | None = None,
+    ref_id: str | None = None,
+    delay_typing: int | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send a document: ``POST /chat/v1/send/document``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
+    for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param file: public URL of the file, or id of an uploaded file
+    :param text: caption; whether it is shown depends on the channel
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param session_id: id of a session to send into; a completed one is not reopened
+    :param ref_id: id of the message that this one replies to
+    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
+    """
+    return _direct(
+        "/chat/v1/send/document",
+        {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
+        recipient=_bodies.recipient(to, session_id, phone_country),
+        from_channel=_bodies.channel(from_channel, phone_country),
+        ref_id=ref_id,
+        delay_typing=delay_typing,
+        callback_url=callback_url,
+        sender_id=sender_id,
+        options=_options(
+            enable_bot,
+            hidden_session,
+            force_start_session,
+            _bodies.user(user_id, user_phone, user_email, phone_country),
+            _bodies.department(department_id, department_name),
+        ),
+    )
+
+
+def send_template(
+    template_id: str,
+    *,
+    to: str,
+    from_channel: str,
+    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
+    file: str | None = None,
+    session_id: str | None = None,
+    session_metadata: Mapping[str, Any] | str | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send a template: ``POST /chat/v1/send/template``.
+
+    Agent and department are for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param template_id: id of the template
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
+    :param template_parameters: parameters of the template, see
+        :func:`airflow_provider_wtschat.api.converters.template_parameters`
+    :param file: file to send along: a public URL, or id of an uploaded file
+    :param session_id: id of a session to send into
+    :param session_metadata: keys and values of the session, for chatbots and webhooks
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return _send(
+        "/chat/v1/send/template",
+        templateId=convert.identifier("template_id", template_id),
+        **_addressed(to, from_channel, phone_country),
+        parameters=convert.template_parameters("template_parameters", template_parameters),
+        fileIdOrUrl=convert.file("file", file),
+        sessionId=convert.uuid("session_id", session_id),
+        sessionMetadata=convert.mapping("session_metadata", session_metadata),
+        callbackUrl=convert.url("callback_url", callback_url),
+        senderId=convert.text("sender_id", sender_id),
+        options=_options(
+            enable_bot,
+            hidden_session,
+            force_start_session,
+            _bodies.user(user_id, user_phone, user_email, phone_country),
+            _bodies.department(department_id, department_name),
+        ),
+    )
+
+
+def send_template_batch(
+    template_id: str,
+    *,
+    from_channel: str,
+    messages: Sequence[Mapping[str, Any]] | str,
+    enable_bot: bool | None = None,
+    hidden_session: bool | None = None,
+    force_start_session: bool | None = None,
+    user_id: str | None = None,
+    user_phone: str | None = None,
+    user_email: str | None = None,
+    department_id: str | None = None,
+    department_name: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessages]:
+    """
+    Send a template to many: ``POST /chat/v1/send/template/batch``.
+
+    ``results`` of the answer holds a message for each, with its own status.
+
+    :param template_id: id of the template
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
+    :param messages: 1 to 100 mappings with ``to`` and, where wanted, ``parameters``, ``file``, ``sender_id``,
+        ``callback_url`` and ``session_metadata``, which mean what they mean in :func:`send_template`
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new
+    :param hidden_session: hide a session that is new until the contact replies
+    :param force_start_session: end a session in progress and start a new one
+    :param user_id: ``userId`` of the agent who gets the session
+    :param user_phone: phone number of that agent
+    :param user_email: e-mail address of that agent
+    :param department_id: id of the department that gets the session
+    :param department_name: name of that department
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/send/template/batch",
+        body=convert.given(
+            **{"from": _bodies.channel(convert.required("from_channel", from_channel), phone_country)},
+            templateId=convert.identifier("template_id", template_id),
+            options=_options(
+                enable_bot,
+                hidden_session,
+                force_start_session,
+                _bodies.user(user_id, user_phone, user_email, phone_country),
+                _bodies.department(department_id, department_name),
+            ),
+            messages=[
+                _template_item(f"messages[{i}]", item, phone_country)
+                for i, item in enumerate(convert.batch("messages", messages, _TEMPLATE_ITEM))
+            ],
+        ),
+        result=SentMessages,
+        safe_to_repeat=False,
+    )
+
+
+def send_chatbot(
+    bot_key: str,
+    *,
+    to: str | None = None,
+    from_channel: str | None = None,
+    session_id: str | None = None,
+    skip_if_bot_in_execution: bool | None = None,
+    skip_if_in_progress: bool | None = None,
+    force_start_session: bool | None = None,
+    hidden_session: bool | None = None,
+    session_metadata: Mapping[str, Any] | str | None = None,
+    contact_metadata: Mapping[str, Any] | str | None = None,
+    sender_id: str | None = None,
+    callback_url: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessage]:
+    """
+    Send a chatbot: ``POST /chat/v1/send/chatbot``.
+
+    What became of it shows :func:`get_chatbot_status`.
+
+    :param bot_key: key of the chatbot, which is not its id
+    :param to: phone number, or Instagram user such as ``@maria``, of the recipient
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
+        to the API
+    :param session_id: id of a session to send into; a completed one is not reopened
+    :param skip_if_bot_in_execution: do not send while another chatbot runs
+    :param skip_if_in_progress: do not send while a session is in progress
+    :param force_start_session: end a session in progress and start a new one
+    :param hidden_session: hide a session that is new until the contact replies
+    :param session_metadata: keys and values of the session, for chatbots and webhooks
+    :param contact_metadata: keys and values that stay with the contact, for chatbots and webhooks
+    :param sender_id: an id of your own to track the sending by
+    :param callback_url: URL that the API calls when the chatbot starts or fails
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/send/chatbot",
+        body=_bodies.chatbot(
+            bot_key,
+            to,
+            from_channel,
+            session_id,
+            _bodies.chatbot_options(skip_if_bot_in_execution, skip_if_in_progress, force_start_session, hidden_session),
+            session_metadata,
+            contact_metadata,
+            sender_id,
+            callback_url,
+            phone_country,
+        ),
+        result=SentMessage,
+        safe_to_repeat=False,
+    )
+
+
+def send_chatbot_batch(
+    bot_key: str,
+    *,
+    messages: Sequence[Mapping[str, Any]] | str,
+    from_channel: str | None = None,
+    skip_if_bot_in_execution: bool | None = None,
+    skip_if_in_progress: bool | None = None,
+    force_start_session: bool | None = None,
+    hidden_session: bool | None = None,
+    phone_country: str = "55",
+) -> Request[SentMessages]:
+    """
+    Send a chatbot to many: ``POST /chat/v1/send/chatbot/batch``.
+
+    ``results`` of the answer holds an entry for each, with its own status.
+
+    :param bot_key: key of the chatbot, which is not its id
+    :param messages: 1 to 100 mappings with ``to`` or ``session_id`` and, where wanted, ``sender_id``, ``callback_url``,
+        ``session_metadata`` and ``contact_metadata``, which mean what they mean in :func:`send_chatbot`
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
+    :param skip_if_bot_in_execution: do not send while another chatbot runs
+    :param skip_if_in_progress: do not send while a session is in progress
+    :param force_start_session: end a session in progress and start a new one
+    :param hidden_session: hide a session that is new until the contact replies
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/send/chatbot/batch",
+        body=convert.given(
+            **{"from": _bodies.channel(from_channel, phone_country)},
+            botKey=convert.required_uuid("bot_key", bot_key),
+            options=_bodies.chatbot_options(
+                skip_if_bot_in_execution, skip_if_in_progress, force_start_session, hidden_session
+            ),
+            messages=[
+                _chatbot_item(f"messages[{i}]", item, phone_country)
+                for i, item in enumerate(convert.batch("messages", messages, _CHATBOT_ITEM))
+            ],
+        ),
+        result=SentMessages,
+        safe_to_repeat=False,
+    )
+
+
+def send_otp(
+    *,
+    to: str,
+    from_channel: str,
+    template_id: str | None = None,
+    code: str | None = None,
+    callback_url: str | None = None,
+    sender_id: str | None = None,
+    phone_country: str = "55",
+) -> Request[SentOtp]:
+    """
+    Send a one-time code by WhatsApp: ``POST /chat/v1/send/otp``.
+
+    The answer holds the code: keep it out of logs and XCom. What became of it shows :func:`get_otp_status`.
+
+    :param to: phone number of the recipient, in any spelling
+    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
+    :param template_id: id of a template of the kind ``AUTHENTICATION``. Default: left to the API
+    :param code: the code, as text because of leading zeros. Default: the API draws one
+    :param callback_url: URL that the API calls when the message is sent or fails
+    :param sender_id: an id of your own to track the message by
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/send/otp",
+        body=convert.given(
+            **_addressed(to, from_channel, phone_country),
+            templateId=None if template_id is None else convert.identifier("template_id", template_id),
+            code=convert.text("code", code),
+            callbackUrl=convert.url("callback_url", callback_url),
+            senderId=convert.text("sender_id", sender_id),
+        ),
+        result=SentOtp,
+        safe_to_repeat=False,
+    )
+
+
+def send_typing(
+    session_id: str,
+) -> Request[None]:
+    """
+    Show the contact of a session that someone is typing: ``POST /chat/v1/send/typing``.
+
+    :param session_id: id of the session, which must be an active one
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/send/typing",
+        body={"sessionId": convert.required_uuid("session_id", session_id)},
+        result=type(None),
+        # Nothing reaches the contact but a sign that fades by itself.
+        safe_to_repeat=True,
+    )
+
+
+def get_message_status(
+    message_id: str,
+) -> Request[SentMessage]:
+    """
+    Get what became of a message: ``GET /chat/v1/send/message/{id}``.
+
+    ``failedReason`` of the answer says why a message is ``FAILED``.
+
+    :param message_id: id that the sending answered with
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="GET",
+        route="/chat/v1/send/message/{id}",
+        path_params={"id": convert.identifier("message_id", message_id)},
+        result=SentMessage,
+        safe_to_repeat=True,
+    )
+
+
+def get_chatbot_status(
+    send_id: str,
+) -> Request[SentMessage]:
+    """
+    Get what became of a chatbot that was sent: ``GET /chat/v1/send/chatbot/{id}``.
+
+    :param send_id: id that the sending answered with
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="GET",
+        route="/chat/v1/send/chatbot/{id}",
+        path_params={"id": convert.identifier("send_id", send_id)},
+        result=SentMessage,
+        safe_to_repeat=True,
+    )
+
+
+def get_otp_status(
+    otp_id: str,
+) -> Request[OtpDelivery]:
+    """
+    Get what became of a one-time code: ``GET /chat/v1/send/otp/{id}``.
+
+    :param otp_id: id that the sending answered with, or the ``sender_id`` it was given
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="GET",
+        route="/chat/v1/send/otp/{id}",
+        path_params={"id": convert.identifier("otp_id", otp_id)},
+        result=OtpDelivery,
+        safe_to_repeat=True,
+    )
+
+
+def _send(route: str, **values: Any) -> Request[SentMessage]:
+    return Request(method="POST", route=route, body=convert.given(**values), result=SentMessage, safe_to_repeat=False)
+
+
+def _direct(
+    route: str,
+    content: dict[str, Any],
+    *,
+    recipient: dict[str, Any],
+    from_channel: str | None,
+    ref_id: Any,
+    delay_typing: Any,
+    callback_url: Any,
+    sender_id: Any,
+    options: dict[str, Any] | None,
+) -> Request[SentMessage]:
+    return _send(
+        route,
+        **{"from": from_channel},
+        **recipient,
+        **content,
+        refId=convert.uuid("ref_id", ref_id),
+        delayTyping=convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
+        callbackUrl=convert.url("callback_url", callback_url),
+        senderId=convert.text("sender_id", sender_id),
+        options=options,
+    )
+
+
+def _addressed(to: Any, from_channel: Any, phone_country: Any) -> dict[str, Any]:
+    return {
+        "to": convert.phone("to", convert.required("to", to), phone_country),
+        "from": _bodies.channel(convert.required("from_channel", from_channel), phone_country),
+    }
+
+
+def _options(
+    enable_bot: Any,
+    hidden_session: Any,
+    force_start_session: Any,
+    user: dict[str, Any] | None,
+    department: dict[str, Any] | None,
+) -> dict[str, Any] | None:
+    session = _bodies.session_options(enable_bot, hidden_session, force_start_session)
+    return {**session, **convert.given(user=user, department=department)} or None
+
+
+def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:
+    to = convert.required(f"{name}['to']", item.get("to"))
+    return convert.given(
+        to=convert.phone(f"{name}['to']", to, phone_country),
+        parameters=convert.template_parameters(f"{name}['parameters']", item.get("parameters")),
+        fileIdOrUrl=convert.file(f"{name}['file']", item.get("file")),
+        senderId=convert.text(f"{name}['sender_id']", item.get("sender_id")),
+        callbackUrl=convert.url(f"{name}['callback_url']", item.get("callback_url")),
+        sessionMetadata=convert.mapping(f"{name}['session_metadata']", item.get("session_metadata")),
+    )
+
+
+def _chatbot_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:
+    body = convert.given(
+        to=convert.address(f"{name}['to']", item.get("to"), phone_country, users=True),
+        sessionId=convert.uuid(f"{name}['session_id']", item.get("session_id")),
+        senderId=convert.text(f"{name}['sender_id']", item.get("sender_id")),
+        callbackUrl=convert.url(f"{name}['callback_url']", item.get("callback_url")),
+        sessionMetadata=convert.mapping(f"{name}['session_metadata']", item.get("session_metadata")),
+        contactMetadata=convert.mapping(f"{name}['contact_metadata']", item.get("contact_metadata")),
+    )
+    if not {"to", "sessionId"} & set(body):
+        msg = f"{name}: no recipient; give 'to' or 'session_id'"
+        raise WtsChatArgumentError(msg)
+    return body

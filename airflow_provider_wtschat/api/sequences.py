@@ -1,0 +1,248 @@
+"""Sequences: messages sent to their contacts step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
+from airflow_provider_wtschat.api.types import Sequence, SequenceContact, SequenceContactDetail, SequenceDetail
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+
+def list_(
+    *,
+    name: str | None = None,
+    contact_id: str | None = None,
+    include_details: Many[str] | str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Sequence]:
+    """
+    List sequences: ``GET /chat/v1/sequence``.
+
+    :param name: name of the sequence
+    :param contact_id: id of a contact who is in it
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.SequenceDetail`
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Sequence`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return PagedRequest(
+        method="GET",
+        route="/chat/v1/sequence",
+        query=convert.query(
+            Name=convert.text("name", name),
+            ContactId=convert.uuid("contact_id", contact_id),
+            IncludeDetails=convert.choices("include_details", include_details, SequenceDetail),
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=Sequence,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        **convert.order(order_by, order_direction),
+    )
+
+
+def list_contacts(
+    sequence_id: str,
+    *,
+    name: str | None = None,
+    contact_id: str | None = None,
+    phone_number: str | None = None,
+    include_details: Many[str] | str | None = None,
+    phone_country: str = "55",
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[SequenceContact]:
+    """
+    List the contacts of a sequence: ``GET /chat/v2/sequence/{id}/contact``.
+
+    :param sequence_id: id of the sequence
+    :param name: name of the contact
+    :param contact_id: id of the contact
+    :param phone_number: phone number of the contact, in any spelling
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.SequenceContactDetail`
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.SequenceContact`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    path_params = _id(sequence_id)
+    contact = convert.uuid("contact_id", contact_id)
+    return PagedRequest(
+        method="GET",
+        route="/chat/v2/sequence/{id}/contact",
+        path_params=path_params,
+        query=convert.query(
+            Name=convert.text("name", name),
+            ContactId=contact,
+            PhoneNumber=convert.phone("phone_number", phone_number, phone_country),
+            IncludeDetails=convert.choices("include_details", include_details, SequenceContactDetail),
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=SequenceContact,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={"sequenceId": (path_params["id"],), **({"contactId": (contact,)} if contact else {})},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def add_contact(
+    sequence_id: str,
+    *,
+    contact_id: str | None = None,
+    phone_number: str | None = None,
+    phone_country: str = "55",
+) -> Request[SequenceContact]:
+    """
+    Add a contact to a sequence: ``POST /chat/v1/sequence/{id}/contact``.
+
+    :param sequence_id: id of the sequence
+    :param contact_id: id of the contact
+    :param phone_number: phone number of the contact
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or not exactly one of the two names the contact
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/sequence/{id}/contact",
+        path_params=_id(sequence_id),
+        body=_one(contact_id, phone_number, phone_country),
+        result=SequenceContact,
+        # A contact that has run through meanwhile would start again, and get every message of it again.
+        safe_to_repeat=False,
+    )
+
+
+def add_contacts(
+    sequence_id: str,
+    *,
+    contact_ids: Many[str] | str | None = None,
+    phone_numbers: Many[str] | str | None = None,
+    phone_country: str = "55",
+) -> Request[Page[SequenceContact]]:
+    """
+    Add contacts to a sequence: ``POST /chat/v1/sequence/{id}/contact/batch``.
+
+    :param sequence_id: id of the sequence
+    :param contact_ids: ids of contacts
+    :param phone_numbers: phone numbers of contacts; missing contacts are created
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or no contact is given
+    """
+    return Request(
+        method="POST",
+        route="/chat/v1/sequence/{id}/contact/batch",
+        path_params=_id(sequence_id),
+        body=_many(contact_ids, phone_numbers, phone_country),
+        result=Page[SequenceContact],
+        # A contact that has run through meanwhile would start again, and get every message of it again.
+        safe_to_repeat=False,
+    )
+
+
+def remove_contact(
+    sequence_id: str,
+    *,
+    contact_id: str | None = None,
+    phone_number: str | None = None,
+    phone_country: str = "55",
+) -> Request[None]:
+    """
+    Remove a contact from a sequence: ``DELETE /chat/v1/sequence/{id}/contact``.
+
+    :param sequence_id: id of the sequence
+    :param contact_id: id of the contact
+    :param phone_number: phone number of the contact
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or not exactly one of the two names the contact
+    """
+    return Request(
+        method="DELETE",
+        route="/chat/v1/sequence/{id}/contact",
+        path_params=_id(sequence_id),
+        body=_one(contact_id, phone_number, phone_country),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def remove_contacts(
+    sequence_id: str,
+    *,
+    contact_ids: Many[str] | str | None = None,
+    phone_numbers: Many[str] | str | None = None,
+    phone_country: str = "55",
+) -> Request[None]:
+    """
+    Remove contacts from a sequence: ``DELETE /chat/v1/sequence/{id}/contact/batch``.
+
+    :param sequence_id: id of the sequence
+    :param contact_ids: ids of contacts
+    :param phone_numbers: phone numbers of contacts
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or no contact is given
+    """
+    return Request(
+        method="DELETE",
+        route="/chat/v1/sequence/{id}/contact/batch",
+        path_params=_id(sequence_id),
+        body=_many(contact_ids, phone_numbers, phone_country),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def _id(sequence_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("sequence_id", sequence_id)}
+
+
+def _one(contact_id: Any, phone_number: Any, phone_country: Any) -> dict[str, Any]:
+    convert.not_both("contact_id", contact_id, "phone_number", phone_number)
+    body = convert.given(
+        contactId=convert.uuid("contact_id", contact_id),
+        phoneNumber=convert.phone("phone_number", phone_number, phone_country),
+    )
+    if not body:
+        msg = "contact_id, phone_number: no contact; give one of them"
+        raise WtsChatArgumentError(msg)
+    return body
+
+
+def _many(contact_ids: Any, phone_numbers: Any, phone_country: Any) -> dict[str, Any]:
+    body = convert.given(
+        contactIds=convert.uuids("contact_ids", contact_ids),
+        phoneNumbers=convert.list_of(
+            "phone_numbers", phone_numbers, lambda name, item: convert.phone(name, item, phone_country)
+        ),
+    )
+    if not any(body.values()):
+        msg = "contact_ids, phone_numbers: no contacts; give at least one"
+        raise WtsChatArgumentError(msg)
+    return body

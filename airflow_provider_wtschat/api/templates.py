@@ -1,0 +1,67 @@
+"""Templates: texts prepared to be sent, the only ones that start a WhatsApp conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import PagedRequest
+from airflow_provider_wtschat.api.types import Template, TemplateDetail, TemplateType
+
+
+def list_(
+    *,
+    archived: bool | None = None,
+    name: str | None = None,
+    searchable_text: str | None = None,
+    channel_id: str | None = None,
+    approved_only: bool | None = None,
+    template_type: str | None = None,
+    include_details: Sequence[str] | str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Template]:
+    """
+    List templates: ``GET /chat/v1/template``.
+
+    :param archived: true for archived templates, false for the others. Default: left to the API
+    :param name: name of the template
+    :param searchable_text: text to look for in the content
+    :param channel_id: id of the channel
+    :param approved_only: true for approved templates only
+    :param template_type: kind, see :class:`~airflow_provider_wtschat.api.types.TemplateType`
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.TemplateDetail`
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Template`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return PagedRequest(
+        method="GET",
+        route="/chat/v1/template",
+        query=convert.query(
+            Archived=convert.boolean("archived", archived),
+            Name=convert.text("name", name),
+            SearchableText=convert.text("searchable_text", searchable_text),
+            ChannelId=convert.uuid("channel_id", channel_id),
+            ApprovedOnly=convert.boolean("approved_only", approved_only),
+            Type=convert.choice("template_type", template_type, TemplateType),
+            IncludeDetails=convert.choices("include_details", include_details, TemplateDetail),
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=Template,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        **convert.order(order_by, order_direction),
+    )
