@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mimetypes
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -9,22 +11,26 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import requests
 import tenacity
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
 from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import ProxyError as UrllibProxyError
 from urllib3.exceptions import SSLError as UrllibSSLError
 
-from airflow_provider_wtschat.api import panels, response, sessions, tags
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import files, panels, response, sessions, tags
 from airflow_provider_wtschat.api.paging import Walk
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
+from airflow_provider_wtschat.api.types import SavedFile
 from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
 from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
     WtsChatAuthenticationError,
     WtsChatConnectionError,
     WtsChatError,
     WtsChatRateLimitError,
+    WtsChatServerError,
 )
 from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_wtschat.hooks import transport
@@ -34,6 +40,7 @@ T = TypeVar("T")
 Row = TypeVar("Row")
 
 _TEST_SECONDS = 10.0
+_BYTES = "application/octet-stream"
 _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, UrllibProxyError)
 
 
@@ -195,7 +202,17 @@ class WtsChatHook(BaseHook):
         :return: pages of rows, empty ones left out
         :raises WtsChatError: of the kind that says what happened
         """
-        walk = Walk(request, page_size=page_size or self.resolve().page_size)
+        return self.walk(Walk(request, page_size=page_size or self.resolve().page_size), bulk=bulk)
+
+    def walk(self, walk: Walk[Row], *, bulk: bool = False) -> Iterator[list[Row]]:
+        """
+        Read what a walk asks for, a page at a time. The walk tells the total and how far it can be trusted.
+
+        :param walk: the walk
+        :param bulk: whether it belongs to a long read
+        :return: pages of rows, empty ones left out
+        :raises WtsChatError: of the kind that says what happened
+        """
         while (step := walk.next()) is not None:
             rows = walk.accept(self.run(step, bulk=bulk))
             if rows:
@@ -213,6 +230,50 @@ class WtsChatHook(BaseHook):
         """
         for rows in self.pages(request, page_size=page_size, bulk=bulk):
             yield from rows
+
+    def upload(
+        self, path: str | os.PathLike[str], *, name: str | None = None, mime_type: str | None = None
+    ) -> SavedFile:
+        """
+        Upload a file so that messages and notes can carry it.
+
+        Asks for an address (``GET /core/v2/file``), puts the bytes there and saves the file (``POST /core/v2/file``).
+
+        :param path: path of a file on this machine, or on any object storage that Airflow knows
+        :param name: name of the file with its extension. Default: as in the path
+        :param mime_type: MIME type. Default: by the extension
+        :return: the file; its ``id`` goes into messages and notes
+        :raises WtsChatArgumentError: if there is no such file
+        :raises WtsChatError: of the kind that says what happened
+        """
+        source = ObjectStoragePath(os.fspath(path))
+        if not source.is_file():
+            msg = f"file_path: there is no file {os.fspath(path)}"
+            raise WtsChatArgumentError(msg)
+        file_name = name or source.name
+        ticket = self.run(files.get_upload_url("UNDEFINED", file_name, mime_type=mime_type))
+        address = convert.url("urlUpload", ticket.get("urlUpload"))
+        settings = self.resolve()
+        try:
+            # The address carries its own permission: the token must not go there, so neither does the kept session.
+            with source.open("rb") as stream:  # type: ignore[no-untyped-call]  # Airflow has no types for it
+                answered = requests.put(
+                    str(address),
+                    data=stream,
+                    headers={"Content-Type": mime_type or mimetypes.guess_type(file_name)[0] or _BYTES},
+                    timeout=(transport.CONNECT_TIMEOUT, self.timeout or settings.timeout),
+                    allow_redirects=False,
+                    verify=settings.verify_ssl,
+                    proxies=dict(settings.proxies),
+                )
+        except requests.exceptions.RequestException as error:
+            msg = f"The upload of {file_name} failed: {type(error).__name__}"
+            raise WtsChatServerError(msg, retryable=True) from None
+        if not answered.ok:
+            msg = f"The upload of {file_name} was refused: HTTP {answered.status_code}"
+            raise WtsChatServerError(msg, status=answered.status_code, retryable=answered.status_code >= 500)
+        saved: SavedFile = self.run(files.save(ticket["tempFileId"]))
+        return saved
 
     def test_connection(self) -> tuple[bool, str]:
         """

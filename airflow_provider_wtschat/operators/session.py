@@ -1,0 +1,577 @@
+"""Operators on sessions (conversations)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import sessions
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.sessions import When
+from airflow_provider_wtschat.api.types import Session, SessionStatus
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatRefusedError
+from airflow_provider_wtschat.operators.base import WtsChatListOperator, WtsChatSessionBaseOperator
+from airflow_provider_wtschat.operators.sending import WtsChatSendOperator
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+_ANY_ID = "00000000-0000-4000-8000-000000000000"
+
+
+class ListSessionsOperator(WtsChatListOperator[Session]):
+    """
+    List sessions: ``GET /chat/v2/session``.
+
+    Returns the rows, ready for ``.expand()``. All pages are read by key, so that rows which change meanwhile are not
+    lost; with an ``order_by`` of your own they are read by page number, where they can be.
+
+    :param status: statuses to list (templated): ``STARTED``, ``PENDING``, ``IN_PROGRESS``, ``COMPLETED``, ``HIDDEN``.
+        Default: all
+    :param department_id: id of the department (templated)
+    :param department_name: name of the department, in place of its id (templated)
+    :param user_id: ``userId`` of the agent, which is not the agent's ``id`` (templated)
+    :param user_name: name or e-mail of the agent, in place of the id (templated)
+    :param tag_ids: ids of tags of the contact (templated)
+    :param tag_names: names of tags of the contact (templated)
+    :param channel_ids: ids of channels (templated)
+    :param contact_id: id of the contact (templated)
+    :param session_type: ``INDIVIDUAL`` or ``GROUP`` (templated). Default: both
+    :param metadata: keys and values of the session's metadata (templated)
+    :param created_after: lower bound of the creation (templated)
+    :param created_before: upper bound of the creation (templated)
+    :param updated_after: lower bound of the last change (templated)
+    :param updated_before: upper bound of the last change (templated)
+    :param ended_after: lower bound of the conclusion (templated)
+    :param ended_before: upper bound of the conclusion (templated)
+    :param active_after: lower bound of the API's ``ActiveAt`` (templated)
+    :param active_before: upper bound of the API's ``ActiveAt`` (templated)
+    :param last_interaction_after: lower bound of the last interaction (templated)
+    :param last_interaction_before: upper bound of the last interaction (templated)
+    :param timezone: IANA time zone of dates that have none (templated). Default: UTC
+    :param include_details: what to add to ids (templated): ``AgentDetails``, ``DepartmentsDetails``,
+        ``ContactDetails``, ``ChannelDetails``, ``ChannelTypeDetails``, ``ClassificationDetails``. Default: ids only
+    :param order_by: ``CreatedAt``, ``UpdatedAt`` or ``LastInteractionAt`` (templated). Default: by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING`` (templated)
+    """
+
+    operation = staticmethod(sessions.list_)
+    named: ClassVar = {"department_id": "department", "user_id": "agent"}
+    template_fields: Sequence[str] = (
+        "status",
+        "department_id",
+        "department_name",
+        "user_id",
+        "user_name",
+        "tag_ids",
+        "tag_names",
+        "channel_ids",
+        "contact_id",
+        "session_type",
+        "metadata",
+        "created_after",
+        "created_before",
+        "updated_after",
+        "updated_before",
+        "ended_after",
+        "ended_before",
+        "active_after",
+        "active_before",
+        "last_interaction_after",
+        "last_interaction_before",
+        "timezone",
+        "include_details",
+        "order_by",
+        "order_direction",
+        *WtsChatListOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        status: Sequence[str] | str | None = None,
+        department_id: str | None = None,
+        department_name: str | None = None,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        tag_ids: Sequence[str] | str | None = None,
+        tag_names: Sequence[str] | str | None = None,
+        channel_ids: Sequence[str] | str | None = None,
+        contact_id: str | None = None,
+        session_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        created_after: When | None = None,
+        created_before: When | None = None,
+        updated_after: When | None = None,
+        updated_before: When | None = None,
+        ended_after: When | None = None,
+        ended_before: When | None = None,
+        active_after: When | None = None,
+        active_before: When | None = None,
+        last_interaction_after: When | None = None,
+        last_interaction_before: When | None = None,
+        timezone: str = "UTC",
+        include_details: Sequence[str] | str | None = None,
+        order_by: str | None = None,
+        order_direction: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.status = status
+        self.department_id = department_id
+        self.department_name = department_name
+        self.user_id = user_id
+        self.user_name = user_name
+        self.tag_ids = tag_ids
+        self.tag_names = tag_names
+        self.channel_ids = channel_ids
+        self.contact_id = contact_id
+        self.session_type = session_type
+        self.metadata = metadata
+        self.created_after = created_after
+        self.created_before = created_before
+        self.updated_after = updated_after
+        self.updated_before = updated_before
+        self.ended_after = ended_after
+        self.ended_before = ended_before
+        self.active_after = active_after
+        self.active_before = active_before
+        self.last_interaction_after = last_interaction_after
+        self.last_interaction_before = last_interaction_before
+        self.timezone = timezone
+        self.include_details = include_details
+        self.order_by = order_by
+        self.order_direction = order_direction
+
+
+class GetSessionOperator(WtsChatSessionBaseOperator):
+    """
+    Get a session: ``GET /chat/v2/session/{id}``.
+
+    :param session_id: id of the session (templated)
+    :param include_details: what to add to ids (templated): ``AgentDetails``, ``DepartmentsDetails``,
+        ``ContactDetails``, ``ChannelDetails``, ``ChannelTypeDetails``, ``ClassificationDetails``. Default: ids only
+    """
+
+    operation = staticmethod(sessions.get)
+    template_fields: Sequence[str] = ("session_id", "include_details", *WtsChatSessionBaseOperator.template_fields)
+
+    def __init__(self, *, session_id: str, include_details: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.include_details = include_details
+
+
+class ConcludeSessionOperator(WtsChatSessionBaseOperator):
+    """
+    Conclude a session: ``PUT /chat/v1/session/{id}/complete``.
+
+    A session that is concluded already is returned as it is, so that a task can be run again.
+
+    :param session_id: id of the session (templated)
+    :param reactivate_on_new_message: reopen the session when the contact writes again (templated).
+        Default of the API: false
+    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
+    """
+
+    operation = staticmethod(sessions.conclude)
+    template_fields: Sequence[str] = (
+        "session_id",
+        "reactivate_on_new_message",
+        "stop_bot_in_execution",
+        *WtsChatSessionBaseOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        reactivate_on_new_message: bool | None = None,
+        stop_bot_in_execution: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.reactivate_on_new_message = reactivate_on_new_message
+        self.stop_bot_in_execution = stop_bot_in_execution
+
+    def act(self, context: Context) -> Any:
+        """
+        Conclude the session.
+
+        :param context: context of the task
+        """
+        try:
+            return super().act(context)
+        except WtsChatRefusedError as refused:
+            if refused.key != "ENTITY_ERROR_SAVE":
+                raise
+            session = self.hook.run(sessions.get(self.session_id))
+            if session.get("status") != SessionStatus.COMPLETED:
+                raise
+            self.log.info("Session %s is concluded already", self.session_id)
+            return session
+
+
+class UpdateSessionStatusOperator(WtsChatSessionBaseOperator):
+    """
+    Change the status of a session: ``PUT /chat/v1/session/{id}/status``.
+
+    :param session_id: id of the session (templated)
+    :param status: the new status (templated): ``STARTED``, ``PENDING``, ``IN_PROGRESS``, ``COMPLETED`` or ``HIDDEN``
+    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
+    """
+
+    operation = staticmethod(sessions.change_status)
+    template_fields: Sequence[str] = (
+        "session_id",
+        "status",
+        "stop_bot_in_execution",
+        *WtsChatSessionBaseOperator.template_fields,
+    )
+
+    def __init__(
+        self, *, session_id: str, status: str, stop_bot_in_execution: bool | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.status = status
+        self.stop_bot_in_execution = stop_bot_in_execution
+
+
+class UpdateSessionOperator(WtsChatSessionBaseOperator):
+    """
+    Update fields of a session: ``PUT /chat/v2/session/{id}/partial``.
+
+    Only what is given changes.
+
+    :param session_id: id of the session (templated)
+    :param company_id: id of the company, which the API takes along without changing it (templated)
+    :param status: the new status (templated)
+    :param end_at: when the session was concluded (templated)
+    :param number: identification code (protocol) of the session (templated)
+    :param department_id: id of the department (templated)
+    :param department_name: name of the department, in place of its id (templated)
+    :param user_id: ``userId`` of the agent, which is not the agent's ``id`` (templated)
+    :param user_name: name or e-mail of the agent, in place of the id (templated)
+    :param classification: any of ``category`` (``WON``, ``LOST``, ``INFO``, ``OTHER``), ``amount`` and ``text``
+        (templated)
+    :param metadata: keys and values that replace the session's metadata (templated)
+    :param clear: fields to empty (templated): ``end_at``, ``number``, ``department_id``, ``user_id``,
+        ``classification``, ``metadata``
+    :param autocomplete: true names the field ``Autocomplete`` in the mask (templated). The contract has it in the mask
+        and no value for it in the body, so what the API makes of it is the API's decision
+    :param reactivate_disabled: true names the field ``ReactivateDisabled`` in the mask, likewise without a value
+        (templated)
+    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
+    :param timezone: IANA time zone of ``end_at`` if it has none (templated). Default: UTC
+    """
+
+    operation = staticmethod(sessions.update)
+    named: ClassVar = {"department_id": "department", "user_id": "agent"}
+    template_fields: Sequence[str] = (
+        "session_id",
+        "company_id",
+        "status",
+        "end_at",
+        "number",
+        "department_id",
+        "department_name",
+        "user_id",
+        "user_name",
+        "classification",
+        "metadata",
+        "clear",
+        "autocomplete",
+        "reactivate_disabled",
+        "stop_bot_in_execution",
+        "timezone",
+        *WtsChatSessionBaseOperator.template_fields,
+    )
+    template_fields_renderers: ClassVar = {"classification": "json", "metadata": "json"}
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        company_id: str | None = None,
+        status: str | None = None,
+        end_at: When | None = None,
+        number: str | None = None,
+        department_id: str | None = None,
+        department_name: str | None = None,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        classification: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        clear: Sequence[str] | str | None = None,
+        autocomplete: bool | None = None,
+        reactivate_disabled: bool | None = None,
+        stop_bot_in_execution: bool | None = None,
+        timezone: str = "UTC",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.company_id = company_id
+        self.status = status
+        self.end_at = end_at
+        self.number = number
+        self.department_id = department_id
+        self.department_name = department_name
+        self.user_id = user_id
+        self.user_name = user_name
+        self.classification = classification
+        self.metadata = metadata
+        self.clear = clear
+        self.autocomplete = autocomplete
+        self.reactivate_disabled = reactivate_disabled
+        self.stop_bot_in_execution = stop_bot_in_execution
+        self.timezone = timezone
+
+
+class TransferSessionOperator(WtsChatSessionBaseOperator):
+    """
+    Transfer a session to a department, or to an agent of it: ``PUT /chat/v1/session/{id}/transfer``.
+
+    :param session_id: id of the session (templated)
+    :param department_id: id of the department that receives it (templated)
+    :param department_name: name of the department, in place of its id (templated)
+    :param user_id: ``userId`` of the agent of that department who receives it (templated). Default: the department
+    :param user_name: name or e-mail of the agent, in place of the id (templated)
+    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
+    """
+
+    operation = staticmethod(sessions.transfer)
+    named: ClassVar = {"department_id": "department", "user_id": "agent"}
+    template_fields: Sequence[str] = (
+        "session_id",
+        "department_id",
+        "department_name",
+        "user_id",
+        "user_name",
+        "stop_bot_in_execution",
+        *WtsChatSessionBaseOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        department_id: str | None = None,
+        department_name: str | None = None,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        stop_bot_in_execution: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.department_id = department_id
+        self.department_name = department_name
+        self.user_id = user_id
+        self.user_name = user_name
+        self.stop_bot_in_execution = stop_bot_in_execution
+
+
+class AssignSessionOperator(WtsChatSessionBaseOperator):
+    """
+    Assign a session to an agent: ``PUT /chat/v1/session/{id}/assignee``.
+
+    :param session_id: id of the session (templated)
+    :param user_id: ``userId`` of the agent, which is not the agent's ``id`` (templated)
+    :param user_name: name or e-mail of the agent, in place of the id (templated)
+    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
+    """
+
+    operation = staticmethod(sessions.assign)
+    named: ClassVar = {"user_id": "agent"}
+    template_fields: Sequence[str] = (
+        "session_id",
+        "user_id",
+        "user_name",
+        "stop_bot_in_execution",
+        *WtsChatSessionBaseOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        stop_bot_in_execution: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.user_id = user_id
+        self.user_name = user_name
+        self.stop_bot_in_execution = stop_bot_in_execution
+
+
+class SendSessionTextOperator(WtsChatSendOperator):
+    """
+    Send a text into a session: ``POST /chat/v1/session/{id}/message``.
+
+    WhatsApp takes free text only while its 24 h window is open (``windowStatus`` of the session is ``ACTIVE``).
+
+    :param session_id: id of the session (templated)
+    :param text: the text (templated)
+    :param ref_id: id of the message that this one replies to (templated)
+    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message
+        (``POST /chat/v1/session/{id}/message/sync``, templated). Default: false, it queues the message
+    """
+
+    template_fields: Sequence[str] = (
+        "session_id",
+        "text",
+        "ref_id",
+        "synchronous",
+        *WtsChatSendOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        text: str,
+        ref_id: str | None = None,
+        synchronous: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.text = text
+        self.ref_id = ref_id
+        self.synchronous = synchronous
+
+    def request(self) -> Request[Any]:
+        """Build the request."""
+        send = _send(self.synchronous)
+        return send(self.session_id, text=convert.required_text("text", self.text), ref_id=self.ref_id)
+
+
+class SendSessionFileOperator(WtsChatSendOperator):
+    """
+    Send a file into a session: ``POST /chat/v1/session/{id}/message``.
+
+    Give the file in one of three ways.
+
+    :param session_id: id of the session (templated)
+    :param file_url: public URL of the file (templated)
+    :param file_id: id of an uploaded file (templated)
+    :param file_path: path of a file on the worker, or on any object storage that Airflow knows, such as
+        ``s3://conn@bucket/report.pdf``; it is uploaded first (templated)
+    :param text: caption (templated)
+    :param ref_id: id of the message that this one replies to (templated)
+    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated).
+        Default: false, it queues the message
+    """
+
+    template_fields: Sequence[str] = (
+        "session_id",
+        "file_url",
+        "file_id",
+        "file_path",
+        "text",
+        "ref_id",
+        "synchronous",
+        *WtsChatSendOperator.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        file_url: str | None = None,
+        file_id: str | None = None,
+        file_path: str | None = None,
+        text: str | None = None,
+        ref_id: str | None = None,
+        synchronous: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.file_url = file_url
+        self.file_id = file_id
+        self.file_path = file_path
+        self.text = text
+        self.ref_id = ref_id
+        self.synchronous = synchronous
+
+    def request(self) -> Request[Any]:
+        """Build the request; a path is uploaded first."""
+        given = [name for name in ("file_url", "file_id", "file_path") if getattr(self, name) is not None]
+        if len(given) != 1:
+            msg = f"file_url, file_id, file_path: give one of them; {' and '.join(given) or 'none'} was given"
+            raise WtsChatArgumentError(msg)
+        send = _send(self.synchronous)
+        file_id = self.file_id
+        if self.file_path is not None:
+            # All else is checked first, with any id in place of the file's, since an upload cannot be taken back.
+            send(self.session_id, file_id=_ANY_ID, text=self.text, ref_id=self.ref_id)
+            file_id = self.hook.upload(self.file_path)["id"]
+        return send(self.session_id, file_url=self.file_url, file_id=file_id, text=self.text, ref_id=self.ref_id)
+
+
+class SendSessionTemplateOperator(WtsChatSendOperator):
+    """
+    Send a template into a session: ``POST /chat/v1/session/{id}/message``.
+
+    :param session_id: id of the session (templated)
+    :param template_id: id of the template (templated)
+    :param template_name: name of the template, in place of its id (templated)
+    :param template_parameters: parameters of the template by name, or a list for parameters named 1, 2, 3 (templated).
+        Each is flattened to one line and cut to the 1,024 characters that WhatsApp takes
+    :param ref_id: id of the message that this one replies to (templated)
+    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated).
+        Default: false, it queues the message
+    """
+
+    named: ClassVar = {"template_id": "template"}
+    template_fields: Sequence[str] = (
+        "session_id",
+        "template_id",
+        "template_name",
+        "template_parameters",
+        "ref_id",
+        "synchronous",
+        *WtsChatSendOperator.template_fields,
+    )
+    template_fields_renderers: ClassVar = {"template_parameters": "json"}
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        template_id: str | None = None,
+        template_name: str | None = None,
+        template_parameters: Mapping[str, Any] | Sequence[Any] | None = None,
+        ref_id: str | None = None,
+        synchronous: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.template_id = template_id
+        self.template_name = template_name
+        self.template_parameters = template_parameters
+        self.ref_id = ref_id
+        self.synchronous = synchronous
+
+    def request(self) -> Request[Any]:
+        """Build the request."""
+        send = _send(self.synchronous)
+        return send(
+            self.session_id,
+            template_id=convert.required("template_id", self.resolved("template_id")),
+            template_parameters=self.template_parameters,
+            ref_id=self.ref_id,
+        )
+
+
+def _send(synchronous: Any) -> Callable[..., Request[Any]]:
+    return sessions.send_sync if convert.boolean("synchronous", synchronous) else sessions.send
