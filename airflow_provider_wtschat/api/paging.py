@@ -1,0 +1,482 @@
+"""
+Reading a paged list without losing rows, whatever moves while it is read.
+
+Page numbers lose rows: one that leaves the list, or jumps to its end, draws its neighbours a place forward, over the
+edge of a page that was read already. So a list is read **by key**: in the order of an instant, always page 1 of what
+lies after the last instant read. Rows that share one instant (a **tie**) are read by key over another instant inside
+it, and only rows that share both by number.
+
+Nothing here does I/O: a :class:`Walk` says what to ask and takes the answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, Page, PagedRequest, Paging, Request
+from airflow_provider_wtschat.exceptions import WtsChatServerError
+
+Row = TypeVar("Row")
+Limits = tuple[datetime | None, datetime | None]
+log = logging.getLogger(__name__)
+
+CREATED = "CreatedAt"
+UPDATED = "UpdatedAt"
+
+_MICROSECOND = timedelta(microseconds=1)
+_ROUNDS = 50
+_ROW_FIELDS = {"LastInteractionAt": "lastInteractionDate"}
+_BY_NUMBER = "it was read by page number, which loses rows that move while it is read"
+
+
+def row_field(name: str) -> str:
+    """
+    Name the field of a row that holds what a bound compares.
+
+    :param name: such as ``UpdatedAt``
+    """
+    return _ROW_FIELDS.get(name, name[:1].lower() + name[1:])
+
+
+class Walk(Generic[Row]):
+    """
+    Reads a paged list: says what to ask next, takes the answer, gives the rows.
+
+    Over a key that never changes (``CreatedAt``) each row is given once. Over one that moves (``UpdatedAt``) a row
+    that changes meanwhile is given again in its newer version; no version is given twice.
+
+    A list is read by page number, and the reading is not ``verified``, if the caller gave an order of his own, if the
+    list has no bounds to read by, or if the answers show that the server ignores order or bounds.
+
+    :param request: the list. Its own bounds are kept
+    :param page_size: rows per page, 1 to 100
+    :param key: the field to read over, in its ascending order
+    :param after: read from here on, this instant included
+    :param before: read up to here, this instant excluded
+    """
+
+    def __init__(
+        self,
+        request: PagedRequest[Row],
+        *,
+        page_size: int = MAX_PAGE_SIZE,
+        key: str = CREATED,
+        after: datetime | None = None,
+        before: datetime | None = None,
+    ) -> None:
+        self.request = request
+        self.page_size = page_size
+        self.total: int | None = None
+        """Rows that the list had at the first answer."""
+        self.remaining: int | None = None
+        """Rows that were still to come at the last answer, as far as the server tells."""
+        self.reason: str | None = None
+        """Why the reading is not verified."""
+        self.position: datetime | None = None
+        """All rows before this instant of the key were given."""
+        self.bounds_ignored = False
+        """Whether the server was seen to ignore bounds."""
+        self._after = after
+        self._before = before
+        self._doubt: str | None = None
+        keys = _keys(request, key)
+        self.key = keys[0] if keys else key
+        limits = {name: _limits(request, name) for name in (*keys, self.key)}
+        self._own = limits[self.key]
+        self._level: _Keys | _Numbers = _Numbers(None)
+        if keys:
+            low, high = self._own
+            # One microsecond too low and filtered here: that is right whether or not the server includes the bound.
+            if after is not None and (low is None or low <= after):
+                low = after - _MICROSECOND
+            if before is not None and (high is None or before < high):
+                high = before
+            self._level = _Keys(keys, {**limits, self.key: (low, high)})
+
+    @property
+    def verified(self) -> bool:
+        """Whether every row that was in the list all the time is sure to have been given."""
+        return self.reason is None
+
+    @property
+    def before(self) -> datetime | None:
+        """Where the reading ends."""
+        return self._before
+
+    def cut(self, before: datetime) -> None:
+        """
+        Let the reading end earlier; rows from there on are left to another.
+
+        :param before: end, this instant excluded; later than :attr:`position`
+        """
+        if self._before is None or before < self._before:
+            self._before = before
+            if isinstance(self._level, _Keys) and (self._level.high is None or before < self._level.high):
+                self._level.high = before
+
+    def next(self) -> Request[Page[Row]] | None:
+        """Return what to ask next, or ``None`` when all rows were given."""
+        ask = self._level.next()
+        if ask is None:
+            return None
+        bounds = {name: instants.write(moment) for name, moment in ask.bounds.items()}
+        if ask.order_by is None:
+            return self.request.page(ask.number, self.page_size, bounds=bounds)
+        return self.request.page(
+            ask.number, self.page_size, order_by=ask.order_by, order_direction="ASCENDING", bounds=bounds
+        )
+
+    def accept(self, page: Page[Row]) -> list[Row]:
+        """
+        Take the answer to what :meth:`next` returned.
+
+        :param page: the answer
+        :return: its rows, without those that were given before
+        :raises WtsChatServerError: if it is no page, or holds rows that a filter of the request does not allow
+        """
+        sight = self._look(page)
+        stranger = self.request.strangers(sight.rows)
+        problem = f"the filter on {stranger}" if stranger else self._level.ignored(sight)
+        if problem is not None:
+            if self._doubt is None:
+                # A row may change between being found and being read; what a server ignores, it ignores again.
+                self._doubt = problem
+                return []
+            if stranger:
+                self._refuse(stranger)
+            self._fall_back(problem)
+            return []
+        self._doubt = None
+        if self.total is None:
+            self.total = sight.total
+        rows = self._level.accept(sight)
+        if isinstance(self._level, _Keys):
+            self.position = self._level.position
+            self.remaining = self._level.remaining
+            self.reason = self.reason or self._level.reason
+        else:
+            self.remaining = max(0, sight.total - self._level.count)
+            if self._level.next() is not None:
+                self.reason = self.reason or _BY_NUMBER
+        return [row for row in rows if self._within(row)]
+
+    def _look(self, page: Page[Row]) -> _Sight:
+        rows = page.get("items") if isinstance(page, dict) else None
+        if not isinstance(rows, list):
+            msg = f"{self.request.label}: the answer is no page of a list"
+            raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
+        return _Sight(rows, int(page.get("totalItems") or 0), says_more=page.get("hasMorePages") is True)
+
+    def _refuse(self, stranger: str) -> None:
+        msg = (
+            f"{self.request.label}: the server ignored the filter on {stranger} and answered with rows that it does "
+            "not allow, so the whole account would have come. Nothing of it was taken; check the value of the filter"
+        )
+        raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
+
+    def _fall_back(self, problem: str) -> None:
+        self._doubt = None
+        self.bounds_ignored = self.bounds_ignored or problem.startswith("the bounds")
+        self.reason = f"the server ignored {problem}, so {_BY_NUMBER}"
+        log.warning("%s: %s", self.request.label, self.reason)
+        given = self._level.recent if isinstance(self._level, _Keys) else {}
+        self._level = _Numbers(self.key, given)
+
+    def _within(self, row: Row) -> bool:
+        moment = _instant(row, row_field(self.key))
+        if moment is None:
+            return True
+        low, high = self._own
+        return not (
+            (low is not None and moment < low)
+            or (high is not None and moment > high)
+            or (self._after is not None and moment < self._after)
+            or (self._before is not None and moment >= self._before)
+        )
+
+
+class _Ask(NamedTuple):
+    """What a level wants to be asked."""
+
+    number: int
+    order_by: str | None
+    bounds: Mapping[str, datetime]
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What an answer shows."""
+
+    rows: list[Any]
+    total: int
+    says_more: bool
+
+    @property
+    def more(self) -> bool:
+        """Whether the list goes on behind page 1."""
+        return bool(self.rows) and (self.says_more or self.total > len(self.rows))
+
+
+@dataclass
+class _Keys:
+    """
+    Read by key.
+
+    :param keys: the fields to go by: the first here, the others inside its ties
+    :param limits: lowest ``After`` and highest ``Before`` to ask for, by field
+    :param held: bounds of the levels around this one
+    """
+
+    keys: Sequence[str]
+    limits: Mapping[str, Limits]
+    held: Mapping[str, datetime] = field(default_factory=dict)
+
+    low: datetime | None = field(init=False)
+    high: datetime | None = field(init=False)
+    position: datetime | None = None
+    remaining: int | None = None
+    reason: str | None = None
+    recent: dict[str, datetime | None] = field(default_factory=dict)
+    _asked: Limits = (None, None)
+    _given_to_low: bool = False
+    _includes_bounds: bool = False
+    _tie: _Keys | _Equal | None = None
+    _tie_at: datetime | None = None
+    _finished: bool = False
+
+    def __post_init__(self) -> None:
+        self.low, self.high = self.limits[self.key]
+
+    @property
+    def key(self) -> str:
+        return self.keys[0]
+
+    @property
+    def _moves(self) -> bool:
+        return self.key != CREATED
+
+    def next(self) -> _Ask | None:
+        if self._tie is not None:
+            ask = self._tie.next()
+            if ask is not None:
+                return ask
+            self._leave_tie()
+        if self.high is not None and self.low is not None:
+            behind = self.low >= self.high if self._given_to_low else self.low > self.high
+            self._finished = self._finished or behind
+        if self._finished:
+            return None
+        self._asked = self.low, self.high
+        return _Ask(1, self.key, self._bounds(self.low, self.high))
+
+    def ignored(self, sight: _Sight) -> str | None:
+        if self._tie is not None:
+            return self._tie.ignored(sight)
+        last: datetime | None = None
+        low, high = self._asked
+        name = row_field(self.key)
+        for row in sight.rows:
+            moment = _instant(row, name)
+            if moment is None:
+                return f"that {name} was to be read by, and gave rows without it"
+            if last is not None and moment < last:
+                return f"the order by {self.key}"
+            if (low is not None and moment < low) or (high is not None and moment > high):
+                return f"the bounds of {self.key}"
+            last = moment
+        if not sight.rows and sight.says_more:
+            return "its own paging, and gave an empty page with more to come"
+        return None
+
+    def accept(self, sight: _Sight) -> list[Any]:
+        if self._tie is not None:
+            return self._accept_tie(sight)
+        name = row_field(self.key)
+        rows = [(instants.read(row[name]), row) for row in sight.rows]
+        last = rows[-1][0] if rows else None
+        self.remaining = max(0, sight.total - len(rows))
+        if self._given_to_low and rows and rows[0][0] == self.low:
+            # The tie that was just read comes again: the server includes the bound.
+            self._includes_bounds = True
+            self._given_to_low = False
+            rows = [(moment, row) for moment, row in rows if moment != self.low]
+            self.low = _later(self.low)
+            if not rows and sight.more:
+                return []
+        fresh = self._unseen(rows)
+        if not sight.more or last is None:
+            self._finished = True
+            self.position = self.high
+            return fresh
+        low = last - _MICROSECOND
+        stuck = self.low is not None and low <= self.low
+        if stuck or (len(rows) > 1 and rows[0][0] == last):
+            self._enter_tie(last)
+        else:
+            self.low = low
+            self._given_to_low = False
+        self.position = last
+        self._remember(rows, since=low)
+        return fresh
+
+    def _enter_tie(self, at: datetime) -> None:
+        low, high = at - _MICROSECOND, at + _MICROSECOND
+        held = {
+            **self.held,
+            **self._bounds(
+                low if self.low is None else max(low, self.low), high if self.high is None else min(high, self.high)
+            ),
+        }
+        self._tie_at = at
+        self._tie = _Keys(self.keys[1:], self.limits, held) if len(self.keys) > 1 else _Equal(self.key, held)
+
+    def _leave_tie(self) -> None:
+        self.low = _later(self._tie_at) if self._includes_bounds else self._tie_at
+        self._given_to_low = not self._includes_bounds
+        self._tie = self._tie_at = None
+
+    def _accept_tie(self, sight: _Sight) -> list[Any]:
+        tie, name = self._tie, row_field(self.key)
+        if tie is None:
+            return []
+        # The bounds around a tie may include its neighbours, which come again in their own place.
+        rows = [(self._tie_at, row) for row in tie.accept(sight) if _instant(row, name) == self._tie_at]
+        self.reason = self.reason or tie.reason
+        fresh = self._unseen(rows)
+        if isinstance(tie, _Keys) and tie._moves:
+            # What changes in there comes again at the end of the tie, as long as the tie is read.
+            self._remember(rows)
+        if self.remaining is not None:
+            self.remaining = max(0, self.remaining - len(fresh))
+        return fresh
+
+    def _unseen(self, rows: Iterable[tuple[datetime | None, Any]]) -> list[Any]:
+        return [
+            row
+            for moment, row in rows
+            if row["id"] not in self.recent or (self._moves and self.recent[row["id"]] != moment)
+        ]
+
+    def _remember(self, rows: Iterable[tuple[datetime | None, Any]], since: datetime | None = None) -> None:
+        # Only what lies behind the next bound can come again, so that the memory does not grow with the list.
+        if since is not None:
+            self.recent = {
+                row_id: moment for row_id, moment in self.recent.items() if moment is not None and moment >= since
+            }
+        self.recent.update((row["id"], moment) for moment, row in rows)
+
+    def _bounds(self, low: datetime | None, high: datetime | None) -> dict[str, datetime]:
+        ends = {f"{self.key}.After": low, f"{self.key}.Before": high}
+        return {**self.held, **{name: moment for name, moment in ends.items() if moment is not None}}
+
+
+@dataclass
+class _Equal:
+    """
+    Read rows that are equal in every key: by number, again and again until the distinct ids reach the total.
+
+    :param key: the field to order by
+    :param held: bounds that hold all keys
+    """
+
+    key: str
+    held: Mapping[str, datetime]
+
+    reason: str | None = None
+    _given: set[str] = field(default_factory=set)
+    _number: int = 1
+    _round: int = 1
+    _total: int = -1
+    _counted: set[str] = field(default_factory=set)
+    _finished: bool = False
+
+    def next(self) -> _Ask | None:
+        return None if self._finished else _Ask(self._number, self.key, self.held)
+
+    def ignored(self, sight: _Sight) -> str | None:
+        return None
+
+    def accept(self, sight: _Sight) -> list[Any]:
+        ids = [row["id"] for row in sight.rows]
+        if sight.total != self._total:
+            # Rows left or came: what was counted before may not be among the rest.
+            self._total = sight.total
+            self._counted = set()
+        self._counted.update(ids)
+        if len(self._counted) >= self._total:
+            self._finished = True
+        elif sight.says_more and sight.rows:
+            self._number += 1
+        elif self._round < _ROUNDS:
+            self._number = 1
+            self._round += 1
+        else:
+            self._finished = True
+            self.reason = (
+                f"{self._total - len(self._counted)} of {self._total} rows that are equal in every instant did not "
+                f"come in {_ROUNDS} rounds"
+            )
+        fresh = [row for row in sight.rows if row["id"] not in self._given]
+        self._given.update(ids)
+        return fresh
+
+
+class _Numbers:
+    """
+    Read by page number.
+
+    :param key: the field to order by; ``None`` for the caller's own order
+    :param given: rows that were given already
+    """
+
+    def __init__(self, key: str | None, given: Iterable[str] = ()) -> None:
+        self.key = key
+        self.count = 0
+        self._number = 1
+        self._finished = False
+        # A row that slips comes again on the next page.
+        self._recent: deque[set[str]] = deque([set(given)], maxlen=3)
+
+    def next(self) -> _Ask | None:
+        return None if self._finished else _Ask(self._number, self.key, {})
+
+    def ignored(self, sight: _Sight) -> str | None:
+        return None
+
+    def accept(self, sight: _Sight) -> list[Any]:
+        fresh = [row for row in sight.rows if not any(row["id"] in ids for ids in self._recent)]
+        self._recent.append({row["id"] for row in sight.rows})
+        self.count += len(sight.rows)
+        self._number += 1
+        self._finished = not sight.rows or not (sight.says_more or self.count < sight.total)
+        return fresh
+
+
+def _keys(request: PagedRequest[Any], key: str) -> tuple[str, ...]:
+    if request.order_by or request.order_direction or request.paging is Paging.PORTFOLIO:
+        return ()
+    wanted = dict.fromkeys((key, CREATED, UPDATED))
+    return tuple(name for name in wanted if name in request.bounds)
+
+
+def _limits(request: PagedRequest[Any], name: str) -> Limits:
+    low, high = request.bound(f"{name}.After"), request.bound(f"{name}.Before")
+    return (instants.read(low) if low else None), (instants.read(high) if high else None)
+
+
+def _instant(row: Any, name: str) -> datetime | None:
+    text = row.get(name)
+    try:
+        return instants.read(text) if text else None
+    except (ValueError, TypeError):
+        return None
+
+
+def _later(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment + _MICROSECOND
