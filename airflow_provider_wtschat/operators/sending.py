@@ -35,9 +35,7 @@ def send_once(context: Context, send: Callable[[], T], *, may_repeat: bool) -> T
     try_number = context["ti"].try_number
     if store is None:
         if try_number > 1 and not may_repeat:
-            raise _may_have_sent(
-                f"This is try {try_number}, and Airflow before 3.3 keeps no memory of the earlier ones"
-            )
+            _refuse(f"This is try {try_number}, and Airflow before 3.3 keeps no memory of the earlier ones")
         return send()
     state = store.get(STATE_KEY) or {}
     if state.get("state") == "sent":
