@@ -22,7 +22,6 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
-MAX_BATCH = 100
 _LONGEST = 255
 _CLEARABLE = {
     "name": "name",
@@ -167,7 +166,7 @@ def filter(
             status=wanted,
             textFilter=convert.text("text_filter", text_filter),
             name=convert.text("name", name),
-            phoneNumber=None if phone_number is None else phones.digits("phone_number", phone_number, phone_country),
+            phoneNumber=convert.phone("phone_number", phone_number, phone_country),
             email=convert.text("email", email),
             instagram=convert.text("instagram", instagram),
             tagIds=convert.uuids("tag_ids", tag_ids),
@@ -278,24 +277,23 @@ def create(
     :raises WtsChatArgumentError: if an argument is refused, nothing is given, or ``upsert`` and ``get_if_exists`` are
         both true
     """
-    body = _values(
-        name=name,
-        phone_number=phone_number,
-        email=email,
-        instagram=instagram,
-        annotation=annotation,
-        tag_ids=tag_ids,
-        tag_names=tag_names,
-        portfolio_ids=portfolio_ids,
-        portfolio_names=portfolio_names,
-        sequence_ids=sequence_ids,
-        custom_fields=custom_fields,
-        metadata=metadata,
-        phone_country=phone_country,
+    body = _known(
+        _values(
+            name=name,
+            phone_number=phone_number,
+            email=email,
+            instagram=instagram,
+            annotation=annotation,
+            tag_ids=tag_ids,
+            tag_names=tag_names,
+            portfolio_ids=portfolio_ids,
+            portfolio_names=portfolio_names,
+            sequence_ids=sequence_ids,
+            custom_fields=custom_fields,
+            metadata=metadata,
+            phone_country=phone_country,
+        )
     )
-    if not body:
-        msg = "a contact needs something to be known by: name, phone_number, email or instagram"
-        raise WtsChatArgumentError(msg)
     options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
     finds = options.get("upsert") or options.get("getIfExists")
     return Request(
@@ -332,10 +330,7 @@ def batch_save(
     :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, naming the contact, or there are none or more than 100
     """
-    given = convert.required("contacts", convert.listing("contacts", contacts))
-    if not 1 <= len(given) <= MAX_BATCH:
-        msg = f"contacts: {len(given)} were given; 1 to {MAX_BATCH} are saved in one request"
-        raise WtsChatArgumentError(msg)
+    given = convert.batch("contacts", contacts, _OF_AN_ITEM)
     items = [_item(f"contacts[{i}]", contact, phone_country) for i, contact in enumerate(given)]
     options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
     return Request(
@@ -607,18 +602,17 @@ def _values(
 _OF_AN_ITEM = tuple(name for name in signature(_values).parameters if name != "phone_country")
 
 
-def _item(name: str, contact: Any, phone_country: str) -> dict[str, Any]:
-    given = convert.mapping(name, contact) or {}
-    for key in given:
-        if key not in _OF_AN_ITEM:
-            convert.refuse(name, key, f"any of {', '.join(_OF_AN_ITEM)} are wanted")
+def _item(name: str, contact: Mapping[str, Any], phone_country: str) -> dict[str, Any]:
     try:
-        body = _values(**given, phone_country=phone_country)
+        return _known(_values(**contact, phone_country=phone_country))
     except WtsChatArgumentError as error:
         msg = f"{name}: {error}"
         raise WtsChatArgumentError(msg) from error
+
+
+def _known(body: dict[str, Any]) -> dict[str, Any]:
     if not body:
-        msg = f"{name}: a contact needs something to be known by: name, phone_number, email or instagram"
+        msg = "a contact needs something to be known by: name, phone_number, email or instagram"
         raise WtsChatArgumentError(msg)
     return body
 

@@ -1,0 +1,595 @@
+"""Panels of the CRM: the panels themselves, their cards, the notes of cards, loss reasons and custom fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import custom_fields as fields_of
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.types import (
+    Card,
+    CardCopyField,
+    CardDetail,
+    CardField,
+    CardNote,
+    CardStatus,
+    CustomField,
+    LostReasonItem,
+    Panel,
+    PanelByIdDetail,
+    PanelDetail,
+    PanelType,
+    TagOperation,
+)
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+MAX_NOTE_FILES = 3
+_LONGEST_TITLE = 500
+_LONGEST_TEXT = 8000
+_LAST_POSITION = 2147483647
+_CLEARABLE = {
+    "description": "description",
+    "due_date": "dueDate",
+    "responsible_user_id": "responsibleUserId",
+    "tag_ids": "tagIds",
+    "tag_names": "tagIds",
+    "contact_ids": "contactIds",
+    "session_id": "sessionId",
+    "monetary_amount": "monetaryAmount",
+    "custom_fields": "customFields",
+    "metadata": "metadata",
+}
+_MASKS = {"tagNames": CardField.TAG_IDS.value}
+
+
+def list_(
+    *,
+    title: str | None = None,
+    panel_type: str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    include_details: Sequence[str] | str | None = None,
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Panel]:
+    """
+    List panels: ``GET /crm/v2/panel``.
+
+    :param title: title of the panel
+    :param panel_type: ``MANAGEMENT`` or ``SALES``. Default: both
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.PanelDetail`
+    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
+        from one page to another. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Panel`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    kind = convert.choice("panel_type", panel_type, PanelType)
+    return PagedRequest(
+        method="GET",
+        route="/crm/v2/panel",
+        query=convert.query(
+            Title=convert.text("title", title),
+            Type=kind,
+            IncludeDetails=convert.choices("include_details", include_details, PanelDetail),
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=Panel,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={"type": (kind,)} if kind else {},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def get(panel_id: str, *, include_details: Sequence[str] | str | None = None) -> Request[Panel]:
+    """
+    Get a panel: ``GET /crm/v1/panel/{id}``.
+
+    :param panel_id: id of the panel
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.PanelByIdDetail`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/crm/v1/panel/{id}",
+        path_params=_panel(panel_id),
+        query=convert.query(IncludeDetails=convert.choices("include_details", include_details, PanelByIdDetail)),
+        result=Panel,
+        safe_to_repeat=True,
+    )
+
+
+def list_custom_fields(panel_id: str, *, nested_list: bool | None = None) -> Request[list[CustomField]]:
+    """
+    List the definitions of the custom fields of a panel's cards: ``GET /crm/v1/panel/{id}/custom-fields``.
+
+    :param panel_id: id of the panel
+    :param nested_list: put fields inside their groups. Default of the API: false, groups and fields in one list
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/crm/v1/panel/{id}/custom-fields",
+        path_params=_panel(panel_id),
+        query=convert.query(NestedList=convert.boolean("nested_list", nested_list)),
+        result=list[CustomField],
+        safe_to_repeat=True,
+    )
+
+
+def list_lost_reasons(
+    panel_id: str,
+    *,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[LostReasonItem]:
+    """
+    List the loss reasons of a panel: ``GET /crm/v1/panel/{id}/lost-reason``.
+
+    :param panel_id: id of a panel of type ``SALES``; others have none
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.LostReasonItem`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    path_params = _panel(panel_id)
+    return PagedRequest(
+        method="GET",
+        route="/crm/v1/panel/{id}/lost-reason",
+        path_params=path_params,
+        query=convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=LostReasonItem,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={"panelId": (path_params["id"],)},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def list_cards(
+    panel_id: str,
+    *,
+    step_id: str | None = None,
+    contact_id: str | None = None,
+    responsible_user_id: str | None = None,
+    text_filter: str | None = None,
+    statuses: Sequence[str] | str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    include_details: Sequence[str] | str | None = None,
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Card]:
+    """
+    List the cards of a panel: ``GET /crm/v2/panel/card``.
+
+    **Without statuses only open cards come.** For every card give all four.
+
+    :param panel_id: id of the panel
+    :param step_id: id of a step
+    :param contact_id: id of a contact
+    :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id``
+    :param text_filter: text to search in the card's relevant texts
+    :param statuses: any of ``OPEN``, ``WON``, ``LOST`` and ``ARCHIVED``. Default of the API: ``OPEN``
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.CardDetail`
+    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
+        from one page to another. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Card`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    panel = convert.required_uuid("panel_id", panel_id)
+    step = convert.uuid("step_id", step_id)
+    user = convert.uuid("responsible_user_id", responsible_user_id)
+    wanted = convert.choices("statuses", statuses, CardStatus)
+    exact = {"panelId": panel, "stepId": step, "responsibleUserId": user}
+    return PagedRequest(
+        method="GET",
+        route="/crm/v2/panel/card",
+        query=convert.query(
+            PanelId=panel,
+            StepId=step,
+            ContactId=convert.uuid("contact_id", contact_id),
+            ResponsibleUserId=user,
+            TextFilter=convert.text("text_filter", text_filter),
+            IncludeDetails=_details(include_details),
+            Statuses=wanted,
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=Card,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={
+            **{name: (value,) for name, value in exact.items() if value},
+            **({"status": wanted} if wanted else {}),
+        },
+        **convert.order(order_by, order_direction),
+    )
+
+
+def get_card(card_id: str, *, include_details: Sequence[str] | str | None = None) -> Request[Card]:
+    """
+    Get a card: ``GET /crm/v2/panel/card/{id}``.
+
+    :param card_id: id of the card
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.CardDetail`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/crm/v2/panel/card/{id}",
+        path_params=_card(card_id, "id"),
+        query=convert.query(IncludeDetails=_details(include_details)),
+        result=Card,
+        safe_to_repeat=True,
+    )
+
+
+def create_card(
+    *,
+    step_id: str,
+    title: str,
+    description: str | None = None,
+    position: float | None = None,
+    due_date: When | None = None,
+    responsible_user_id: str | None = None,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    contact_ids: Sequence[str] | str | None = None,
+    session_id: str | None = None,
+    monetary_amount: float | None = None,
+    custom_fields: Mapping[str, Any] | str | None = None,
+    metadata: Mapping[str, Any] | str | None = None,
+    timezone: str = "UTC",
+) -> Request[Card]:
+    """
+    Create a card: ``POST /crm/v2/panel/card``.
+
+    :param step_id: id of the step that the card is put in, which tells the panel too
+    :param title: title of the card
+    :param description: description of the card
+    :param position: position inside the step, from 0
+    :param due_date: when the card is due
+    :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id``
+    :param tag_ids: ids of tags of the panel, or ...
+    :param tag_names: ... names of tags of the panel
+    :param contact_ids: ids of contacts
+    :param session_id: id of the session that the card belongs to
+    :param monetary_amount: amount of money
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
+        API ignores unknown keys and values of the wrong type
+    :param metadata: free keys and values
+    :param timezone: IANA time zone of ``due_date`` if it has none. Default: UTC
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    values = _values(
+        step_id=convert.required("step_id", step_id),
+        title=convert.required("title", title),
+        description=description,
+        position=position,
+        due_date=due_date,
+        responsible_user_id=responsible_user_id,
+        tag_ids=tag_ids,
+        tag_names=tag_names,
+        session_id=session_id,
+        monetary_amount=monetary_amount,
+        custom_fields=custom_fields,
+        metadata=metadata,
+        timezone=timezone,
+    )
+    return Request(
+        method="POST",
+        route="/crm/v2/panel/card",
+        # Unlike in an update, the contract does not call these UUIDs.
+        body={**values, **convert.given(contactIds=convert.list_of("contact_ids", contact_ids, convert.identifier))},
+        result=Card,
+        safe_to_repeat=False,
+    )
+
+
+def update_card(
+    card_id: str,
+    *,
+    step_id: str | None = None,
+    title: str | None = None,
+    description: str | None = None,
+    position: float | None = None,
+    due_date: When | None = None,
+    responsible_user_id: str | None = None,
+    tag_ids: Sequence[str] | str | None = None,
+    tag_names: Sequence[str] | str | None = None,
+    contact_ids: Sequence[str] | str | None = None,
+    session_id: str | None = None,
+    monetary_amount: float | None = None,
+    status: str | None = None,
+    lost_reason_id: str | None = None,
+    archived: bool | None = None,
+    custom_fields: Mapping[str, Any] | str | None = None,
+    metadata: Mapping[str, Any] | str | None = None,
+    clear: Sequence[str] | str | None = None,
+    upsert_tag_operation: str | None = None,
+    timezone: str = "UTC",
+) -> Request[Card]:
+    """
+    Update fields of a card, move it, or change its status: ``PUT /crm/v3/panel/card/{id}``.
+
+    The API changes only the fields named in a mask; the mask is built from what is given.
+
+    :param card_id: id of the card
+    :param step_id: id of the step to move the card to
+    :param title: title of the card
+    :param description: description of the card
+    :param position: position inside the step, from 0
+    :param due_date: when the card is due
+    :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id``
+    :param tag_ids: ids of tags of the panel, or ...
+    :param tag_names: ... names of tags of the panel
+    :param contact_ids: ids of contacts
+    :param session_id: id of the session that the card belongs to
+    :param monetary_amount: amount of money; 0 is an amount
+    :param status: ``OPEN``, ``WON``, ``LOST`` or ``ARCHIVED``
+    :param lost_reason_id: id of the loss reason, with ``status="LOST"``; see :func:`list_lost_reasons`
+    :param archived: true is ``status="ARCHIVED"``; false takes the card out of the archive, to ``OPEN`` unless a status
+        is given
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; other
+        fields keep their values, and the API ignores unknown keys and values of the wrong type
+    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
+    :param clear: fields to empty: ``description``, ``due_date``, ``responsible_user_id``, ``tag_ids`` or ``tag_names``
+        (all tags), ``contact_ids``, ``session_id``, ``monetary_amount``, ``custom_fields``, ``metadata``
+    :param upsert_tag_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``.
+        Default of the API: ``ReplaceAll``
+    :param timezone: IANA time zone of ``due_date`` if it has none. Default: UTC
+    :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
+    """
+    new_status, flags = _status(status, convert.boolean("archived", archived))
+    reason = convert.uuid("lost_reason_id", lost_reason_id)
+    if reason is not None and new_status != CardStatus.LOST:
+        msg = "lost_reason_id: the API takes a loss reason only together with status='LOST'"
+        raise WtsChatArgumentError(msg)
+    body = convert.changes(
+        _values(
+            step_id=step_id,
+            title=title,
+            description=description,
+            position=position,
+            due_date=due_date,
+            responsible_user_id=responsible_user_id,
+            tag_ids=tag_ids,
+            tag_names=tag_names,
+            session_id=session_id,
+            monetary_amount=monetary_amount,
+            custom_fields=custom_fields,
+            metadata=metadata,
+            timezone=timezone,
+        )
+        | convert.given(contactIds=convert.uuids("contact_ids", contact_ids), status=new_status),
+        clear,
+        _CLEARABLE,
+        masks=_MASKS,
+        flags=flags,
+    )
+    operation = convert.choice("upsert_tag_operation", upsert_tag_operation, TagOperation)
+    if "tagIds" in body and body["tagIds"] is None and operation not in (None, TagOperation.REPLACE_ALL):
+        convert.refuse("upsert_tag_operation", operation, "ReplaceAll is what clearing the tags means")
+    return Request(
+        method="PUT",
+        route="/crm/v3/panel/card/{id}",
+        # The contract does not call this id a UUID.
+        path_params={"id": convert.identifier("card_id", card_id)},
+        body={
+            **body,
+            **convert.given(
+                lostReasonId=reason, options=None if operation is None else {"upsertTagOperation": operation}
+            ),
+        },
+        result=Card,
+        safe_to_repeat=True,
+    )
+
+
+def duplicate_card(
+    card_id: str,
+    *,
+    copy_to_step_id: str | None = None,
+    archive_original_card: bool | None = None,
+    fields: Sequence[str] | str | None = None,
+) -> Request[Card]:
+    """
+    Duplicate a card: ``POST /crm/v2/panel/card/{id}/duplicate``.
+
+    :param card_id: id of the card
+    :param copy_to_step_id: id of the step of any panel that the copy is put in. Default of the API: the card's own
+    :param archive_original_card: archive the card that was copied. Default of the API: false
+    :param fields: what to copy, see :class:`~airflow_provider_wtschat.api.types.CardCopyField`. Default of the API:
+        everything
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    options = convert.given(
+        archiveOriginalCard=convert.boolean("archive_original_card", archive_original_card),
+        fields=convert.choices("fields", fields, CardCopyField, never=(CardCopyField.UNDEFINED,)),
+    )
+    return Request(
+        method="POST",
+        route="/crm/v2/panel/card/{id}/duplicate",
+        path_params=_card(card_id, "id"),
+        body=convert.given(copyToStepId=convert.uuid("copy_to_step_id", copy_to_step_id), options=options or None),
+        result=Card,
+        safe_to_repeat=False,
+    )
+
+
+def list_card_notes(
+    card_id: str,
+    *,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[CardNote]:
+    """
+    List the notes of a card: ``GET /crm/v1/panel/card/{cardId}/note``.
+
+    :param card_id: id of the card
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.CardNote`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    path_params = _card(card_id)
+    return PagedRequest(
+        method="GET",
+        route="/crm/v1/panel/card/{cardId}/note",
+        path_params=path_params,
+        query=convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=CardNote,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={"cardId": (path_params["cardId"],)},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def create_card_note(
+    card_id: str, *, text: str | None = None, file_urls: Sequence[str] | str | None = None
+) -> Request[CardNote]:
+    """
+    Write a note on a card: ``POST /crm/v1/panel/card/{cardId}/note``.
+
+    :param card_id: id of the card
+    :param text: text of the note, up to 8,000 characters
+    :param file_urls: up to 3 public URLs of files of 25 MB at most
+    :raises WtsChatArgumentError: if an argument is refused, or nothing is given
+    """
+    urls = convert.list_of("file_urls", file_urls, convert.url)
+    if urls is not None and len(urls) > MAX_NOTE_FILES:
+        msg = f"file_urls: {len(urls)} were given; a note takes up to {MAX_NOTE_FILES}"
+        raise WtsChatArgumentError(msg)
+    body = convert.given(text=convert.text("text", text, max_length=_LONGEST_TEXT), fileUrls=urls)
+    if not any(body.values()):
+        msg = "a note needs text or file_urls"
+        raise WtsChatArgumentError(msg)
+    return Request(
+        method="POST",
+        route="/crm/v1/panel/card/{cardId}/note",
+        path_params=_card(card_id),
+        body=body,
+        result=CardNote,
+        safe_to_repeat=False,
+    )
+
+
+def delete_card_note(card_id: str, note_id: str) -> Request[None]:
+    """
+    Delete a note of a card: ``DELETE /crm/v1/panel/card/{cardId}/note/{noteId}``.
+
+    :param card_id: id of the card
+    :param note_id: id of the note
+    :raises WtsChatArgumentError: if one is no id
+    """
+    return Request(
+        method="DELETE",
+        route="/crm/v1/panel/card/{cardId}/note/{noteId}",
+        path_params={**_card(card_id), "noteId": convert.required_uuid("note_id", note_id)},
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def _panel(panel_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("panel_id", panel_id)}
+
+
+def _card(card_id: str, placeholder: str = "cardId") -> dict[str, str]:
+    return {placeholder: convert.required_uuid("card_id", card_id)}
+
+
+def _details(value: Any) -> list[str] | None:
+    return convert.choices("include_details", value, CardDetail)
+
+
+def _values(
+    *,
+    step_id: Any,
+    title: Any,
+    description: Any,
+    position: Any,
+    due_date: Any,
+    responsible_user_id: Any,
+    tag_ids: Any,
+    tag_names: Any,
+    session_id: Any,
+    monetary_amount: Any,
+    custom_fields: Any,
+    metadata: Any,
+    timezone: str,
+) -> dict[str, Any]:
+    convert.not_both("tag_ids", tag_ids, "tag_names", tag_names)
+    return convert.given(
+        stepId=convert.uuid("step_id", step_id),
+        title=convert.text("title", title, max_length=_LONGEST_TITLE),
+        description=convert.text("description", description, max_length=_LONGEST_TEXT),
+        position=convert.number("position", position, minimum=0, maximum=_LAST_POSITION),
+        dueDate=convert.instant("due_date", due_date, timezone),
+        responsibleUserId=convert.uuid("responsible_user_id", responsible_user_id),
+        tagIds=convert.uuids("tag_ids", tag_ids),
+        tagNames=convert.texts("tag_names", tag_names),
+        sessionId=convert.uuid("session_id", session_id),
+        monetaryAmount=convert.number("monetary_amount", monetary_amount),
+        customFields=fields_of.encode(None, custom_fields),
+        metadata=convert.json_mapping("metadata", metadata),
+    )
+
+
+def _status(status: Any, archived: bool | None) -> tuple[str | None, tuple[str, ...]]:
+    """Return the status to set, and what else the mask names."""
+    wanted = convert.choice("status", status, CardStatus)
+    if archived is None:
+        return wanted, ()
+    if archived:
+        if wanted not in (None, CardStatus.ARCHIVED):
+            msg = f"archived, status: a card cannot be archived and {wanted} at once; give one of them"
+            raise WtsChatArgumentError(msg)
+        return CardStatus.ARCHIVED.value, ()
+    if wanted == CardStatus.ARCHIVED:
+        msg = "archived, status: archived=False and status='ARCHIVED' contradict each other; give one of them"
+        raise WtsChatArgumentError(msg)
+    # The mask has a field for the older flag and the body no value, so naming it can only take it away.
+    return wanted or CardStatus.OPEN.value, (CardField.ARCHIVED.value,)
