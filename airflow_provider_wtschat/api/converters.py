@@ -426,27 +426,42 @@ def file(name: str, value: Any) -> str | None:
     return uuid(name, value) if _UUID.fullmatch(result.lower()) else url(name, result)
 
 
+def rows(name: str, value: Any, allowed: Collection[str]) -> list[dict[str, Any]] | None:
+    """
+    Take a list of mappings.
+
+    :param name: name of the argument
+    :param value: list of mappings, text of one, or a single mapping
+    :param allowed: keys that a mapping may have; ``None`` in one means "not given"
+    :raises WtsChatArgumentError: if an item is no mapping, or has another key
+    """
+    parsed = _parsed(value) if isinstance(value, str) else value
+    items = listing(name, [parsed] if isinstance(parsed, Mapping) else parsed)
+    if items is None:
+        return None
+    found = [required(f"{name}[{i}]", mapping(f"{name}[{i}]", item)) for i, item in enumerate(items)]
+    for i, row in enumerate(found):
+        unknown = next((key for key in row if key not in allowed), None)
+        if unknown is not None:
+            refuse(f"{name}[{i}]", unknown, f"an item has any of {', '.join(allowed)}")
+    return found
+
+
 def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX_BATCH) -> list[dict[str, Any]]:
     """
     Take the items of a request that does many things at once.
 
     :param name: name of the argument
-    :param value: list of mappings, text of one, or a single mapping
+    :param value: as :func:`rows` takes it
     :param allowed: keys that an item may have; ``None`` in one means "not given"
     :param maximum: most items that one request takes. Default: 100
     :raises WtsChatArgumentError: if there are none or too many, or an item has another key
     """
-    parsed = _parsed(value) if isinstance(value, str) else value
-    items = listing(name, [parsed] if isinstance(parsed, Mapping) else required(name, parsed))
-    rows = [required(f"{name}[{i}]", mapping(f"{name}[{i}]", item)) for i, item in enumerate(items or ())]
-    if not 1 <= len(rows) <= maximum:
-        msg = f"{name}: {len(rows)} items were given; one request takes 1 to {maximum}"
+    items = required(name, rows(name, value, allowed))
+    if not 1 <= len(items) <= maximum:
+        msg = f"{name}: {len(items)} items were given; one request takes 1 to {maximum}"
         raise WtsChatArgumentError(msg)
-    for i, row in enumerate(rows):
-        unknown = next((key for key in row if key not in allowed), None)
-        if unknown is not None:
-            refuse(f"{name}[{i}]", unknown, f"an item has any of {', '.join(allowed)}")
-    return rows
+    return items
 
 
 def given(**values: Any) -> dict[str, Any]:

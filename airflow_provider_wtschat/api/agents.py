@@ -1,0 +1,230 @@
+"""Agents: the people of the account who talk to contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import (
+    Agent,
+    AgentAccess,
+    AgentAvailability,
+    AgentProfile,
+    MembershipAction,
+    SessionResolution,
+)
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+_LONGEST_NAME = 100
+_DEPARTMENT = ("department_id", "is_agent", "is_supervisor")
+_CLEARABLE = {"short_name": "shortName", "email": "email", "phone_number": "phoneNumber"}
+
+
+def list_() -> Request[list[Agent]]:
+    """List the agents of the account: ``GET /core/v1/agent``."""
+    return Request(method="GET", route="/core/v1/agent", result=list[Agent], safe_to_repeat=True)
+
+
+def get(agent_id: str) -> Request[Agent]:
+    """
+    Get an agent: ``GET /core/v1/agent/{id}``.
+
+    :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="GET", route="/core/v1/agent/{id}", path_params=_id(agent_id), result=Agent, safe_to_repeat=True
+    )
+
+
+def create(
+    *,
+    name: str,
+    profile: str,
+    email: str | None = None,
+    phone_number: str | int | None = None,
+    availability: str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Agent]:
+    """
+    Create an agent: ``POST /core/v1/agent``.
+
+    :param name: name of the agent
+    :param profile: ``Admin``, ``Agent`` or ``RestrictedAgent``
+    :param email: e-mail address of the agent
+    :param phone_number: phone number of the agent in any spelling
+    :param availability: ``AVAILABLE`` or ``UNAVAILABLE``
+    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="POST",
+        route="/core/v1/agent",
+        body=_values(
+            convert.required("name", name),
+            convert.required("profile", profile),
+            email,
+            phone_number,
+            availability,
+            phone_country,
+        ),
+        result=Agent,
+        safe_to_repeat=False,
+    )
+
+
+def update(
+    agent_id: str,
+    *,
+    name: str | None = None,
+    short_name: str | None = None,
+    email: str | None = None,
+    phone_number: str | int | None = None,
+    profile: str | None = None,
+    availability: str | None = None,
+    clear: Sequence[str] | str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Agent]:
+    """
+    Update fields of an agent: ``PUT /core/v1/agent/{id}``.
+
+    The API changes only the fields named in a mask; the mask is built from what is given.
+
+    :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
+    :param name: name of the agent
+    :param short_name: short name or nickname
+    :param email: e-mail address of the agent
+    :param phone_number: phone number of the agent in any spelling
+    :param profile: ``Admin``, ``Agent`` or ``RestrictedAgent``
+    :param availability: ``AVAILABLE`` or ``UNAVAILABLE``
+    :param clear: fields to empty: ``short_name``, ``email``, ``phone_number``
+    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
+    """
+    values = _values(name, profile, email, phone_number, availability, phone_country)
+    return Request(
+        method="PUT",
+        route="/core/v1/agent/{id}",
+        path_params=_id(agent_id),
+        body=convert.changes(
+            values | convert.given(shortName=convert.text("short_name", short_name)), clear, _CLEARABLE
+        ),
+        result=Agent,
+        safe_to_repeat=True,
+    )
+
+
+def delete(
+    agent_id: str, *, session_resolution: str | None = None, transfer_user_id: str | None = None
+) -> Request[None]:
+    """
+    Delete an agent: ``DELETE /core/v1/agent/{id}``.
+
+    :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
+    :param session_resolution: what becomes of the agent's open sessions: ``COMPLETE``, ``TRANSFER`` or
+        ``RETURN_TO_PENDING``
+    :param transfer_user_id: ``userId`` of the agent who receives them with ``TRANSFER``
+    :raises WtsChatArgumentError: if an argument is refused, or a transfer names no receiver
+    """
+    resolution = convert.choice("session_resolution", session_resolution, SessionResolution)
+    receiver = convert.uuid("transfer_user_id", transfer_user_id)
+    if (resolution == SessionResolution.TRANSFER) != (receiver is not None):
+        msg = "session_resolution, transfer_user_id: TRANSFER and a user to transfer to go together; give both or none"
+        raise WtsChatArgumentError(msg)
+    return Request(
+        method="DELETE",
+        route="/core/v1/agent/{id}",
+        path_params=_id(agent_id),
+        body=convert.given(sessionResolution=resolution, transferUserId=receiver),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def update_departments(agent_id: str, *, action: str, departments: Sequence[Mapping[str, Any]] | str) -> Request[None]:
+    """
+    Change the departments of an agent: ``POST /core/v1/agent/{id}/departments``.
+
+    :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
+    :param action: ``ReplaceAll`` replaces every department (with an empty list by none), ``Upsert`` adds or changes
+        those given, ``Remove`` removes them
+    :param departments: departments, each a mapping of ``department_id`` and, optionally, ``is_agent`` and
+        ``is_supervisor``
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    rows = convert.rows("departments", convert.required("departments", departments), _DEPARTMENT) or []
+    return Request(
+        method="POST",
+        route="/core/v1/agent/{id}/departments",
+        path_params=_id(agent_id),
+        body={
+            "action": convert.choice("action", convert.required("action", action), MembershipAction),
+            "items": [
+                convert.given(
+                    departmentId=convert.identifier(f"departments[{i}]['department_id']", row.get("department_id")),
+                    isAgent=convert.boolean(f"departments[{i}]['is_agent']", row.get("is_agent")),
+                    isSupervisor=convert.boolean(f"departments[{i}]['is_supervisor']", row.get("is_supervisor")),
+                )
+                for i, row in enumerate(rows)
+            ],
+        },
+        result=type(None),
+        # It says what is to be the case: a second time changes nothing.
+        safe_to_repeat=True,
+    )
+
+
+def change_status(agent_id: str, status: str) -> Request[Agent]:
+    """
+    Let an agent in or keep the agent out: ``POST /core/v1/agent/{id}/status``.
+
+    :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
+    :param status: ``Active`` or ``Blocked``
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    access = convert.choice("status", convert.required("status", status), AgentAccess, never=(AgentAccess.UNDEFINED,))
+    return Request(
+        method="POST",
+        route="/core/v1/agent/{id}/status",
+        path_params=_id(agent_id),
+        body={"status": access},
+        result=Agent,
+        # It says what is to be the case: a second time changes nothing.
+        safe_to_repeat=True,
+    )
+
+
+def logout(agent_id: str) -> Request[None]:
+    """
+    Log an agent out: ``POST /core/v1/agent/{id}/logout``.
+
+    :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="POST",
+        route="/core/v1/agent/{id}/logout",
+        path_params=_id(agent_id),
+        result=type(None),
+        # Who is logged out stays so.
+        safe_to_repeat=True,
+    )
+
+
+def _id(agent_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("agent_id", agent_id)}
+
+
+def _values(
+    name: Any, profile: Any, email: Any, phone_number: Any, availability: Any, phone_country: str
+) -> dict[str, Any]:
+    return convert.given(
+        name=convert.text("name", name, max_length=_LONGEST_NAME),
+        email=convert.text("email", email),
+        phoneNumber=None if phone_number is None else phones.stored("phone_number", phone_number, phone_country),
+        profile=convert.choice("profile", profile, AgentProfile),
+        availability=convert.choice("availability", availability, AgentAvailability),
+    )

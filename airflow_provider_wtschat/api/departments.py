@@ -1,0 +1,279 @@
+"""Departments: the teams of the account, their agents and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import (
+    ChannelScope,
+    Department,
+    DepartmentAgents,
+    DepartmentChannels,
+    DepartmentDetail,
+    DepartmentRestriction,
+    DepartmentV1,
+    MembershipAction,
+)
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+_LONGEST_NAME = 100
+_LONGEST_TIME = 2147483647
+_AGENT = ("user_id", "is_agent", "is_supervisor")
+_CLEARABLE = {
+    "description": "description",
+    "restriction_type": "restrictionType",
+    "distribution_config": "distributionConfig",
+    "channels_config": "channelsConfig",
+}
+
+
+def list_() -> Request[list[Department]]:
+    """List the departments of the account: ``GET /core/v2/department``."""
+    return Request(method="GET", route="/core/v2/department", result=list[Department], safe_to_repeat=True)
+
+
+def get(department_id: str, *, include_details: str | None = None) -> Request[DepartmentV1]:
+    """
+    Get a department: ``GET /core/v1/department/{id}``.
+
+    :param department_id: id of the department
+    :param include_details: what to add: one of ``All``, ``Agents`` and ``Channels``
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/core/v1/department/{id}",
+        path_params=_id(department_id),
+        query=convert.query(includeDetails=convert.choice("include_details", include_details, DepartmentDetail)),
+        result=DepartmentV1,
+        safe_to_repeat=True,
+    )
+
+
+def create(
+    *,
+    name: str,
+    is_default: bool | None = None,
+    distribution_is_enabled: bool | None = None,
+    expiration_is_enabled: bool | None = None,
+    maximum_duration_in_minutes: int | None = None,
+    inactivity_time_in_minutes: int | None = None,
+    restriction_type: str | None = None,
+    channels_scope: str | None = None,
+    channels: Sequence[str] | str | None = None,
+    agents: Sequence[Mapping[str, Any]] | str | None = None,
+) -> Request[DepartmentV1]:
+    """
+    Create a department: ``POST /core/v1/department``.
+
+    :param name: name of the department
+    :param is_default: whether new sessions come to it
+    :param distribution_is_enabled: whether sessions are distributed to its agents
+    :param expiration_is_enabled: whether a session that was distributed goes back after some time
+    :param maximum_duration_in_minutes: how long a session stays with an agent, minutes
+    :param inactivity_time_in_minutes: how long an agent may be inactive, minutes
+    :param restriction_type: who sees its sessions: ``NONE``, ``DEPARTMENT_RESTRICTION`` or ``USER_RESTRICTION``
+    :param channels_scope: its channels: ``ALL``, ``NONE`` or ``SELECTED``. Default: ``SELECTED`` if channels are given
+    :param channels: ids, names or numbers of its channels
+    :param agents: its agents, each a mapping of ``user_id`` and, optionally, ``is_agent`` and ``is_supervisor``
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="POST",
+        route="/core/v1/department",
+        body=_values(
+            convert.required("name", name),
+            is_default,
+            distribution_is_enabled,
+            expiration_is_enabled,
+            maximum_duration_in_minutes,
+            inactivity_time_in_minutes,
+            restriction_type,
+            channels_scope,
+            channels,
+        )
+        | convert.given(agents=_agents("agents", agents)),
+        result=DepartmentV1,
+        safe_to_repeat=False,
+    )
+
+
+def update(
+    department_id: str,
+    *,
+    name: str | None = None,
+    is_default: bool | None = None,
+    distribution_is_enabled: bool | None = None,
+    expiration_is_enabled: bool | None = None,
+    maximum_duration_in_minutes: int | None = None,
+    inactivity_time_in_minutes: int | None = None,
+    restriction_type: str | None = None,
+    channels_scope: str | None = None,
+    channels: Sequence[str] | str | None = None,
+    clear: Sequence[str] | str | None = None,
+) -> Request[DepartmentV1]:
+    """
+    Update fields of a department: ``PUT /core/v1/department/{id}``.
+
+    The API changes only the fields named in a mask; the mask is built from what is given.
+
+    :param department_id: id of the department
+    :param name: name of the department
+    :param is_default: whether new sessions come to it
+    :param distribution_is_enabled: whether sessions are distributed to its agents
+    :param expiration_is_enabled: whether a session that was distributed goes back after some time; this and the two
+        below are one field: what is not given of them goes to the API's default
+    :param maximum_duration_in_minutes: how long a session stays with an agent, minutes
+    :param inactivity_time_in_minutes: how long an agent may be inactive, minutes
+    :param restriction_type: who sees its sessions: ``NONE``, ``DEPARTMENT_RESTRICTION`` or ``USER_RESTRICTION``
+    :param channels_scope: its channels: ``ALL``, ``NONE`` or ``SELECTED``. Default: ``SELECTED`` if channels are given
+    :param channels: ids, names or numbers of its channels, in place of those that it has
+    :param clear: fields to empty: ``description`` (which the API lets be emptied and not be set), ``restriction_type``,
+        ``distribution_config``, ``channels_config``
+    :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
+    """
+    return Request(
+        method="PUT",
+        route="/core/v1/department/{id}",
+        path_params=_id(department_id),
+        body=convert.changes(
+            _values(
+                name,
+                is_default,
+                distribution_is_enabled,
+                expiration_is_enabled,
+                maximum_duration_in_minutes,
+                inactivity_time_in_minutes,
+                restriction_type,
+                channels_scope,
+                channels,
+            ),
+            clear,
+            _CLEARABLE,
+            left_out=("description", "distributionConfig", "channelsConfig"),
+        ),
+        result=DepartmentV1,
+        safe_to_repeat=True,
+    )
+
+
+def delete(department_id: str) -> Request[None]:
+    """
+    Delete a department: ``DELETE /core/v1/department/{id}``.
+
+    :param department_id: id of the department
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="DELETE",
+        route="/core/v1/department/{id}",
+        path_params=_id(department_id),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def list_channels(department_id: str) -> Request[DepartmentChannels]:
+    """
+    List the channels of a department: ``GET /core/v1/department/{id}/channel``.
+
+    :param department_id: id of the department
+    :return: the request; its answer is the scope and, where it is ``SELECTED``, the ids of the channels
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="GET",
+        route="/core/v1/department/{id}/channel",
+        path_params=_id(department_id),
+        result=DepartmentChannels,
+        safe_to_repeat=True,
+    )
+
+
+def update_agents(
+    department_id: str, *, action: str, agents: Sequence[Mapping[str, Any]] | str
+) -> Request[DepartmentAgents]:
+    """
+    Change the agents of a department: ``PUT /core/v1/department/{id}/agents``.
+
+    :param department_id: id of the department
+    :param action: ``ReplaceAll`` replaces every agent (with an empty list by none), ``Upsert`` adds or changes those
+        given, ``Remove`` removes them
+    :param agents: agents, each a mapping of ``user_id`` and, optionally, ``is_agent`` and ``is_supervisor``
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="PUT",
+        route="/core/v1/department/{id}/agents",
+        path_params=_id(department_id),
+        body={
+            "action": convert.choice("action", convert.required("action", action), MembershipAction),
+            "items": _agents("agents", convert.required("agents", agents)),
+        },
+        result=DepartmentAgents,
+        safe_to_repeat=True,
+    )
+
+
+def _id(department_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("department_id", department_id)}
+
+
+def _agents(name: str, value: Any) -> list[dict[str, Any]] | None:
+    rows = convert.rows(name, value, _AGENT)
+    return (
+        None
+        if rows is None
+        else [
+            convert.given(
+                userId=convert.required_uuid(f"{name}[{i}]['user_id']", row.get("user_id")),
+                isAgent=convert.boolean(f"{name}[{i}]['is_agent']", row.get("is_agent")),
+                isSupervisor=convert.boolean(f"{name}[{i}]['is_supervisor']", row.get("is_supervisor")),
+            )
+            for i, row in enumerate(rows)
+        ]
+    )
+
+
+def _values(
+    name: Any,
+    is_default: Any,
+    distribution_is_enabled: Any,
+    expiration_is_enabled: Any,
+    maximum_duration_in_minutes: Any,
+    inactivity_time_in_minutes: Any,
+    restriction_type: Any,
+    channels_scope: Any,
+    channels: Any,
+) -> dict[str, Any]:
+    distribution = convert.given(
+        expirationIsEnabled=convert.boolean("expiration_is_enabled", expiration_is_enabled),
+        maximumDurationInMinutes=convert.integer(
+            "maximum_duration_in_minutes", maximum_duration_in_minutes, minimum=0, maximum=_LONGEST_TIME
+        ),
+        inactivityTimeInMinutes=convert.integer(
+            "inactivity_time_in_minutes", inactivity_time_in_minutes, minimum=0, maximum=_LONGEST_TIME
+        ),
+    )
+    return convert.given(
+        name=convert.text("name", name, max_length=_LONGEST_NAME),
+        isDefault=convert.boolean("is_default", is_default),
+        distributionIsEnabled=convert.boolean("distribution_is_enabled", distribution_is_enabled),
+        distributionConfig=distribution or None,
+        restrictionType=convert.choice("restriction_type", restriction_type, DepartmentRestriction),
+        channelsConfig=_channels(channels_scope, channels),
+    )
+
+
+def _channels(scope: Any, channels: Any) -> dict[str, Any] | None:
+    selected = convert.texts("channels", channels)
+    reach = convert.choice("channels_scope", scope, ChannelScope)
+    if selected is None:
+        return None if reach is None else {"scope": reach}
+    if reach not in (None, ChannelScope.SELECTED):
+        msg = f"channels: the API ignores them with channels_scope={reach!r}; they go with 'SELECTED'"
+        raise WtsChatArgumentError(msg)
+    return {"scope": ChannelScope.SELECTED.value, "channels": selected}

@@ -1,0 +1,51 @@
+"""Files: uploading what messages carry."""
+
+from __future__ import annotations
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import FileType, SavedFile, UploadUrl
+
+
+def get_upload_url(
+    *, name: str, file_type: str = FileType.UNDEFINED.value, mime_type: str | None = None
+) -> Request[UploadUrl]:
+    """
+    Get the URL to upload a file to: ``GET /core/v2/file``.
+
+    The content goes to ``urlUpload`` by PUT and **without** the API's token; then :func:`save` makes it a file.
+
+    :param name: name of the file with its extension
+    :param file_type: ``PDF``, ``EXCEL``, ``WORD``, ``IMAGE``, ``AUDIO``, ``VIDEO``, ``DOCUMENT`` (kept as it is, while
+        images and videos are transformed) or ``UNDEFINED``. Default: ``UNDEFINED``, by which the API finds out
+    :param mime_type: media type. Default of the API: from type or extension
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return Request(
+        method="GET",
+        route="/core/v2/file",
+        query=convert.query(
+            Type=convert.choice("file_type", convert.required("file_type", file_type), FileType),
+            Name=convert.required_text("name", name),
+            MimeType=convert.text("mime_type", mime_type),
+        ),
+        result=UploadUrl,
+        safe_to_repeat=True,
+    )
+
+
+def save(temp_file_id: str) -> Request[SavedFile]:
+    """
+    Save an uploaded file, whose id messages can name then: ``POST /core/v2/file``.
+
+    :param temp_file_id: ``tempFileId`` of :func:`get_upload_url`
+    :raises WtsChatArgumentError: if it is no id
+    """
+    return Request(
+        method="POST",
+        route="/core/v2/file",
+        body={"tempFileId": convert.required_uuid("temp_file_id", temp_file_id)},
+        result=SavedFile,
+        # At worst the same content is there under two ids, one of which no message names.
+        safe_to_repeat=True,
+    )

@@ -1,0 +1,267 @@
+"""Portfolios: groups of contacts that agents look after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import Page, PagedRequest, Paging, Request
+from airflow_provider_wtschat.api.types import Portfolio, PortfolioContact, PortfolioDetail, PortfolioPageType
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+
+
+def list_(
+    *,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    timezone: str = "UTC",
+    include_details: Sequence[str] | str | None = None,
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[Portfolio]:
+    """
+    List portfolios: ``GET /core/v1/portfolio``.
+
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.PortfolioDetail`
+    :param order_by: order of your own, such as ``CreatedAt``, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Portfolio`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    return PagedRequest(
+        method="GET",
+        route="/core/v1/portfolio",
+        query=convert.query(IncludeDetails=convert.choices("include_details", include_details, PortfolioDetail))
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=Portfolio,
+        safe_to_repeat=True,
+        bounds=("CreatedAt", "UpdatedAt"),
+        **convert.order(order_by, order_direction),
+    )
+
+
+def list_contacts(
+    portfolio_id: str,
+    *,
+    contact_ids: Sequence[str] | str | None = None,
+    created_after: When | None = None,
+    created_before: When | None = None,
+    created_apply_company_timezone: bool | None = None,
+    created_is_null: bool | None = None,
+    updated_after: When | None = None,
+    updated_before: When | None = None,
+    updated_apply_company_timezone: bool | None = None,
+    updated_is_null: bool | None = None,
+    timestamp_field: str | None = None,
+    timestamp_filter: When | None = None,
+    next_page_token: str | None = None,
+    page_type: str | None = None,
+    skip_count: bool | None = None,
+    timezone: str = "UTC",
+    order_by: str | None = None,
+    order_direction: str | None = None,
+) -> PagedRequest[PortfolioContact]:
+    """
+    List the contacts of a portfolio: ``GET /core/v1/portfolio/{id}/contact``.
+
+    This list pages by parameters of its own. A reader of all rows needs none of them; they are here for a single page.
+
+    :param portfolio_id: id of the portfolio
+    :param contact_ids: ids of contacts
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param created_apply_company_timezone: the API's ``CreatedAt.ApplyCompanyTimezone``: whether it reads the bounds in
+        the company's time zone
+    :param created_is_null: the API's ``CreatedAt.IsNull``
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param updated_apply_company_timezone: the API's ``UpdatedAt.ApplyCompanyTimezone``
+    :param updated_is_null: the API's ``UpdatedAt.IsNull``
+    :param timestamp_field: the API's ``TimestampField``, for paging by timestamp
+    :param timestamp_filter: the API's ``TimestampFilter``, for paging by timestamp
+    :param next_page_token: the API's ``NextPageToken``, for paging by token
+    :param page_type: how the API pages: ``PageNumber``, ``Timestamp`` or ``Token``
+    :param skip_count: do not count the rows. Default: count them
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, read by page number. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.PortfolioContact`
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+    path_params = _id(portfolio_id)
+    contacts = convert.uuids("contact_ids", contact_ids)
+    return PagedRequest(
+        method="GET",
+        route="/core/v1/portfolio/{id}/contact",
+        path_params=path_params,
+        query=convert.query(
+            CreatedAt__ApplyCompanyTimezone=convert.boolean(
+                "created_apply_company_timezone", created_apply_company_timezone
+            ),
+            CreatedAt__IsNull=convert.boolean("created_is_null", created_is_null),
+            UpdatedAt__ApplyCompanyTimezone=convert.boolean(
+                "updated_apply_company_timezone", updated_apply_company_timezone
+            ),
+            UpdatedAt__IsNull=convert.boolean("updated_is_null", updated_is_null),
+            ContactIds=contacts,
+            TimestampField=convert.text("timestamp_field", timestamp_field),
+            TimestampFilter=convert.instant("timestamp_filter", timestamp_filter, timezone),
+            NextPageToken=convert.text("next_page_token", next_page_token),
+            Type=convert.choice("page_type", page_type, PortfolioPageType, never=(PortfolioPageType.UNDEFINED,)),
+            SkipCount=convert.boolean("skip_count", skip_count),
+        )
+        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        result=PortfolioContact,
+        safe_to_repeat=True,
+        paging=Paging.PORTFOLIO,
+        bounds=("CreatedAt", "UpdatedAt"),
+        filters={"portfolioId": (path_params["id"],), **({"contactId": contacts} if contacts else {})},
+        **convert.order(order_by, order_direction),
+    )
+
+
+def add_contact(
+    portfolio_id: str,
+    *,
+    contact_id: str | None = None,
+    phone_number: str | int | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[PortfolioContact]:
+    """
+    Add a contact to a portfolio: ``POST /core/v1/portfolio/{id}/contact``.
+
+    :param portfolio_id: id of the portfolio
+    :param contact_id: id of the contact, or ...
+    :param phone_number: ... its phone number in any spelling
+    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or not exactly one of contact and phone number is given
+    """
+    return Request(
+        method="POST",
+        route="/core/v1/portfolio/{id}/contact",
+        path_params=_id(portfolio_id),
+        body=_contact(contact_id, phone_number, phone_country),
+        result=PortfolioContact,
+        # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
+        safe_to_repeat=True,
+    )
+
+
+def remove_contact(
+    portfolio_id: str,
+    *,
+    contact_id: str | None = None,
+    phone_number: str | int | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[None]:
+    """
+    Remove a contact from a portfolio: ``DELETE /core/v1/portfolio/{id}/contact``.
+
+    :param portfolio_id: id of the portfolio
+    :param contact_id: id of the contact, or ...
+    :param phone_number: ... its phone number in any spelling
+    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or not exactly one of contact and phone number is given
+    """
+    return Request(
+        method="DELETE",
+        route="/core/v1/portfolio/{id}/contact",
+        path_params=_id(portfolio_id),
+        body=_contact(contact_id, phone_number, phone_country),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def add_contacts(
+    portfolio_id: str,
+    *,
+    contact_ids: Sequence[str] | str | None = None,
+    phone_numbers: Sequence[str | int] | str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[Page[PortfolioContact]]:
+    """
+    Add contacts to a portfolio: ``POST /core/v1/portfolio/{id}/contact/batch``.
+
+    :param portfolio_id: id of the portfolio
+    :param contact_ids: ids of contacts
+    :param phone_numbers: phone numbers of contacts in any spelling
+    :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
+    :return: the request; its answer is the envelope of a page
+    :raises WtsChatArgumentError: if an argument is refused, or no contacts are given
+    """
+    return Request(
+        method="POST",
+        route="/core/v1/portfolio/{id}/contact/batch",
+        path_params=_id(portfolio_id),
+        body=_contacts(contact_ids, phone_numbers, phone_country),
+        result=Page[PortfolioContact],
+        # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
+        safe_to_repeat=True,
+    )
+
+
+def remove_contacts(
+    portfolio_id: str,
+    *,
+    contact_ids: Sequence[str] | str | None = None,
+    phone_numbers: Sequence[str | int] | str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
+) -> Request[None]:
+    """
+    Remove contacts from a portfolio: ``DELETE /core/v1/portfolio/{id}/contact/batch``.
+
+    :param portfolio_id: id of the portfolio
+    :param contact_ids: ids of contacts
+    :param phone_numbers: phone numbers of contacts in any spelling
+    :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
+    :raises WtsChatArgumentError: if an argument is refused, or no contacts are given
+    """
+    return Request(
+        method="DELETE",
+        route="/core/v1/portfolio/{id}/contact/batch",
+        path_params=_id(portfolio_id),
+        body=_contacts(contact_ids, phone_numbers, phone_country),
+        result=type(None),
+        safe_to_repeat=True,
+    )
+
+
+def _id(portfolio_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("portfolio_id", portfolio_id)}
+
+
+def _contact(contact_id: Any, phone_number: Any, phone_country: str) -> dict[str, Any]:
+    convert.not_both("contact_id", contact_id, "phone_number", phone_number)
+    body = convert.given(
+        contactId=convert.uuid("contact_id", contact_id),
+        phoneNumber=convert.phone("phone_number", phone_number, phone_country),
+    )
+    if not body:
+        msg = "contact_id, phone_number: no contact was given; give one of them"
+        raise WtsChatArgumentError(msg)
+    return body
+
+
+def _contacts(contact_ids: Any, phone_numbers: Any, phone_country: str) -> dict[str, Any]:
+    body = convert.given(
+        contactIds=convert.uuids("contact_ids", contact_ids),
+        phoneNumbers=convert.list_of(
+            "phone_numbers", phone_numbers, lambda name, value: convert.phone(name, value, phone_country)
+        ),
+    )
+    if not any(body.values()):
+        # The API calls this a filter: what it does to a portfolio when the filter is empty, nobody should find out.
+        msg = "contact_ids, phone_numbers: no contacts were given; give one of them"
+        raise WtsChatArgumentError(msg)
+    return body
