@@ -284,14 +284,14 @@ class _Keys:
         for row in sight.rows:
             moment = _instant(row, name)
             if moment is None:
-                return f"that {name} was to be read by, and gave rows without it"
+                return f"{name} and gave rows without it"
             if last is not None and moment < last:
                 return f"the order by {self.key}"
             if (low is not None and moment < low) or (high is not None and moment > high):
                 return f"the bounds of {self.key}"
             last = moment
-        if not sight.rows and sight.says_more:
-            return "its own paging, and gave an empty page with more to come"
+        if not sight.rows and sight.total:
+            return f"its own count of {sight.total} rows and gave none"
         return None
 
     def accept(self, sight: _Sight) -> list[Any]:
