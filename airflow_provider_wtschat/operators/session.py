@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import sessions
+from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
-from airflow_provider_wtschat.api.sessions import When
 from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatRefusedError
 from airflow_provider_wtschat.operators.base import WtsChatListOperator, WtsChatSessionBaseOperator
