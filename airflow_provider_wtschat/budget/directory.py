@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import tempfile
@@ -184,19 +185,31 @@ class DirectoryStore:
         return connection
 
     def _create(self) -> None:
-        """Put the file in place complete, so that no process ever sees half of it; whoever comes first wins."""
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.stem}-", dir=self.path.parent)
-        os.close(handle)
-        try:
-            connection = sqlite3.connect(name)
+        """Put the file in place complete, so that no process ever sees half of it."""
+        with self._directory_lock():
+            if self.path.exists():
+                return
+            for suffix in ("-wal", "-shm"):  # of a file that was deleted: SQLite would replay them into the new one
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{self.path.stem}-", dir=self.path.parent)
+            os.close(handle)
             try:
-                connection.executescript(_SCHEMA)
-            finally:
-                connection.close()
-            with contextlib.suppress(FileExistsError):
-                os.link(name, self.path)
+                with contextlib.closing(sqlite3.connect(name)) as connection:
+                    connection.executescript(_SCHEMA)
+                os.rename(name, self.path)
+            except BaseException:
+                os.unlink(name)
+                raise
+
+    @contextlib.contextmanager
+    def _directory_lock(self) -> Iterator[None]:
+        # Not a lock on the file: closing any handle of that would drop those that SQLite has on it.
+        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
         finally:
-            os.unlink(name)
+            os.close(directory)
 
     def _check_file(self) -> None:
         """Notice a file that was deleted or replaced: its old readers would go on counting for themselves."""
@@ -210,8 +223,7 @@ class DirectoryStore:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) in _DAMAGED:
-            with contextlib.suppress(OSError):
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            with contextlib.suppress(OSError), self._directory_lock():
                 self._check_file()
-                for suffix in ("-wal", "-shm", ""):
-                    Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+                self.path.unlink()
