@@ -181,11 +181,7 @@ class WtsChatHook(BaseHook):
         :param bulk: whether it belongs to a long read
         :raises WtsChatError: of the kind that says what happened
         """
-        settings = self.resolve()
-        max_retries = settings.max_retries if self.max_retries is None else self.max_retries
-        retrying = tenacity.Retrying(
-            **transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait)
-        )
+        retrying = self._retrying(request)
         deadline = time.monotonic() + self.max_wait
         content = request.content
         return retrying(lambda: self._send(request, content, bulk=bulk, deadline=deadline))
@@ -251,27 +247,11 @@ class WtsChatHook(BaseHook):
             msg = f"file_path: there is no file {os.fspath(path)}"
             raise WtsChatArgumentError(msg)
         file_name = name or source.name
-        ticket = self.run(files.get_upload_url("UNDEFINED", file_name, mime_type=mime_type))
+        ask = files.get_upload_url(name=file_name, mime_type=mime_type)
+        ticket = self.run(ask)
         address = convert.url("urlUpload", ticket.get("urlUpload"))
-        settings = self.resolve()
-        try:
-            # The address carries its own permission: the token must not go there, so neither does the kept session.
-            with source.open("rb") as stream:  # type: ignore[no-untyped-call]  # Airflow has no types for it
-                answered = requests.put(
-                    str(address),
-                    data=stream,
-                    headers={"Content-Type": mime_type or mimetypes.guess_type(file_name)[0] or _BYTES},
-                    timeout=(transport.CONNECT_TIMEOUT, self.timeout or settings.timeout),
-                    allow_redirects=False,
-                    verify=settings.verify_ssl,
-                    proxies=dict(settings.proxies),
-                )
-        except requests.exceptions.RequestException as error:
-            msg = f"The upload of {file_name} failed: {type(error).__name__}"
-            raise WtsChatServerError(msg, retryable=True) from None
-        if not answered.ok:
-            msg = f"The upload of {file_name} was refused: HTTP {answered.status_code}"
-            raise WtsChatServerError(msg, status=answered.status_code, retryable=answered.status_code >= 500)
+        kind = mime_type or mimetypes.guess_type(file_name)[0] or _BYTES
+        self._retrying(ask)(lambda: self._put(str(address), source, kind))
         saved: SavedFile = self.run(files.save(ticket["tempFileId"]))
         return saved
 
@@ -287,11 +267,12 @@ class WtsChatHook(BaseHook):
             return False, str(error)
         deadline = time.monotonic() + _TEST_SECONDS
         probes = []
-        for service, request in (
+        cheap: tuple[tuple[str, Request[Any]], ...] = (
             ("chat", sessions.list_().page(size=1)),
             ("core", tags.list_()),
             ("crm", panels.list_().page(size=1)),
-        ):
+        )
+        for service, request in cheap:
             try:
                 left = max(0.5, deadline - time.monotonic())
                 self._send(request, None, bulk=False, deadline=deadline, read=left)
@@ -303,6 +284,32 @@ class WtsChatHook(BaseHook):
             else:
                 probes.append(_Probe(service, None))
         return _verdict(self.resolve().base_url, probes)
+
+    def _retrying(self, request: Request[Any]) -> tenacity.Retrying:
+        max_retries = self.resolve().max_retries if self.max_retries is None else self.max_retries
+        return tenacity.Retrying(**transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait))
+
+    def _put(self, address: str, source: ObjectStoragePath, kind: str) -> None:
+        settings = self.resolve()
+        try:
+            # The address carries its own permission: the token must not go there, so neither does the kept session.
+            with source.open("rb") as stream:  # type: ignore[no-untyped-call]  # Airflow has no types for it
+                answered = requests.put(
+                    address,
+                    data=stream,
+                    headers={"Content-Type": kind},
+                    timeout=(transport.CONNECT_TIMEOUT, self.timeout or settings.timeout),
+                    allow_redirects=False,
+                    verify=settings.verify_ssl,
+                    proxies=dict(settings.proxies),
+                )
+        except requests.exceptions.RequestException as error:
+            msg = f"The upload of {source.name} failed: {type(error).__name__}"
+            # Without its cause, which would show the address.
+            raise WtsChatServerError(msg, retryable=True) from None
+        if not answered.ok:
+            msg = f"The upload of {source.name} was refused: HTTP {answered.status_code}"
+            raise WtsChatServerError(msg, status=answered.status_code, retryable=answered.status_code >= 500)
 
     def _send(
         self, request: Request[T], content: bytes | None, *, bulk: bool, deadline: float, read: float | None = None
