@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, Limits, Window, account, get_budget, registry
 from airflow_provider_wtschat.budget.directory import DirectoryStore
-from airflow_provider_wtschat.budget.limits import HELD, Refusal, StoreError
+from airflow_provider_wtschat.budget.limits import HELD, Refusal, SharedStore, StoreError
 from airflow_provider_wtschat.budget.process import ProcessStore
 from airflow_provider_wtschat.budget.redis import RedisStore
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -652,7 +652,7 @@ def test_many_waiters_ask_the_store_no_more_than_one():
 
 
 @dataclass
-class FakeStore:
+class FakeStore(SharedStore):
     """Counts what is open, and lets a test stand between a question and its answer."""
 
     open: Counter[int] = field(default_factory=Counter)
@@ -672,7 +672,8 @@ class FakeStore:
     def hold(self, seconds: float) -> None:
         self.threads.add(threading.get_ident())
 
-    def after_fork(self) -> None: ...
+    def after_fork(self) -> None:
+        pass
 
     def describe(self) -> str:
         return "fake"

@@ -50,7 +50,13 @@ class _Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A request's place in the budget."""
+    """
+    A request's place in the budget.
+
+    :param id: its number in the stores
+    :param send: the request goes to ``/chat/v1/send/*``
+    :param shared: the shared store counts it too
+    """
 
     id: int
     send: bool

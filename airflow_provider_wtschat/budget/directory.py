@@ -20,6 +20,7 @@ from airflow_provider_wtschat.budget.limits import (
     YIELDING,
     Limits,
     Refusal,
+    SharedStore,
     StoreError,
     is_full,
 )
@@ -65,7 +66,7 @@ _inherited: list[sqlite3.Connection] = []
 """Connections that a forked child has from its parent. Closing them there could take the parent's locks."""
 
 
-class DirectoryStore:
+class DirectoryStore(SharedStore):
     """
     Slots in a SQLite file of the account, which every process of the machine reads and writes.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 CLOCK_SLACK = 5.0
 """Seconds by which the times of a store may lie ahead of what they can be before they count as a clock's step back."""
@@ -19,7 +20,11 @@ class Window(NamedTuple):
     seconds: float
 
     def share(self, share: float) -> int:
-        """Count the requests of a share of the window, at least one."""
+        """
+        Count the requests of a share of the window, at least one.
+
+        :param share: above 0 and at most 1
+        """
         return max(1, int(self.limit * share + 1e-9))
 
     def wait(self, now: float, ranked: float | None) -> float:
@@ -61,7 +66,11 @@ class Limits:
     lease: float = 90.0
 
     def of(self, send: bool) -> tuple[tuple[str, Window], tuple[str, Window]]:
-        """List the windows, by name, that a request must fit into."""
+        """
+        List the windows, by name, that a request must fit into.
+
+        :param send: the request goes to ``/chat/v1/send/*``
+        """
         return ("burst", self.burst), ("send", self.send) if send else ("read", self.read)
 
     @property
@@ -83,7 +92,12 @@ YIELDING = "calls that go first are waiting"
 
 
 def is_full(window: Window, share: float) -> str:
-    """Say that a window is full."""
+    """
+    Say that a window is full.
+
+    :param window: the window
+    :param share: the part of it that may be filled
+    """
     return f"all of the account's {window}" if share == 1 else f"{share:.0%} of the account's {window}"
 
 
@@ -91,24 +105,45 @@ class StoreError(Exception):
     """A shared store cannot be used; the message says why."""
 
 
-class SharedStore(Protocol):
-    """
-    Where several processes count the requests of one account. Its methods raise StoreError.
+class Store(ABC):
+    """Where the requests of an account are counted."""
 
-    A slot is named by a number that the caller draws, so that a call repeated on a lost connection counts once.
-    """
-
+    @abstractmethod
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """Take a slot; as bulk, if the share is given, which then leaves the rest of the windows free."""
+        """
+        Take a slot, or say why there is none.
 
+        :param slot: a number that the caller draws, so that a call repeated on a lost connection counts once
+        :param send: the request goes to ``/chat/v1/send/*``
+        :param bulk_share: for a bulk read, the share of the windows that it may fill; None for the calls that go first
+        :return: None if the slot is taken
+        """
+
+    @abstractmethod
     def answer(self, slot: int, *, send: bool) -> None:
-        """Note that the answer has arrived."""
+        """
+        Note that the answer has arrived.
 
+        :param slot: the number given to ``take``
+        :param send: the same as there
+        """
+
+    @abstractmethod
     def hold(self, seconds: float) -> None:
-        """Refuse slots to everybody for a while."""
+        """
+        Refuse slots to everybody for a while.
 
+        :param seconds: how long; a shorter one does not end a longer one
+        """
+
+
+class SharedStore(Store):
+    """Counts the requests of several processes. Its methods raise StoreError where it cannot be used."""
+
+    @abstractmethod
     def after_fork(self) -> None:
-        """Forget, in a forked child, the connections that belong to the parent."""
+        """Forget, in a forked child, the locks and connections that belong to the parent."""
 
+    @abstractmethod
     def describe(self) -> str:
-        """Say who shares the budget."""
+        """Say who shares it."""

@@ -7,13 +7,13 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 
-from airflow_provider_wtschat.budget.limits import GRACE, HELD, YIELDING, Limits, Refusal, Window, is_full
+from airflow_provider_wtschat.budget.limits import GRACE, HELD, YIELDING, Limits, Refusal, Store, Window, is_full
 
 RECOVERY = 0.1
 """The part of its share that a process gets back in the time of the read window."""
 
 
-class ProcessStore:
+class ProcessStore(Store):
     """
     Slots of this process.
 
@@ -48,12 +48,22 @@ class ProcessStore:
             return refusal
 
     def check(self, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """Say why there is no slot, without taking one."""
+        """
+        Say why there is no slot, without taking one.
+
+        :param send: as in ``take``
+        :param bulk_share: as in ``take``
+        """
         with self._lock:
             return self._refusal(self._clock(), send, bulk_share)
 
     def add(self, slot: int, *, send: bool) -> None:
-        """Count a slot that was taken elsewhere."""
+        """
+        Count a slot that was taken elsewhere.
+
+        :param slot: its number
+        :param send: as in ``take``
+        """
         with self._lock:
             self._add(self._clock(), slot, send)
 

@@ -15,6 +15,7 @@ from airflow_provider_wtschat.budget.limits import (
     YIELDING,
     Limits,
     Refusal,
+    SharedStore,
     StoreError,
     is_full,
 )
@@ -64,7 +65,7 @@ if redis.call('PTTL', KEYS[1]) < ARGV[1] + 0 then redis.call('SET', KEYS[1], 1, 
 """
 
 
-class RedisStore:
+class RedisStore(SharedStore):
     """
     Slots in Redis, for every machine that reaches it.
 
