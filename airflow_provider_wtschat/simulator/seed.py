@@ -1,0 +1,498 @@
+"""Fills an account: the same rows for the same seed, moved to the clock's present."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from random import Random
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from airflow_provider_wtschat.simulator.instants import DAY, HOUR, MINUTE, SECOND, instant_text
+from airflow_provider_wtschat.simulator.phones import formatted_phone
+from airflow_provider_wtschat.simulator.records import Contact, Record, Session, member_id
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.simulator.tables import Table
+    from airflow_provider_wtschat.simulator.world import World
+
+_DEPARTMENTS = ("Geral", "Vendas", "Suporte", "Financeiro")
+_AGENTS = (
+    "Ana Souza",
+    "Bruno Lima",
+    "Carla Dias",
+    "Diego Alves",
+    "Elisa Rocha",
+    "Fábio Nunes",
+    "Gabi Melo",
+    "Hugo Reis",
+)
+_TAGS = ("ETIQUETA A", "ETIQUETA B", "Cliente", "Lead", "VIP", "Inadimplente", "Newsletter")
+_FIRST = ("Alice", "Bento", "Cecília", "Davi", "Eloá", "Felipe", "Gael", "Helena", "Isis", "João", "Laura", "Miguel")
+_LAST = ("Almeida", "Barbosa", "Cardoso", "Duarte", "Esteves", "Ferreira", "Gomes", "Martins", "Oliveira", "Pereira")
+_LAST_TEXTS = ("Obrigada!", "Mensagem de exemplo", "Ok, combinado", "Qual o prazo?", "Bom dia", None)
+# NUL, a lone surrogate, quotes, a line break, right-to-left, a character beyond the basic plane
+ODD = ("nul\x00l", "lone\ud83d", 'quo"te\\s', "line\nbreak\ttab", "\u202eright-to-left", "emoji 😀", "' OR 1=1 --")
+
+_CHANNELS: tuple[dict[str, Any], ...] = (
+    {"type": "CloudAPI_WhatsApp", "_code": "CLOUDAPI_WHATSAPP", "number": "+55|1133330001", "name": "Matriz"},
+    {"type": "CloudAPI_WhatsApp", "_code": "CLOUDAPI_WHATSAPP", "number": "+55|1133330002", "name": "Filial"},
+    {"type": "ZAPI_WhatsApp", "_code": "ZAPI_WHATSAPP", "number": "+55|1133330003", "name": "Loja"},
+    {"type": "Instagram", "_code": "INSTAGRAM", "number": None, "name": "@exemplo"},
+)
+_TEMPLATES: tuple[dict[str, Any], ...] = (
+    {"name": "modelo_exemplo", "text": "Olá {{1}}", "params": ("1",)},
+    {
+        "name": "lembrete_pagamento",
+        "text": "Olá {{nome}}, sua fatura de {{valor}} vence hoje.",
+        "params": ("nome", "valor"),
+    },
+    {"name": "boas_vindas", "text": "Seja bem-vindo!", "params": ()},
+    {"name": "alerta_airflow", "text": "Alerta: {{1}}", "params": ("1",)},
+    {"name": "catalogo", "text": "Veja o catálogo, {{1}}", "params": ("1",), "fileType": "DOCUMENT"},
+    {"name": "em_revisao", "text": "Olá {{1}}", "params": ("1",), "status": "InRevision"},
+    {"name": "modelo_antigo", "text": "Antigo {{1}}", "params": ("1",), "archived": True},
+    {"name": "codigo_acesso", "text": "Seu código: {{1}}", "params": ("1",), "type": ["AUTHENTICATION"]},
+)
+_CONTACT_FIELDS = (
+    ("cpf", "CPF", "STRING"),
+    ("nascimento", "Nascimento", "DATE"),
+    ("limite", "Limite", "FLOAT"),
+    ("pontos", "Pontos", "INTEGER"),
+    ("ativo", "Ativo", "BOOLEAN"),
+    ("plano", "Plano", "SINGLESELECT"),
+    ("interesses", "Interesses", "MULTISELECT"),
+    ("dados", "Dados", "GROUP"),
+)
+_PANEL_FIELDS = (
+    ("cliente-71", "Cliente", "SINGLESELECT"),
+    ("observador", "Observadores", "MULTISELECT"),
+    ("prazo", "Prazo", "DATETIME"),
+    ("valor", "Valor", "FLOAT"),
+    ("grupo", "Grupo", "GROUP"),
+)
+_OPTIONS = {
+    "plano": ("Básico", "Completo"),
+    "interesses": ("Livros", "Música", "Viagens"),
+    "cliente-71": ("Empresa A", "Empresa B"),
+    "observador": ("Pessoa A", "Pessoa B"),
+}
+_PANELS: tuple[dict[str, Any], ...] = (
+    {"title": "Suporte", "key": "IS", "type": "MANAGEMENT", "steps": ("Novos Suporte", "Em Tratativa N1", "Tratado")},
+    {"title": "Vendas", "key": "VD", "type": "SALES", "steps": ("Lead", "Proposta", "Negociação", "Fechado")},
+    {"title": "Pós-venda", "key": "PV", "type": "SALES", "steps": ("Entrada", "Contato", "Concluído")},
+)
+
+
+def populate(world: World) -> None:
+    """Fill an empty account."""
+    _Seeder(world).fill()
+
+
+class _Seeder:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.options = world.options
+        self.rng = Random(f"{self.options.seed}/seed")
+        self.now = world.now()
+        self.span = max(round(self.options.spread_days * DAY), 10 * SECOND)
+
+    def fill(self) -> None:
+        self._agents_and_departments()
+        self._channels()
+        self._tags()
+        self._templates_and_chatbots()
+        self._custom_fields("CONTACT", None, _CONTACT_FIELDS)
+        self._sequences_and_portfolios()
+        self._contacts()
+        self._sessions()
+        self._memberships()
+        self._panels()
+        self._cards()
+        self._files_and_webhooks()
+
+    def new_id(self) -> str:
+        return str(UUID(int=self.rng.getrandbits(128), version=4))
+
+    def moment(self) -> int:
+        """Return an instant in the account's past; some of them in whole hundredths of a second, as in real answers."""
+        at = self.now - SECOND - self.rng.randrange(self.span)
+        return at - at % 10_000 if self.rng.random() < 0.1 else at
+
+    def add(self, table: Table[Record], **data: Any) -> Record:
+        created = self.moment()
+        updated = min(self.now, created + self.rng.randrange(30 * DAY))
+        row = Record(self.world.next_seq(), self.new_id(), created, updated, data)
+        table.put(row)
+        return row
+
+    def name(self, plain: str) -> str:
+        odd = self.options.odd_characters
+        return f"{plain} {self.rng.choice(ODD)}" if odd and self.rng.random() < odd else plain
+
+    def _agents_and_departments(self) -> None:
+        world = self.world
+        for position, name in enumerate(_AGENTS):
+            phone = f"+55|1195555{position:04}"
+            self.add(
+                world.agents,
+                companyId=world.company_id,
+                userId=self.new_id(),
+                name=name,
+                shortName=name.split()[0],
+                email=f"{name.split()[0].lower().replace('á', 'a')}@example.com",
+                phoneNumber=phone,
+                phoneNumberFormatted=formatted_phone(phone),
+                profile="ADMIN" if position == 0 else "AGENT",
+                isOwner=position == 0,
+                availability="AVAILABLE" if position % 3 else "UNAVAILABLE",
+                _status="Active",
+            )
+        for position, name in enumerate(_DEPARTMENTS):
+            members = [agent for place, agent in enumerate(world.agents) if place % len(_DEPARTMENTS) == position]
+            self.add(
+                world.departments,
+                companyId=world.company_id,
+                directLinks=None,
+                name=name,
+                isDefault=position == 0,
+                distribuitionEnabled=False,
+                restrictionType="NONE",
+                distributionConfig={
+                    "expirationIsEnabled": False,
+                    "maximumDurationInMinutes": 0,
+                    "inactivityTimeInMinutes": 0,
+                },
+                description=None,
+                isPrivate=False,
+                _agents={agent["userId"]: (True, agent["isOwner"]) for agent in members},
+                _scope="ALL",
+                _channels=(),
+            )
+
+    def _channels(self) -> None:
+        for kind in _CHANNELS:
+            human = formatted_phone(kind["number"]) or kind["name"]
+            self.add(
+                self.world.channels,
+                active=True,
+                # The contract's spelling; a session's channelType has the same in upper case.
+                type=kind["type"],
+                number=kind["number"],
+                numberFormatted=formatted_phone(kind["number"]),
+                identity={
+                    "humanId": human,
+                    "platform": "Instagram" if kind["number"] is None else "WhatsApp",
+                    "provider": None,
+                    "providerVariable": None,
+                    "pictureUrl": None,
+                    "displayName": kind["name"],
+                },
+                _code=kind["_code"],
+                _official=kind["_code"] != "ZAPI_WHATSAPP",
+            )
+
+    def _tags(self) -> None:
+        for position, name in enumerate(_TAGS):
+            self.add(self.world.tags, name=name, color=None if position == 6 else ("BLUE_300", "RED_500")[position % 2])
+
+    def _templates_and_chatbots(self) -> None:
+        world = self.world
+        channel = next(iter(world.channels))
+        for model in _TEMPLATES:
+            template = self.add(
+                world.templates,
+                active=True,
+                archived=model.get("archived", False),
+                channelId=channel.id,
+                name=model["name"],
+                text=model["text"],
+                footerText=None,
+                status=model.get("status", "Approved"),
+                channelType="CLOUDAPI_WHATSAPP",
+                # A list, as in the contract, though single values have been seen printed.
+                type=model.get("type", ["TEMPLATE", "TEMPLATE_CAMPAIGN"]),
+                internalName=None,
+                fileType=model.get("fileType", "UNDEFINED"),
+                quickReplyAlias=None,
+                rejectedDescription=None,
+                categoryId=None,
+                categoryName=None,
+                _params=model["params"],
+            )
+            world.templates.put(template)
+        for position, name in enumerate(("Triagem", "Pesquisa de satisfação", "Boas-vindas")):
+            self.add(
+                world.chatbots,
+                key=self.new_id(),
+                companyId=world.company_id,
+                archived=False,
+                name=name,
+                type="Reactive" if position == 0 else "Automation",
+                channelIds=[channel.id],
+                defaultDepartmentId=next(iter(world.departments)).id,
+                publishStatus="NOT_PUBLISHED" if position == 2 else "READY",
+                automationUsage=["Api", "Manual"] if position else None,
+            )
+
+    def _custom_fields(self, entity: str, scope_id: str | None, models: tuple[tuple[str, str, str], ...]) -> None:
+        group = self.new_id()
+        for position, (key, name, kind) in enumerate(models):
+            options = [{"id": self.new_id(), "name": option} for option in _OPTIONS.get(key, ())]
+            field = self.add(
+                self.world.custom_fields,
+                parentId=None if kind == "GROUP" else group,
+                type=kind,
+                entityType=entity,
+                scopeId=scope_id,
+                companyId=self.world.company_id,
+                name=name,
+                key=key,
+                position=position,
+                required=False,
+                visible=True,
+                isValueRange=False,
+                options=options,
+            )
+            if kind == "GROUP":
+                self.world.custom_fields.delete(field.id)
+                self.world.custom_fields.put(Record(field.seq, group, field.created, field.updated, field.data))
+
+    def _sequences_and_portfolios(self) -> None:
+        world = self.world
+        for name in ("Sequência Exemplo", "Recuperação", "Pós-venda"):
+            self.add(world.sequences, active=True, companyId=world.company_id, name=name, enabled=True)
+        for position, name in enumerate(("Carteira A", "Carteira B")):
+            department = list(world.departments)[position]
+            self.add(
+                world.portfolios,
+                active=True,
+                companyId=world.company_id,
+                name=name,
+                automaticAttribution=False,
+                expirationDurationInMonths=0,
+                type="SINGLE" if position else "MULTIPLE",
+                _departments=[{"departmentId": department.id, "userIds": list(department["_agents"])}],
+            )
+
+    def _contacts(self) -> None:
+        rng, world = self.rng, self.world
+        tag_ids = [tag.id for tag in world.tags]
+        contacts = []
+        for position in range(self.options.contact_count):
+            created = self.moment()
+            plain = f"{rng.choice(_FIRST)} {rng.choice(_LAST)}"
+            chance = rng.random()
+            contacts.append(
+                Contact(
+                    seq=world.next_seq(),
+                    id=self.new_id(),
+                    created=created,
+                    updated=min(self.now, created + rng.randrange(20 * DAY)) if chance < 0.5 else created,
+                    name=self.name(plain),
+                    phone=f"+55|{11 + position // 10_000_000}9{position % 10_000_000 + 10_000_000:08}"[:15],
+                    email=None if chance < 0.4 else f"pessoa{position}@example.com",
+                    tag_ids=(rng.choice(tag_ids),) if chance < 0.3 else (),
+                    status="ACTIVE" if chance < 0.94 else "ARCHIVED" if chance < 0.98 else "BLOCKED",
+                    origin=("CREATED_BY_USER", "CREATED_FROM_HUB", "IMPORTED")[position % 3],
+                    custom_fields={"cpf": f"{position:011}", "pontos": position % 50} if chance < 0.25 else {},
+                )
+            )
+        world.contacts.load(contacts)
+
+    def _sessions(self) -> None:
+        options, rng, world = self.options, self.rng, self.world
+        names, weights = list(options.statuses), list(accumulate(options.statuses.values()))
+        contacts = list(world.contacts)
+        departments = [department.id for department in world.departments]
+        users = [agent["userId"] for agent in world.agents]
+        channels = [channel.id for channel in world.channels]
+        bots = [bot.id for bot in world.chatbots]
+        tie = self.now - self.span // 3
+        made: list[Session] = []
+        for position in range(options.sessions):
+            status = names[0] if len(names) == 1 else rng.choices(names, cum_weights=weights)[0]
+            created = self.moment()
+            age = self.now - created
+            lasted = min(int(rng.expovariate(1 / (6 * HOUR))) + SECOND, age)
+            interaction = created + lasted
+            updated = min(interaction + rng.randrange(2 * SECOND), self.now)
+            if position < options.tie:
+                updated = tie
+                created = tie - 2 * HOUR if position < options.tie_created else tie - SECOND - rng.randrange(2 * HOUR)
+                interaction = tie - SECOND if position < options.tie_created else tie
+            done = status == "COMPLETED"
+            chance = rng.random()
+            made.append(
+                Session(
+                    seq=world.next_seq(),
+                    id=self.new_id(),
+                    created=created,
+                    updated=updated,
+                    start=created,
+                    interaction=interaction,
+                    end=interaction if done else None,
+                    status=status,
+                    contact_id=contacts[rng.randrange(len(contacts))].id,
+                    channel_id=channels[0 if chance < 0.6 else int(chance * 10) % len(channels)],
+                    number=f"{_day(created)}{position % 50_000:05}",
+                    department_id=None if chance < 0.1 else departments[int(chance * 1000) % len(departments)],
+                    user_id=None if status in ("PENDING", "STARTED") else users[int(chance * 10_000) % len(users)],
+                    title=self.name("Pedido") if options.odd_characters else None,
+                    wait=None if chance < 0.38 else f"00:{int(chance * 59):02}:{int(chance * 997) % 60:02}",
+                    service=f"01:{int(chance * 59):02}:00" if done and chance < 0.83 else None,
+                    first_response=created + MINUTE if chance > 0.5 and lasted > MINUTE else None,
+                    bot_id=bots[0] if chance > 0.9 else None,
+                    unread=0 if done else int(chance * 4),
+                    last_text=_LAST_TEXTS[int(chance * 6)],
+                    last_out=interaction - SECOND if chance > 0.3 else None,
+                    last_in=interaction,
+                    type="GROUP" if chance > 0.97 else "INDIVIDUAL",
+                )
+            )
+        for session in made:
+            world.history.seeded(session)
+        world.sessions.load(made)
+
+    def _memberships(self) -> None:
+        world = self.world
+        contacts = list(world.contacts)
+        for sequence in world.sequences:
+            for contact in self.rng.sample(contacts, min(25, len(contacts))):
+                at = self.moment()
+                data = {
+                    "active": True,
+                    "companyId": world.company_id,
+                    "sequenceId": sequence.id,
+                    "contactId": contact.id,
+                    "origin": "USER_SINGLE",
+                    "addedByUserId": next(iter(world.agents))["userId"],
+                    "addedByChatbotId": None,
+                    "_lastAddedAt": at,
+                }
+                row = Record(world.next_seq(), member_id(sequence.id, contact.id), at, at, data)
+                world.sequence_contacts.put(row)
+        for portfolio in world.portfolios:
+            for contact in self.rng.sample(contacts, min(20, len(contacts))):
+                at = self.moment()
+                newest = world.contacts.get(contact.id) or contact
+                world.contacts.put(newest.changed(newest.updated, portfolio_ids=(*newest.portfolio_ids, portfolio.id)))
+                data = {
+                    "active": True,
+                    "companyId": world.company_id,
+                    "portfolioId": portfolio.id,
+                    "contactId": contact.id,
+                }
+                row = Record(world.next_seq(), member_id(portfolio.id, contact.id), at, at, data)
+                world.portfolio_contacts.put(row)
+
+    def _panels(self) -> None:
+        world = self.world
+        for model in _PANELS:
+            panel_id, at = self.new_id(), self.moment()
+
+            def part(panel_id: str = panel_id, at: int = at, **data: Any) -> Record:
+                shared = {"companyId": world.company_id, "panelId": panel_id}
+                return Record(world.next_seq(), self.new_id(), at, at, {**shared, **data})
+
+            last = len(model["steps"]) - 1
+            steps = [
+                part(archived=False, position=2.0 * place + 4, title=title, isInitial=place == 0, isFinal=place == last)
+                for place, title in enumerate(model["steps"])
+            ]
+            tags = [
+                part(name=name, nameColor="rgb(255, 255, 255)", bgColor=color)
+                for name, color in (("P/ Alta", "rgb(255, 0, 0)"), ("P/ Baixa", "rgb(0, 128, 0)"))
+            ]
+            reasons = [part(description=text) for text in ("Preço", "Prazo")] if model["type"] == "SALES" else []
+            data = {
+                "companyId": world.company_id,
+                "archived": False,
+                "scope": "COMPANY",
+                "departmentIds": [],
+                "userId": None,
+                "title": model["title"],
+                "description": None,
+                "thumbnailId": None,
+                "key": model["key"],
+                "type": model["type"],
+                "autoLossDays": 30 if model["type"] == "SALES" else None,
+                "_steps": tuple(steps),
+                "_tags": tuple(tags),
+                "_lost_reasons": tuple(reasons),
+                "_last_number": 0,
+            }
+            world.panels.put(Record(world.next_seq(), panel_id, at, at, data))
+            self._custom_fields("PANEL", panel_id, _PANEL_FIELDS)
+
+    def _cards(self) -> None:
+        world, rng = self.world, self.rng
+        panels = list(world.panels)
+        users = [agent["userId"] for agent in world.agents]
+        for position in range(self.options.cards):
+            panel = world.panels.get(panels[position % len(panels)].id)
+            if panel is None:
+                continue
+            contact = world.contacts.pick(rng)
+            number = panel["_last_number"] + 1
+            world.panels.put(panel.changed(panel.updated, _last_number=number))
+            chance = rng.random()
+            self.add(
+                world.cards,
+                companyId=world.company_id,
+                panelId=panel.id,
+                stepId=rng.choice(panel["_steps"]).id,
+                position=float(number),
+                title=self.name(f"Chamado {number}"),
+                description=None,
+                key=f"{panel['key']}-{number}",
+                number=number,
+                tagIds=[panel["_tags"][0].id] if chance < 0.3 else [],
+                sessionId=None,
+                monetaryAmount=round(chance * 1000, 2) if chance > 0.5 else None,
+                responsibleUserId=users[position % len(users)] if chance > 0.2 else None,
+                contactIds=[contact.id] if contact else [],
+                customFields={"cliente-71": "Empresa A"} if chance > 0.4 else {},
+                metadata={},
+                status="OPEN" if chance < 0.7 else "WON" if chance < 0.8 else "LOST" if chance < 0.9 else "ARCHIVED",
+                _due=self.now + round((chance - 0.5) * 20 * DAY) if chance > 0.6 else None,
+                _lost_reason=None,
+            )
+            if chance < 0.25:
+                card = list(world.cards)[-1]
+                self.add(
+                    world.card_notes,
+                    companyId=world.company_id,
+                    panelId=panel.id,
+                    cardId=card.id,
+                    userId=users[0],
+                    text="Anotação de exemplo",
+                    files=[],
+                    isFromPublicApi=False,
+                )
+
+    def _files_and_webhooks(self) -> None:
+        world = self.world
+        self.add(
+            world.files,
+            companyId=world.company_id,
+            userId=next(iter(world.agents))["userId"],
+            name="catalogo",
+            extension=".pdf",
+            mimeType="application/pdf",
+            type="PDF",
+            key="files/catalogo.pdf",
+            size=11,
+            _bytes=b"%PDF-1.4 ok",
+        )
+        self.add(
+            world.webhooks,
+            companyId=world.company_id,
+            name="Integração",
+            url="https://example.com/hook",
+            enabled=True,
+            _events=("SESSION_NEW", "SESSION_UPDATE", "SESSION_COMPLETE"),
+        )
+
+
+def _day(at: int) -> str:
+    return instant_text(at)[:10].replace("-", "")

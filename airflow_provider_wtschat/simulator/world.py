@@ -1,0 +1,392 @@
+"""The state of the simulated account, and everything that may happen to it."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from random import Random
+from threading import RLock
+from typing import Any
+from uuid import UUID
+
+from airflow_provider_wtschat.simulator.books import Books
+from airflow_provider_wtschat.simulator.churn import Churn
+from airflow_provider_wtschat.simulator.history import History
+from airflow_provider_wtschat.simulator.instants import DAY, SECOND, Clock, datetime_of, instant_text
+from airflow_provider_wtschat.simulator.options import Options
+from airflow_provider_wtschat.simulator.phones import stored_phone
+from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Contact, Message, Record, Session
+from airflow_provider_wtschat.simulator.seed import populate
+from airflow_provider_wtschat.simulator.sending import send_scheduled
+from airflow_provider_wtschat.simulator.tables import Manners, Row, Table
+
+SESSION_STATUSES = ("STARTED", "PENDING", "IN_PROGRESS", "COMPLETED", "HIDDEN")
+
+
+class World:
+    """Everything there is in the account.
+
+    Hold ``lock`` around several calls that belong together; each call for itself does so.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Make an account and fill it.
+
+        :param options: how large it is and how it behaves.
+        """
+        self.options = options
+        self.token: str | None = options.token
+        self.lock = RLock()
+        self.clock = Clock(start=options.start, skew=options.skew)
+        self.books = Books()
+        self.rng = Random(f"{options.seed}/live")
+        self.ties = Random(f"{options.seed}/ties")
+        self.base_url = "http://127.0.0.1"
+        self.company_id = self.new_id()
+        self.manners = Manners(
+            inclusive=options.bounds == "inclusive",
+            arbitrary_ties=options.tie_order == "arbitrary",
+            ignore_bounds=options.ignore_bounds,
+        )
+        self._seq = 0
+        self.sessions: Table[Session] = Table(
+            {
+                "createdat": lambda row: row.created,
+                "updatedat": lambda row: row.updated,
+                "lastinteractionat": lambda row: row.interaction,
+            }
+        )
+        self.contacts: Table[Contact] = Table()
+        self.agents: Table[Record] = Table()
+        self.departments: Table[Record] = Table()
+        self.channels: Table[Record] = Table()
+        self.tags: Table[Record] = Table()
+        self.templates: Table[Record] = Table()
+        self.chatbots: Table[Record] = Table()
+        self.custom_fields: Table[Record] = Table()
+        self.files: Table[Record] = Table()
+        self.sequences: Table[Record] = Table()
+        self.sequence_contacts: Table[Record] = Table()
+        self.portfolios: Table[Record] = Table()
+        self.portfolio_contacts: Table[Record] = Table()
+        self.webhooks: Table[Record] = Table()
+        self.panels: Table[Record] = Table()
+        self.cards: Table[Record] = Table()
+        self.card_notes: Table[Record] = Table()
+        self.scheduled: Table[Record] = Table()
+        self.dispatches: Table[Record] = Table()
+        self.one_time_passwords: Table[Record] = Table()
+        self.uploads: dict[str, dict[str, Any]] = {}
+        self.messages_by_sender: dict[str, str] = {}
+        self.failing_recipients: set[str] = set()
+        """Phones, as stored, to which every message fails after it was accepted."""
+        self.history = History(self)
+        self.may_hide = False
+        """Whether there has ever been a hidden session; while there has not, lists need not look for them."""
+        self._open_sessions: dict[tuple[str, str], str] = {}
+        self._contacts_by_phone: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._due: list[tuple[int, str]] = []
+        populate(self)
+        for contact in self.contacts:
+            self._note_contact(contact)
+        for session in self.sessions:
+            self._note_session(session)
+        self.churn = Churn(self, options.changes_per_s)
+
+    # Small things that everything needs
+
+    def now(self) -> int:
+        """Return the server's time in microseconds since the epoch."""
+        return self.clock.now()
+
+    def new_id(self) -> str:
+        """Return a fresh id; the same ones in the same order for the same seed."""
+        return str(UUID(int=self.rng.getrandbits(128), version=4))
+
+    def next_seq(self) -> int:
+        """Return the next position among all rows."""
+        self._seq += 1
+        return self._seq
+
+    def record(self, table: Table[Record], *, at: int | None = None, row_id: str | None = None, **data: Any) -> Record:
+        """Create a row of a table."""
+        now = self.now() if at is None else at
+        row = Record(self.next_seq(), row_id or self.new_id(), now, now, data)
+        table.put(row)
+        return row
+
+    def change(self, table: Table[Record], row: Record, **data: Any) -> Record:
+        """Store the next version of a row."""
+        changed = row.changed(self.now(), **data)
+        table.put(changed)
+        return changed
+
+    def settle(self) -> None:
+        """Let everything happen that is due by now: churn, scheduled messages, rows that become visible."""
+        with self.lock:
+            now = self.now()
+            self.churn.run(now)
+            while self._due and self._due[0][0] <= now:
+                send_scheduled(self, heapq.heappop(self._due)[1])
+            self.sessions.settle(now)
+
+    def truth(self, table: str) -> dict[str, str]:
+        """Return what really is: the last change of every row by id, whatever lists show.
+
+        :param table: e.g. ``sessions`` or ``contacts``.
+        """
+        with self.lock:
+            self.settle()
+            rows: Iterable[Row] = getattr(self, table)
+            return {row.id: instant_text(row.updated) for row in rows}
+
+    # Sessions
+
+    def create_session(
+        self,
+        *,
+        status: str = "PENDING",
+        contact_id: str | None = None,
+        channel_id: str | None = None,
+        department_id: str | None = None,
+        user_id: str | None = None,
+        window: str = "ACTIVE",
+        at: int | None = None,
+        **values: Any,
+    ) -> Session:
+        """Open a session.
+
+        :param window: ``ACTIVE`` if the contact has just written, ``EXPIRED`` if that is two days ago, ``NOT_STARTED``.
+        :param at: when; now by default.
+        :param values: further fields of `Session`.
+        """
+        with self.lock:
+            now = self.now() if at is None else at
+            contact = self.contacts.get(contact_id) or self.contacts.pick(self.rng) or self.create_contact()
+            channel = self.channels.get(channel_id) or next(iter(self.channels))
+            last_in = {"ACTIVE": now, "EXPIRED": now - 2 * DAY, "NOT_STARTED": None}[window]
+            session = Session(
+                seq=self.next_seq(),
+                id=self.new_id(),
+                created=now,
+                updated=now,
+                start=now,
+                interaction=now,
+                status=status,
+                contact_id=contact.id,
+                channel_id=channel.id,
+                number=self._next_number(now),
+                department_id=department_id,
+                user_id=user_id,
+                last_in=values.pop("last_in", last_in),
+                **values,
+            )
+            self.history.begin(session.id)
+            self.save_session(session)
+            return session
+
+    def change_session(self, session_id: str, *, late_s: float | None = None, **values: Any) -> Session:
+        """Change fields of a session.
+
+        :param late_s: after how many seconds lists show it; by the options if not given.
+        :param values: fields of `Session`.
+        """
+        with self.lock:
+            session = self._session(session_id).changed(self.now(), **values)
+            self.save_session(session, late_s=late_s)
+            return session
+
+    def conclude_session(self, session_id: str, *, at: int | None = None, reactivate: bool = False) -> Session:
+        """Conclude a session."""
+        with self.lock:
+            session = self._session(session_id)
+            now = self.now() if at is None else at
+            session = session.changed(
+                now,
+                status="COMPLETED",
+                end=now,
+                unread=0,
+                service=_clock_text((now - session.start) // SECOND),
+                reactivate=reactivate,
+            )
+            self.save_session(session)
+            return session
+
+    def delete_session(self, session_id: str) -> None:
+        """Remove a session, its messages and its notes."""
+        with self.lock:
+            session = self._session(session_id)
+            self.sessions.delete(session_id)
+            self.history.forget(session_id)
+            if self._open_sessions.get((session.contact_id, session.channel_id)) == session_id:
+                del self._open_sessions[session.contact_id, session.channel_id]
+
+    def save_session(self, session: Session, *, late_s: float | None = None) -> None:
+        """Store a version of a session."""
+        if late_s is None and self.options.late_rows and self.rng.random() < self.options.late_rows:
+            late_s = self.options.late_s
+        listed_at = None if not late_s else self.now() + round(late_s * SECOND)
+        self.sessions.put(session, listed_at=listed_at)
+        self._note_session(session)
+
+    def open_session(self, contact_id: str, channel_id: str) -> Session | None:
+        """Return the session that goes on between a contact and a channel."""
+        session = self.sessions.get(self._open_sessions.get((contact_id, channel_id)))
+        return session if session is not None and session.status in OPEN_STATUSES else None
+
+    def window_status(self, session: Session, now: int) -> str:
+        """Tell whether free text may be sent."""
+        channel = self.channels.get(session.channel_id)
+        if channel is not None and not channel["_official"]:
+            return "ACTIVE"
+        if session.last_in is None:
+            return "NOT_STARTED"
+        return "ACTIVE" if now - session.last_in < DAY else "EXPIRED"
+
+    # Messages
+
+    def add_inbound_message(self, session_id: str, text: str = "Olá", *, at: int | None = None) -> Message:
+        """Let the contact write.
+
+        A hidden session shows up again; a completed one is taken up again if it was concluded so, else a new one opens.
+        """
+        with self.lock:
+            session = self._session(session_id)
+            now = self.now() if at is None else at
+            status = session.status
+            if status == "COMPLETED" and not session.reactivate:
+                session = self.create_session(
+                    contact_id=session.contact_id,
+                    channel_id=session.channel_id,
+                    department_id=session.department_id,
+                    at=now,
+                )
+            elif status in ("COMPLETED", "HIDDEN"):
+                session = session.changed(now, status="PENDING", end=None)
+            message = Message(
+                seq=self.next_seq(),
+                id=self.new_id(),
+                created=now,
+                updated=now,
+                session_id=session.id,
+                direction="FROM_HUB",
+                origin="GATEWAY",
+                text=text,
+                course=((now, "READ"),),
+            )
+            self.history.add(message)
+            moved = now if self.options.reply_moves_updated or session.status != status else session.updated
+            self.save_session(
+                session.changed(moved, last_in=now, interaction=now, last_text=text, unread=session.unread + 1)
+            )
+            return message
+
+    def set_message_status(self, message_id: str, status: str, reason: str | None = None) -> Message:
+        """Fix the status of a message from now on.
+
+        :param reason: why it failed.
+        """
+        with self.lock:
+            message = self.history.find(message_id)
+            if message is None:
+                msg = f"there is no message {message_id}"
+                raise KeyError(msg)
+            now = self.now()
+            past = tuple(step for step in message.course if step[0] < now)
+            changed = message.changed(now, course=(*past, (now, status)), failed_reason=reason)
+            self.history.replace(changed)
+            return changed
+
+    # Contacts
+
+    def create_contact(self, *, phone: str | None = None, at: int | None = None, **values: Any) -> Contact:
+        """Create a contact.
+
+        :param phone: in any spelling.
+        :param values: further fields of `Contact`.
+        """
+        with self.lock:
+            now = self.now() if at is None else at
+            contact = Contact(
+                seq=self.next_seq(),
+                id=self.new_id(),
+                created=now,
+                updated=now,
+                phone=None if phone is None else stored_phone(phone),
+                **values,
+            )
+            self.save_contact(contact)
+            return contact
+
+    def change_contact(self, contact_id: str, **values: Any) -> Contact:
+        """Change fields of a contact."""
+        with self.lock:
+            contact = self.contacts.get(contact_id)
+            if contact is None:
+                msg = f"there is no contact {contact_id}"
+                raise KeyError(msg)
+            changed = contact.changed(self.now(), **values)
+            if contact.phone and changed.phone != contact.phone:
+                self._contacts_by_phone.pop(contact.phone, None)
+            self.save_contact(changed)
+            return changed
+
+    def save_contact(self, contact: Contact) -> None:
+        """Store a version of a contact."""
+        self.contacts.put(contact)
+        self._note_contact(contact)
+
+    def contact_by_phone(self, phone: str) -> Contact | None:
+        """Find a contact by its phone in any spelling."""
+        stored = stored_phone(phone)
+        return None if stored is None else self.contacts.get(self._contacts_by_phone.get(stored))
+
+    def find_contact(self, matches: Callable[[Contact], bool]) -> Contact | None:
+        """Find a contact by anything."""
+        return next(filter(matches, self.contacts), None)
+
+    # What others point at
+
+    def agent_of(self, user_id: str | None) -> Record | None:
+        """Return the agent with a ``userId``; its ``id`` is another."""
+        return next((agent for agent in self.agents if agent["userId"] == user_id), None)
+
+    def step(self, step_id: str | None) -> tuple[Record, Record] | None:
+        """Return a panel's step and the panel."""
+        for panel in self.panels:
+            for step in panel["_steps"]:
+                if step.id == step_id:
+                    return step, panel
+        return None
+
+    def schedule(self, row: Record) -> None:
+        """Remember to send a scheduled message."""
+        heapq.heappush(self._due, (row["scheduling"], row.id))
+
+    # Inside
+
+    def _session(self, session_id: str) -> Session:
+        session = self.sessions.get(session_id)
+        if session is None:
+            msg = f"there is no session {session_id}"
+            raise KeyError(msg)
+        return session
+
+    def _note_session(self, session: Session) -> None:
+        self.may_hide = self.may_hide or session.status == "HIDDEN"
+        if session.status in OPEN_STATUSES:
+            self._open_sessions[session.contact_id, session.channel_id] = session.id
+
+    def _note_contact(self, contact: Contact) -> None:
+        if contact.phone:
+            self._contacts_by_phone[contact.phone] = contact.id
+
+    def _next_number(self, at: int) -> str:
+        day = f"{datetime_of(at):%Y%m%d}"
+        self._numbers[day] = self._numbers.get(day, 50_000) + 1
+        return f"{day}{self._numbers[day] % 100_000:05}"
+
+
+def _clock_text(seconds: int) -> str:
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
