@@ -74,7 +74,8 @@ def list_contacts(
     """
     List the contacts of a portfolio: ``GET /core/v1/portfolio/{id}/contact``.
 
-    This list pages by parameters of its own. A reader of all rows needs none of them; they are here for a single page.
+    This list pages by parameters of its own and is read by page number: rows that change meanwhile can slip from one
+    page to another. ``timestamp_field`` to ``skip_count`` are for reading single pages.
 
     :param portfolio_id: id of the portfolio
     :param contact_ids: ids of contacts
@@ -93,13 +94,17 @@ def list_contacts(
     :param page_type: how the API pages: ``PageNumber``, ``Timestamp`` or ``Token``
     :param skip_count: do not count the rows. Default: count them
     :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    :param order_by: name of the field to sort by
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``, with ``order_by`` only
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.PortfolioContact`
     :raises WtsChatArgumentError: if an argument is refused
     """
     path_params = _id(portfolio_id)
     contacts = convert.uuids("contact_ids", contact_ids)
+    order = convert.order(order_by, order_direction)
+    if order["order_direction"] and not order["order_by"]:
+        msg = "order_direction: this list takes a direction only together with order_by"
+        raise WtsChatArgumentError(msg)
     return PagedRequest(
         method="GET",
         route="/core/v1/portfolio/{id}/contact",
@@ -126,7 +131,7 @@ def list_contacts(
         paging=Paging.PORTFOLIO,
         bounds=("CreatedAt", "UpdatedAt"),
         filters={"portfolioId": (path_params["id"],), **({"contactId": contacts} if contacts else {})},
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
@@ -205,7 +210,7 @@ def add_contacts(
         route="/core/v1/portfolio/{id}/contact/batch",
         path_params=_id(portfolio_id),
         body=_contacts(contact_ids, phone_numbers, phone_country),
-        result=Page[PortfolioContact],
+        result=Page,
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
     )

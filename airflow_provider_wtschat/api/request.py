@@ -43,7 +43,7 @@ class Paging(Enum):
 
     QUERY = "PageNumber, PageSize, OrderBy and OrderDirection in the query"
     BODY = "pageNumber, pageSize, orderBy and orderDirection in the body"
-    PORTFOLIO = "Page, PageSize, OrderBy and OrderByDesc in the query"
+    PORTFOLIO = "Page, PageSize and either OrderBy or OrderByDesc in the query"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +165,8 @@ class PagedRequest(Request[Row]):
         elif self.paging is Paging.PORTFOLIO:
             query = (*query, ("Page", str(number)), ("PageSize", str(size)))
             if by:
-                query = (*query, ("OrderBy", by))
-            if direction:
-                query = (*query, ("OrderByDesc", str(direction == "DESCENDING").lower()))
+                # Both names take a field's name: the contract calls neither of them a boolean.
+                query = (*query, ("OrderByDesc" if direction == "DESCENDING" else "OrderBy", by))
         else:
             query = (*query, ("PageNumber", str(number)), ("PageSize", str(size)))
             query += tuple((n, v) for n, v in (("OrderBy", by), ("OrderDirection", direction)) if v)
