@@ -173,18 +173,22 @@ class WtsChatHook(BaseHook):
         """
         return self.answer(request, bulk=bulk).value
 
-    def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
+    def answer(self, request: Request[T], *, bulk: bool = False, stop: threading.Event | None = None) -> Answer[T]:
         """
         Send a request and return its answer together with the server's clock.
 
         :param request: what to ask
         :param bulk: whether it belongs to a long read
+        :param stop: ends every wait, for the account's limit and between attempts, when it is set
         :raises WtsChatError: of the kind that says what happened
         """
         retrying = self._retrying(request)
+        if stop is not None:
+            retrying.stop = tenacity.stop_any(retrying.stop, tenacity.stop_when_event_set(stop))
+            retrying.sleep = tenacity.sleep_using_event(stop)
         deadline = time.monotonic() + self.max_wait
         content = request.content
-        return retrying(lambda: self._send(request, content, bulk=bulk, deadline=deadline))
+        return retrying(lambda: self._send(request, content, bulk=bulk, deadline=deadline, stop=stop))
 
     def pages(
         self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False
@@ -312,10 +316,18 @@ class WtsChatHook(BaseHook):
             raise WtsChatServerError(msg, status=answered.status_code, retryable=answered.status_code >= 500)
 
     def _send(
-        self, request: Request[T], content: bytes | None, *, bulk: bool, deadline: float, read: float | None = None
+        self,
+        request: Request[T],
+        content: bytes | None,
+        *,
+        bulk: bool,
+        deadline: float,
+        read: float | None = None,
+        stop: threading.Event | None = None,
     ) -> Answer[T]:
+        timeout = max(0.0, deadline - time.monotonic())
         try:
-            with self.budget.slot(send=request.is_send, bulk=bulk, timeout=max(0.0, deadline - time.monotonic())):
+            with self.budget.slot(send=request.is_send, bulk=bulk, timeout=timeout, stop=stop):
                 answer = self._exchange(request, content, read)
         except BudgetTimeoutError as full:
             raise transport.over_budget(request, full) from full
