@@ -105,6 +105,11 @@ class Walk(Generic[Row]):
         return self.reason is None
 
     @property
+    def by_key(self) -> bool:
+        """Whether the list is read by key."""
+        return isinstance(self._level, _Keys)
+
+    @property
     def before(self) -> datetime | None:
         """Where the reading ends."""
         return self._before
@@ -186,7 +191,8 @@ class Walk(Generic[Row]):
         self.reason = f"the server ignored {problem}, so {_BY_NUMBER}"
         log.warning("%s: %s", self.request.label, self.reason)
         given = self._level.recent if isinstance(self._level, _Keys) else {}
-        self._level = _Numbers(self.key, given)
+        # By number over what does not move, if the server takes that order at all.
+        self._level = _Numbers(CREATED if CREATED in self.request.bounds else self.key, given)
 
     def _within(self, row: Row) -> bool:
         moment = _instant(row, row_field(self.key))
