@@ -184,7 +184,8 @@ class WtsChatHook(BaseHook):
         """
         retrying = self._retrying(request)
         if stop is not None:
-            retrying.stop = tenacity.stop_any(retrying.stop, tenacity.stop_when_event_set(stop))
+            enough = retrying.stop
+            retrying.stop = lambda state: stop.is_set() or enough(state)
             retrying.sleep = tenacity.sleep_using_event(stop)
         deadline = time.monotonic() + self.max_wait
         content = request.content
