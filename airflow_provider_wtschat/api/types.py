@@ -1472,6 +1472,19 @@ class PanelCardV1(TypedDict, total=False):
     archived: bool
 
 
+class PanelStepCards(TypedDict, total=False):
+    """The contract's ``PublicPanelCardDTOPublicPageListDTO`` (crm)."""
+
+    pageNumber: int
+    pageSize: int
+    orderBy: str | None
+    orderDirection: str | None
+    items: list[PanelCardV1] | None
+    totalItems: int
+    totalPages: int
+    hasMorePages: bool
+
+
 class PanelStep(TypedDict, total=False):
     """The contract's ``PublicPanelStepDTO`` (crm)."""
 
@@ -1489,7 +1502,7 @@ class PanelStep(TypedDict, total=False):
     overdueCardCount: int | None
     monetaryAmount: float | None
     fields: list[PanelStepField] | None
-    cards: dict[str, Any] | None
+    cards: PanelStepCards | None
 
 
 class Panel(TypedDict, total=False):
