@@ -123,6 +123,10 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             },
         ],
+        "operators": [
+            {"integration-name": INTEGRATION, "python-modules": ["airflow_provider_wtschat.operators.session"]},
+        ],
+        "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [
             {
                 "connection-type": "wtschat",

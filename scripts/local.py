@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,12 +15,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.simulator import SpawnedSimulator
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-TOKEN = "pn_simulated"  # noqa: S105 - opens nothing but the simulator
 
 
 def stop_on_signals() -> None:
@@ -151,23 +153,6 @@ def wait_for(look: Callable[[], T | None], what: str, processes: Processes, seco
     raise SystemExit(f"{what} did not come up within {seconds:.0f} s. Logs: {processes.logs}")
 
 
-def start_simulator(processes: Processes, *options: str) -> str:
-    """Start the stand-in for the API on a free port.
-
-    :param processes: where it belongs to.
-    :param options: further options of the simulator's command line.
-    :return: its URL.
-    """
-    command = (sys.executable, "-m", "airflow_provider_wtschat.simulator", "--port", "0", *options)
-    log = processes.start("simulator", *command)
-
-    def url() -> str | None:
-        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text(errors="replace"))
-        return found and found[0]
-
-    return wait_for(url, "The simulator", processes)
-
-
 def fetch(url: str, token: str | None = None) -> Any:
     """Read a JSON document from a server on this machine.
 
@@ -178,6 +163,18 @@ def fetch(url: str, token: str | None = None) -> Any:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})  # noqa: S310
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         return json.load(answer)
+
+
+def fresh_home(home: Path) -> Path:
+    """Make an empty directory, in place of what an earlier run left there.
+
+    :param home: the directory.
+    :return: a directory in it, for logs.
+    """
+    shutil.rmtree(home, ignore_errors=True)
+    logs = home / "logs"
+    logs.mkdir(parents=True)
+    return logs
 
 
 def airflow_environment(home: Path, **options: str) -> dict[str, str]:
@@ -200,14 +197,14 @@ def airflow_environment(home: Path, **options: str) -> dict[str, str]:
     }
 
 
-def connections(simulator: str, warehouse: Path) -> dict[str, dict[str, Any]]:
+def connections(simulator: SpawnedSimulator, warehouse: Path) -> dict[str, dict[str, Any]]:
     """Return the connections that the example Dags use.
 
-    :param simulator: URL of the simulator.
+    :param simulator: the simulator.
     :param warehouse: path of the SQLite database they load into.
     :return: connections by id, in the words of Airflow's JSON format.
     """
     return {
-        "wtschat_default": {"conn_type": "wtschat", "host": simulator, "password": TOKEN},
+        "wtschat_default": json.loads(simulator.connection_json),
         "warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
-import shutil
 import signal
 import sys
+from pathlib import Path
 
+from airflow_provider_wtschat.simulator import Simulator
 from scripts.local import (
     BIN,
     ROOT,
@@ -17,24 +18,24 @@ from scripts.local import (
     connections,
     fetch,
     free_port,
-    start_simulator,
+    fresh_home,
     stop_on_signals,
     wait_for,
 )
-
-HOME = ROOT / ".ui"
 
 
 def main() -> None:
     """Bring up one component after the other, say where the UI is, and wait."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8080, help="port of the UI; another one is taken if it is not free")
-    port = free_port(parser.parse_args().port)
-    shutil.rmtree(HOME, ignore_errors=True)
-    (HOME / "logs").mkdir(parents=True)
+    parser.add_argument("--home", type=Path, default=ROOT / ".ui", help="directory for everything it makes")
+    arguments = parser.parse_args()
+    port = free_port(arguments.port)
+    home = arguments.home.resolve()
+    logs = fresh_home(home)
     url = f"http://127.0.0.1:{port}"
     environment = airflow_environment(
-        HOME,
+        home,
         AIRFLOW__API__BASE_URL=url,
         AIRFLOW__API__HOST="127.0.0.1",
         AIRFLOW__API__PORT=str(port),
@@ -49,13 +50,11 @@ def main() -> None:
         AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
     )
     stop_on_signals()
-    with Processes(environment, HOME / "logs") as processes:
-        simulator = start_simulator(processes, "--sessions", "5000", "--changes-per-s", "1")
-        print(f"Simulated account: {simulator}", flush=True)
-
+    account = Simulator.spawn(sessions=5000, spread_days=3, changes_per_s=1)
+    with account as simulator, Processes(environment, logs) as processes:
         processes.run("migrate", BIN / "airflow", "db", "migrate")
-        rows = HOME / "connections.json"
-        rows.write_text(json.dumps(connections(simulator, HOME / "warehouse.db")))
+        rows = home / "connections.json"
+        rows.write_text(json.dumps(connections(simulator, home / "warehouse.db")))
         processes.run("connections", BIN / "airflow", "connections", "import", rows)
 
         # The log servers would listen on every interface; the UI reads the same files.

@@ -12,11 +12,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, is_typeddict
 
 import pytest
 
@@ -67,8 +68,13 @@ def own_classes(*folders: str) -> list[type]:
     ]
 
 
-def public(name: str) -> bool:
-    return not any(piece.startswith("_") for piece in name.split("."))
+def public(value: Any) -> bool:
+    """Say whether users may reach for it: a package with ``__all__`` shows that and nothing else."""
+    if any(piece.startswith("_") for piece in f"{value.__module__}.{value.__qualname__}".split(".")):
+        return False
+    package = sys.modules[value.__module__.rpartition(".")[0]]
+    shown = getattr(package, "__all__", None)
+    return package.__name__ == PACKAGE or shown is None or value.__qualname__.split(".")[0] in shown
 
 
 @cache
@@ -87,7 +93,7 @@ def bases() -> dict[str, type]:
 
 def airflow_classes() -> list[type]:
     """Public classes of this package which Airflow users construct."""
-    return [cls for cls in own_classes() if issubclass(cls, tuple(bases().values())) and public(cls.__name__)]
+    return [cls for cls in own_classes() if issubclass(cls, tuple(bases().values())) and public(cls)]
 
 
 def airflow_base(cls: type) -> type:
@@ -231,10 +237,7 @@ def test_arguments_shadow_nothing_of_airflow(cls):
 
 @each(airflow_classes())
 def test_constructors_are_keyword_only(cls):
-    if issubclass(cls, bases()["hook"]):
-        allowed = {cls.conn_name_attr} if hasattr(cls, "conn_name_attr") else set()
-    else:
-        allowed = set()
+    allowed = {"wtschat_conn_id"} if issubclass(cls, bases()["hook"]) else set()
     positional = {
         name
         for name, parameter in parameters(cls.__init__).items()
@@ -287,14 +290,17 @@ def documented(docs: list[str], name: str) -> bool:
     return any(re.search(rf":param (\w+ )?{re.escape(name)}:", doc) for doc in docs)
 
 
-@each([cls for cls in own_classes() if public(cls.__name__)])
+@each([cls for cls in own_classes() if public(cls)])
 def test_constructor_arguments_are_documented(cls):
+    if is_typeddict(cls):
+        return
     assert cls.__doc__
-    if "__init__" not in vars(cls) or issubclass(cls, tuple) or hasattr(cls, "__required_keys__"):
+    if "__init__" not in vars(cls) or issubclass(cls, tuple):
         return
     docs = [base.__doc__ or "" for base in cls.__mro__ if base.__module__.startswith(PACKAGE)]
     docs.append(cls.__init__.__doc__ or "")
-    missing = [name for name in parameters(cls.__init__) if not documented(docs, name)]
+    explained = {item.name for item in fields(cls) if "help" in item.metadata} if is_dataclass(cls) else set()
+    missing = [name for name in parameters(cls.__init__) if name not in explained and not documented(docs, name)]
     assert missing == []
 
 
@@ -303,17 +309,17 @@ def own_functions() -> list[Any]:
     functions = [
         value
         for module in modules()
-        for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and public(name)
+        for value in vars(module).values()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and public(value)
     ]
     for cls in own_classes():
-        if not public(cls.__name__):
+        if not public(cls):
             continue
         theirs = {name for base in cls.__mro__[1:] for name in vars(base)}
         functions += [
             value
             for name, value in ((name, getattr(value, "__func__", value)) for name, value in vars(cls).items())
-            if inspect.isfunction(value) and public(name) and name not in theirs and value.__module__ == cls.__module__
+            if inspect.isfunction(value) and public(value) and name not in theirs and value.__module__ == cls.__module__
         ]
     return functions
 
