@@ -171,8 +171,8 @@ def chatbot(
         **convert.given(
             **{"from": channel(from_channel, phone_country)},
             options=options,
-            sessionMetadata=convert.mapping("session_metadata", session_metadata),
-            contactMetadata=convert.mapping("contact_metadata", contact_metadata),
+            sessionMetadata=convert.json_mapping("session_metadata", session_metadata),
+            contactMetadata=convert.json_mapping("contact_metadata", contact_metadata),
             senderId=convert.text("sender_id", sender_id),
             callbackUrl=convert.url("callback_url", callback_url),
         ),

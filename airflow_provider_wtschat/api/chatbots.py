@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
@@ -76,8 +76,8 @@ def list_(
 def send(
     bot_key: str,
     *,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     skip_if_bot_in_execution: bool | None = None,
     skip_if_in_progress: bool | None = None,
@@ -87,7 +87,7 @@ def send(
     contact_metadata: Mapping[str, Any] | str | None = None,
     sender_id: str | None = None,
     callback_url: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SessionV1]:
     """
     Start a chatbot in a conversation: ``POST /chat/v1/chatbot/send``.

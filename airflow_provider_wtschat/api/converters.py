@@ -77,7 +77,7 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (str, Number)):
+    if isinstance(value, bool) or not isinstance(value, (str, Number, UUID)):
         refuse(name, value, "a text is wanted")
     result = str(value)
     if is_nothing(result):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
@@ -109,8 +109,8 @@ def get_status(
 
 def send(
     *,
-    to: str,
-    from_channel: str | None = None,
+    to: str | int,
+    from_channel: str | int | None = None,
     text: str | None = None,
     file_url: str | None = None,
     file_id: str | None = None,
@@ -121,12 +121,12 @@ def send(
     department_id: str | None = None,
     department_name: str | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     enable_bot: bool | None = None,
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[QueuedMessage]:
     """
     Send a message to a phone number: ``POST /chat/v1/message/send``.
@@ -176,8 +176,8 @@ def send(
 
 def send_sync(
     *,
-    to: str,
-    from_channel: str | None = None,
+    to: str | int,
+    from_channel: str | int | None = None,
     text: str | None = None,
     file_url: str | None = None,
     file_id: str | None = None,
@@ -188,12 +188,12 @@ def send_sync(
     department_id: str | None = None,
     department_name: str | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     enable_bot: bool | None = None,
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[Message]:
     """
     Send a message to a phone number and wait for the channel: ``POST /chat/v1/message/send-sync``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
@@ -34,12 +34,12 @@ def list_(
     scheduled_before: When | None = None,
     status: str | None = None,
     message_type: str | None = None,
-    from_channel: str | None = None,
-    to: str | None = None,
+    from_channel: str | int | None = None,
+    to: str | int | None = None,
     user: str | None = None,
     department: str | None = None,
     include_details: Sequence[str] | str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
     created_after: When | None = None,
     created_before: When | None = None,
     updated_after: When | None = None,
@@ -118,9 +118,9 @@ def get(
 
 def create(
     *,
-    to: str,
+    to: str | int,
     scheduling: When,
-    from_channel: str | None = None,
+    from_channel: str | int | None = None,
     message_type: str | None = None,
     template_id: str | None = None,
     bot_key: str | None = None,
@@ -131,7 +131,7 @@ def create(
     department_id: str | None = None,
     department_name: str | None = None,
     timezone: str = "UTC",
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[ScheduledMessageReceipt]:
     """
     Schedule a template or a chatbot: ``POST /chat/v1/scheduled-message``.
@@ -191,9 +191,9 @@ def create(
 def update(
     scheduled_message_id: str,
     *,
-    to: str | None = None,
+    to: str | int | None = None,
     scheduling: When | None = None,
-    from_channel: str | None = None,
+    from_channel: str | int | None = None,
     message_type: str | None = None,
     template_id: str | None = None,
     bot_key: str | None = None,
@@ -205,7 +205,7 @@ def update(
     department_name: str | None = None,
     clear: Sequence[str] | str | None = None,
     timezone: str = "UTC",
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[ScheduledMessageReceipt]:
     """
     Update fields of a scheduled message: ``PUT /chat/v1/scheduled-message/{id}``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import OtpDelivery, SentMessage, SentMessages, SentOtp
@@ -23,8 +23,8 @@ _CHATBOT_ITEM = ("to", "session_id", "sender_id", "callback_url", "session_metad
 def send_text(
     *,
     text: str,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     ref_id: str | None = None,
     delay_typing: int | None = None,
@@ -34,11 +34,11 @@ def send_text(
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send a text: ``POST /chat/v1/send/text``.
@@ -89,8 +89,8 @@ def send_image(
     *,
     file: str,
     text: str | None = None,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     ref_id: str | None = None,
     delay_typing: int | None = None,
@@ -100,11 +100,11 @@ def send_image(
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send an image: ``POST /chat/v1/send/image``.
@@ -155,8 +155,8 @@ def send_image(
 def send_audio(
     *,
     file: str,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     ref_id: str | None = None,
     delay_typing: int | None = None,
@@ -166,11 +166,11 @@ def send_audio(
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send an audio recording: ``POST /chat/v1/send/audio``.
@@ -221,8 +221,8 @@ def send_video(
     *,
     file: str,
     text: str | None = None,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     ref_id: str | None = None,
     delay_typing: int | None = None,
@@ -232,11 +232,11 @@ def send_video(
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send a video: ``POST /chat/v1/send/video``.
@@ -288,8 +288,8 @@ def send_document(
     *,
     file: str,
     text: str | None = None,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     ref_id: str | None = None,
     delay_typing: int | None = None,
@@ -299,11 +299,11 @@ def send_document(
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send a document: ``POST /chat/v1/send/document``.
@@ -354,8 +354,8 @@ def send_document(
 def send_template(
     template_id: str,
     *,
-    to: str,
-    from_channel: str,
+    to: str | int,
+    from_channel: str | int,
     template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
     file: str | None = None,
     session_id: str | None = None,
@@ -366,11 +366,11 @@ def send_template(
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send a template: ``POST /chat/v1/send/template``.
@@ -405,7 +405,7 @@ def send_template(
         parameters=convert.template_parameters("template_parameters", template_parameters),
         fileIdOrUrl=convert.file("file", file),
         sessionId=convert.uuid("session_id", session_id),
-        sessionMetadata=convert.mapping("session_metadata", session_metadata),
+        sessionMetadata=convert.json_mapping("session_metadata", session_metadata),
         callbackUrl=convert.url("callback_url", callback_url),
         senderId=convert.text("sender_id", sender_id),
         options=_options(
@@ -421,17 +421,17 @@ def send_template(
 def send_template_batch(
     template_id: str,
     *,
-    from_channel: str,
+    from_channel: str | int,
     messages: Sequence[Mapping[str, Any]] | str,
     enable_bot: bool | None = None,
     hidden_session: bool | None = None,
     force_start_session: bool | None = None,
     user_id: str | None = None,
-    user_phone: str | None = None,
+    user_phone: str | int | None = None,
     user_email: str | None = None,
     department_id: str | None = None,
     department_name: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessages]:
     """
     Send a template to many: ``POST /chat/v1/send/template/batch``.
@@ -479,8 +479,8 @@ def send_template_batch(
 def send_chatbot(
     bot_key: str,
     *,
-    to: str | None = None,
-    from_channel: str | None = None,
+    to: str | int | None = None,
+    from_channel: str | int | None = None,
     session_id: str | None = None,
     skip_if_bot_in_execution: bool | None = None,
     skip_if_in_progress: bool | None = None,
@@ -490,7 +490,7 @@ def send_chatbot(
     contact_metadata: Mapping[str, Any] | str | None = None,
     sender_id: str | None = None,
     callback_url: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessage]:
     """
     Send a chatbot: ``POST /chat/v1/send/chatbot``.
@@ -537,12 +537,12 @@ def send_chatbot_batch(
     bot_key: str,
     *,
     messages: Sequence[Mapping[str, Any]] | str,
-    from_channel: str | None = None,
+    from_channel: str | int | None = None,
     skip_if_bot_in_execution: bool | None = None,
     skip_if_in_progress: bool | None = None,
     force_start_session: bool | None = None,
     hidden_session: bool | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentMessages]:
     """
     Send a chatbot to many: ``POST /chat/v1/send/chatbot/batch``.
@@ -581,13 +581,13 @@ def send_chatbot_batch(
 
 def send_otp(
     *,
-    to: str,
-    from_channel: str,
+    to: str | int,
+    from_channel: str | int,
     template_id: str | None = None,
     code: str | None = None,
     callback_url: str | None = None,
     sender_id: str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SentOtp]:
     """
     Send a one-time code by WhatsApp: ``POST /chat/v1/send/otp``.
@@ -702,7 +702,7 @@ def _direct(
     content: dict[str, Any],
     *,
     recipient: dict[str, Any],
-    from_channel: str | None,
+    from_channel: str | int | None,
     ref_id: Any,
     delay_typing: Any,
     callback_url: Any,
@@ -748,7 +748,7 @@ def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> di
         fileIdOrUrl=convert.file(f"{name}['file']", item.get("file")),
         senderId=convert.text(f"{name}['sender_id']", item.get("sender_id")),
         callbackUrl=convert.url(f"{name}['callback_url']", item.get("callback_url")),
-        sessionMetadata=convert.mapping(f"{name}['session_metadata']", item.get("session_metadata")),
+        sessionMetadata=convert.json_mapping(f"{name}['session_metadata']", item.get("session_metadata")),
     )
 
 
@@ -758,8 +758,8 @@ def _chatbot_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dic
         sessionId=convert.uuid(f"{name}['session_id']", item.get("session_id")),
         senderId=convert.text(f"{name}['sender_id']", item.get("sender_id")),
         callbackUrl=convert.url(f"{name}['callback_url']", item.get("callback_url")),
-        sessionMetadata=convert.mapping(f"{name}['session_metadata']", item.get("session_metadata")),
-        contactMetadata=convert.mapping(f"{name}['contact_metadata']", item.get("contact_metadata")),
+        sessionMetadata=convert.json_mapping(f"{name}['session_metadata']", item.get("session_metadata")),
+        contactMetadata=convert.json_mapping(f"{name}['contact_metadata']", item.get("contact_metadata")),
     )
     if not {"to", "sessionId"} & set(body):
         msg = f"{name}: no recipient; give 'to' or 'session_id'"

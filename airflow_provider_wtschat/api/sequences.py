@@ -6,6 +6,7 @@ from collections.abc import Sequence as Many
 from typing import Any
 
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
 from airflow_provider_wtschat.api.types import Sequence, SequenceContact, SequenceContactDetail, SequenceDetail
@@ -62,9 +63,9 @@ def list_contacts(
     *,
     name: str | None = None,
     contact_id: str | None = None,
-    phone_number: str | None = None,
+    phone_number: str | int | None = None,
     include_details: Many[str] | str | None = None,
-    phone_country: str = "55",
+    phone_country: str = phones.DEFAULT_COUNTRY,
     created_after: When | None = None,
     created_before: When | None = None,
     updated_after: When | None = None,
@@ -117,8 +118,8 @@ def add_contact(
     sequence_id: str,
     *,
     contact_id: str | None = None,
-    phone_number: str | None = None,
-    phone_country: str = "55",
+    phone_number: str | int | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[SequenceContact]:
     """
     Add a contact to a sequence: ``POST /chat/v1/sequence/{id}/contact``.
@@ -144,8 +145,8 @@ def add_contacts(
     sequence_id: str,
     *,
     contact_ids: Many[str] | str | None = None,
-    phone_numbers: Many[str] | str | None = None,
-    phone_country: str = "55",
+    phone_numbers: Many[str | int] | str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[Page[SequenceContact]]:
     """
     Add contacts to a sequence: ``POST /chat/v1/sequence/{id}/contact/batch``.
@@ -161,7 +162,7 @@ def add_contacts(
         route="/chat/v1/sequence/{id}/contact/batch",
         path_params=_id(sequence_id),
         body=_many(contact_ids, phone_numbers, phone_country),
-        result=Page[SequenceContact],
+        result=Page,
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
     )
@@ -171,8 +172,8 @@ def remove_contact(
     sequence_id: str,
     *,
     contact_id: str | None = None,
-    phone_number: str | None = None,
-    phone_country: str = "55",
+    phone_number: str | int | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[None]:
     """
     Remove a contact from a sequence: ``DELETE /chat/v1/sequence/{id}/contact``.
@@ -197,8 +198,8 @@ def remove_contacts(
     sequence_id: str,
     *,
     contact_ids: Many[str] | str | None = None,
-    phone_numbers: Many[str] | str | None = None,
-    phone_country: str = "55",
+    phone_numbers: Many[str | int] | str | None = None,
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> Request[None]:
     """
     Remove contacts from a sequence: ``DELETE /chat/v1/sequence/{id}/contact/batch``.

@@ -251,7 +251,7 @@ def update(
         departmentId=convert.uuid("department_id", department_id),
         userId=convert.uuid("user_id", user_id),
         classification=_classification(classification),
-        metadata=convert.mapping("metadata", metadata),
+        metadata=convert.json_mapping("metadata", metadata),
     )
     cleared = convert.cleared(clear, _CLEARABLE, values)
     flags = {
