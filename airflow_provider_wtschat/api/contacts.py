@@ -45,6 +45,7 @@ _MASKS = {
     "portfolioIds": ContactField.PORTFOLIO.value,
     "portfolioNames": ContactField.PORTFOLIO.value,
 }
+# sourceId and clid are missing: the contract calls them read-only, so the API would ignore them.
 _UTM = {
     "source": "source",
     "medium": "medium",
@@ -274,8 +275,8 @@ def create(
         ``REPLACEALL``. Default of the API: ``REPLACEALL``
     :param get_if_exists: return a contact that exists without changing it. Default of the API: false
     :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
-    :raises WtsChatArgumentError: if an argument is refused, nothing is given, or ``upsert`` and ``get_if_exists`` are
-        both true
+    :raises WtsChatArgumentError: if an argument is refused, the contact has neither name, phone number, e-mail address
+        nor Instagram username, or ``upsert`` and ``get_if_exists`` are both true
     """
     body = _known(
         _values(
@@ -611,7 +612,7 @@ def _item(name: str, contact: Mapping[str, Any], phone_country: str) -> dict[str
 
 
 def _known(body: dict[str, Any]) -> dict[str, Any]:
-    if not body:
+    if not any(name in body for name in ("name", "phoneNumber", "email", "instagram")):
         msg = "a contact needs something to be known by: name, phone_number, email or instagram"
         raise WtsChatArgumentError(msg)
     return body

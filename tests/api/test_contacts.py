@@ -108,7 +108,7 @@ def test_options_of_an_upsert():
     with pytest.raises(WtsChatArgumentError, match="SequenceIds"):
         contacts.create(name="x", upsert=True, upsert_fields=["custom_fields"])
     with pytest.raises(WtsChatArgumentError, match="known by"):
-        contacts.create(upsert=True)
+        contacts.create(annotation="x", upsert=True)
 
 
 def test_a_batch_takes_up_to_a_hundred_contacts_and_names_the_bad_one():
