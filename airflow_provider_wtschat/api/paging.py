@@ -110,6 +110,11 @@ class Walk(Generic[Row]):
         return isinstance(self._level, _Keys)
 
     @property
+    def after(self) -> datetime | None:
+        """Where the reading begins."""
+        return self._after
+
+    @property
     def before(self) -> datetime | None:
         """Where the reading ends."""
         return self._before

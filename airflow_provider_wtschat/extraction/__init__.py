@@ -1,0 +1,1 @@
+"""Reading everything of an account, losing nothing, at the pace that the account allows."""

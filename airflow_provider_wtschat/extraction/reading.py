@@ -1,0 +1,450 @@
+"""
+Reading everything that changed: at the pace the account allows, and without losing what moves meanwhile.
+
+Several workers read windows that lie side by side and end a minute before the reading began, on the server's clock.
+A row that changes while they read leaves its window, perhaps unread, for the end of the order; so **one** reader goes
+over what has changed since, in ascending order, which rows can only move along. Reading up to now in parallel would
+lose them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Generic, Literal, TypeVar
+
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Walk, row_field
+from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.extraction.windows import check_window
+from airflow_provider_wtschat.extraction.workers import Answered, Workers
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+Row = TypeVar("Row")
+log = logging.getLogger(__name__)
+
+WORKERS = 24
+SETTLED = timedelta(seconds=60)
+"""How long before the reading began the windows end that are read in parallel."""
+
+_SAY_EVERY = 10.0
+_LOOK_EVERY = 1.0
+
+
+@dataclass(frozen=True)
+class Batch(Generic[Row]):
+    """
+    Rows of one answer.
+
+    :param rows: the rows as the API sent them
+    :param read_at: the server's clock at the answer; the worker's where the server does not say
+    :param request: the list that the rows are of
+    :param since: start of the window that was being read, included
+    :param until: end of the window, excluded
+    :param parent: what the rows belong to, where they were read by parent, such as the session of messages
+    :param complete: whether nothing of the parent is to come any more
+    """
+
+    rows: list[Row]
+    read_at: datetime
+    request: Request[Any]
+    since: datetime | None = None
+    until: datetime | None = None
+    parent: Parent | None = None
+    complete: bool = False
+
+
+@dataclass(frozen=True)
+class Parent:
+    """
+    A thing whose children are to be read.
+
+    :param id: its id
+    :param version: what to keep once its children were read, and to compare with when they may be read again
+    """
+
+    id: str
+    version: str
+
+
+class Reading(Generic[Row]):
+    """
+    A reading under way: iterate over it once for its batches, then ask how far it went.
+
+    What it starts ends with it, or with an exception of whoever iterates.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        """Rows given so far; a row may count more than once."""
+        self.expected: int | None = None
+        """Rows that the lists had when the reading began."""
+        self.requests = 0
+        """Requests made so far."""
+        self.started_at: datetime | None = None
+        """The server's clock at the first answer."""
+        self.until_reached: datetime | None = None
+        """Every change before this instant was read; ``None`` until the reading is finished."""
+        self.reasons: list[str] = []
+        """Why the reading is not verified."""
+        self._batches: Generator[Batch[Row], None, None] = self._read()
+
+    def __iter__(self) -> Iterator[Batch[Row]]:
+        """Return the batches that were not given yet."""
+        return self._batches
+
+    @property
+    def verified(self) -> bool:
+        """Whether the server kept to what the reading relies on, as far as its answers show."""
+        return not self.reasons
+
+    def close(self) -> None:
+        """End the reading now."""
+        self._batches.close()
+
+    def _read(self) -> Generator[Batch[Row], None, None]:
+        yield from ()
+
+    def _doubt(self, reason: str | None) -> None:
+        if reason and reason not in self.reasons:
+            self.reasons.append(reason)
+
+
+class Progress:
+    """
+    Says every few seconds how a reading goes.
+
+    :param hook: the hook, whose budget tells how long was waited
+    :param reading: the reading
+    """
+
+    def __init__(self, hook: WtsChatHook, reading: Reading[Any]) -> None:
+        self._budget = hook.budget
+        self._reading = reading
+        self._waited = self._budget.waited
+        self._started = self._said = time.monotonic()
+
+    def say(self, remaining: float | None, *, end: bool = False) -> None:
+        """
+        Log a line, if it is time.
+
+        :param remaining: rows still to come, where known
+        :param end: log it in any case
+        """
+        now = time.monotonic()
+        if not end and now - self._said < _SAY_EVERY:
+            return
+        self._said = now
+        reading, seconds = self._reading, max(now - self._started, 0.001)
+        rate = reading.rows / seconds
+        left = f", about {remaining / rate:.0f} s left" if remaining and rate and not end else ""
+        log.info(
+            "Read %d rows of about %s in %.0f s (%.0f/s) with %d requests, waited %.0f s for the account's limit%s",
+            reading.rows,
+            "?" if reading.expected is None else reading.expected,
+            seconds,
+            rate,
+            reading.requests,
+            self._budget.waited - self._waited,
+            left,
+        )
+
+
+@dataclass(eq=False)
+class _Source:
+    """One of the lists that are read."""
+
+    request: PagedRequest[Any]
+    parts: int = 0
+    begun: bool = False
+    tail_from: datetime | None = None
+    reached: datetime | None = None
+    dropped: bool = False
+
+
+_Kind = Literal["first", "window", "whole"]
+
+
+@dataclass(eq=False)
+class _Part:
+    """A window of a list, read by one worker at a time."""
+
+    source: _Source
+    walk: Walk[Any]
+    width: int
+    kind: _Kind = "first"
+    origin: _Part | None = None
+    """What it was split from, until it has shown whether that was worth it."""
+    remaining: float = 0.0
+    pace: timedelta | None = None
+    """How far apart rows lie, as the last page shows."""
+    asked_before: datetime | None = None
+    sure: bool = False
+    """Whether ``remaining`` counts the rows of the window as it is now."""
+    dropped: bool = False
+    last_key: str | None = None
+
+
+class Changes(Reading[Row]):
+    """
+    Reads what changed. Built by :func:`read_changes`.
+
+    :param hook: the hook
+    :param requests: the lists
+    :param since: start, included; ``None`` for the beginning
+    :param until: end, excluded; ``None`` for now
+    :param key: the field that the window is on
+    :param workers: threads at most
+    :param bulk: whether to leave the account's other clients room
+    :param page_size: rows per page
+    """
+
+    def __init__(
+        self,
+        hook: WtsChatHook,
+        requests: Sequence[PagedRequest[Row]],
+        since: datetime | None,
+        until: datetime | None,
+        *,
+        key: str,
+        workers: int,
+        bulk: bool,
+        page_size: int,
+    ) -> None:
+        super().__init__()
+        self.since = since
+        self.until = until
+        self._hook = hook
+        self._requests = requests
+        self._key = key
+        self._count = workers
+        self._bulk = bulk
+        self._page_size = page_size
+        self._sources: list[_Source] = []
+        self._parts: list[_Part] = []
+
+    def _read(self) -> Generator[Batch[Row], None, None]:
+        progress = Progress(self._hook, self)
+        with Workers[_Part](self._hook, self._count, bulk=self._bulk) as workers:
+            for request in self._requests:
+                source = _Source(request)
+                self._sources.append(source)
+                self._start(workers, self._part(source, self.since, self.until))
+            while self._parts:
+                answered = workers.take(_LOOK_EVERY)
+                if answered is not None and not answered.tag.dropped:
+                    part = answered.tag
+                    rows = self._take(workers, answered)
+                    self.rows += len(rows)
+                    self.requests = workers.requests
+                    if rows:
+                        read_at = workers.server_time or datetime.now(UTC)
+                        yield Batch(rows, read_at, part.source.request, part.walk.after, part.walk.before)
+                progress.say(sum(part.remaining for part in self._parts))
+            self.requests = workers.requests
+        reached = [source.reached for source in self._sources]
+        self.until_reached = min((moment for moment in reached if moment is not None), default=self.until)
+        if None in reached:
+            self.until_reached = self.since
+        progress.say(0, end=True)
+
+    def _part(self, source: _Source, after: datetime | None, before: datetime | None) -> _Part:
+        walk = Walk(source.request, page_size=self._page_size, key=self._key, after=after, before=before)
+        return _Part(source, walk, width=self._count)
+
+    def _start(self, workers: Workers[_Part], part: _Part) -> None:
+        part.source.parts += 1
+        self._parts.append(part)
+        self._ask(workers, part)
+
+    def _ask(self, workers: Workers[_Part], part: _Part) -> bool:
+        request = part.walk.next()
+        if request is None:
+            return False
+        part.asked_before = part.walk.before
+        workers.submit(part, request)
+        return True
+
+    def _take(self, workers: Workers[_Part], answered: Answered[_Part]) -> list[Row]:
+        part, walk = answered.tag, answered.tag.walk
+        if isinstance(answered.answer, BaseException):
+            raise answered.answer
+        self.started_at = self.started_at or answered.answer.server_time
+        since = walk.position
+        rows: list[Row] = walk.accept(answered.answer.value)
+        self._doubt(walk.reason)
+        if walk.bounds_ignored and not part.source.dropped:
+            self._give_up_windows(workers, part.source)
+            return []
+        if rows:
+            part.last_key = rows[-1].get(row_field(self._key))  # type: ignore[attr-defined]  # rows are mappings
+        if walk.total is not None:
+            self._estimate(part, rows, since)
+            if not part.source.begun:
+                self._begin(part)
+        if not self._ask(workers, part):
+            self._finish(workers, part, answered.not_before)
+        self._split(workers)
+        return rows
+
+    def _begin(self, part: _Part) -> None:
+        """Decide, by the first answer, what of a list may be read in parallel."""
+        source, walk = part.source, part.walk
+        source.begun = True
+        self.expected = (self.expected or 0) + (walk.total or 0)
+        part.kind = "whole"
+        if self.started_at is None:
+            self._say_no_clock()
+        elif walk.by_key and walk.next() is not None:
+            settled = self.started_at - SETTLED
+            end = settled if self.until is None else min(settled, self.until)
+            if walk.position is None or walk.position < end:
+                part.kind = "window"
+                source.tail_from = end if self.until is None or self.until > settled else None
+                walk.cut(end)
+
+    def _estimate(self, part: _Part, rows: list[Row], since: datetime | None) -> None:
+        walk = part.walk
+        if part.origin is not None:
+            # A split that found next to nothing is not tried again as wide; one that found rows is.
+            width = part.origin.width
+            part.origin.width = max(1, width // 2) if not walk.remaining else min(self._count, width * 2)
+            part.origin = None
+        if part.asked_before == walk.before:
+            part.remaining = float(walk.remaining or 0)
+            part.sure = True
+        else:
+            part.remaining = max(0.0, part.remaining - len(rows))
+        if rows and walk.position is not None:
+            first = since or instants.read(rows[0][row_field(self._key)])  # type: ignore[index]  # rows are mappings
+            part.pace = (walk.position - first) / len(rows)
+
+    def _finish(self, workers: Workers[_Part], part: _Part, not_before: datetime | None) -> None:
+        source = part.source
+        self._parts.remove(part)
+        source.parts -= 1
+        if part.kind == "whole":
+            source.reached = self._reached(part, not_before)
+        elif not source.parts:
+            source.reached = self.until
+            if source.tail_from is not None:
+                tail = self._part(source, source.tail_from, self.until)
+                tail.kind = "whole"
+                self._start(workers, tail)
+
+    def _reached(self, part: _Part, not_before: datetime | None) -> datetime | None:
+        moment = not_before
+        if part.source.dropped or not part.walk.by_key:
+            moment = self.started_at
+        if moment is None:
+            # Without the server's clock its rows tell how late it is there at least.
+            moment = instants.read(part.last_key) if part.last_key else self.since
+        return moment if self.until is None or moment is None else min(moment, self.until)
+
+    def _split(self, workers: Workers[_Part]) -> None:
+        """Let idle workers take windows off those that have the most left."""
+        while workers.idle:
+            part = max(
+                (part for part in self._parts if self._worth(part)), key=lambda part: part.remaining, default=None
+            )
+            if part is None:
+                return
+            cuts = self._cuts(part, workers.idle)
+            if not cuts:
+                part.sure = False
+                continue
+            end = part.walk.before
+            part.walk.cut(cuts[0])
+            part.sure = False
+            part.remaining /= len(cuts) + 1
+            for low, high in zip(cuts, [*cuts[1:], end], strict=True):
+                piece = self._part(part.source, low, high)
+                piece.kind = "window"
+                piece.origin = part
+                piece.remaining = part.remaining
+                self._start(workers, piece)
+
+    def _worth(self, part: _Part) -> bool:
+        return part.kind == "window" and part.sure and part.walk.by_key and part.remaining > 3 * self._page_size
+
+    def _cuts(self, part: _Part, idle: int) -> list[datetime]:
+        """Return where to cut a window into pieces, the first of which the worker keeps that reads it."""
+        start, end = part.walk.position, part.walk.before
+        if start is None or end is None:
+            return []
+        pieces = min(idle, part.width, int(part.remaining // (2 * self._page_size)))
+        if part.pace:
+            # Where rows lie closer than on average, they end before the window does.
+            end = min(end, start + part.pace * (part.remaining + self._page_size))
+            start += part.pace * self._page_size
+        step = (end - start) / (pieces + 1)
+        if step < timedelta(microseconds=2):
+            return []
+        return [start + step * number for number in range(1, pieces + 1)]
+
+    def _give_up_windows(self, workers: Workers[_Part], source: _Source) -> None:
+        """Read a list whose bounds the server ignores once, in place of once for each window."""
+        source.dropped = True
+        source.begun = True
+        source.tail_from = None
+        for part in [part for part in self._parts if part.source is source]:
+            part.dropped = True
+            self._parts.remove(part)
+        source.parts = 0
+        order = CREATED if CREATED in source.request.bounds else self._key
+        source.request = source.request.having(order_by=order, order_direction="ASCENDING")
+        whole = self._part(source, self.since, self.until)
+        whole.kind = "whole"
+        self._start(workers, whole)
+
+    def _say_no_clock(self) -> None:
+        log.warning(
+            "The server's answers have no Date header, so one worker reads alone and how far it came is told by the "
+            "newest row. A proxy on the way may strip it"
+        )
+
+
+def read_changes(
+    hook: WtsChatHook,
+    request: PagedRequest[Row] | Sequence[PagedRequest[Row]],
+    since: Any = None,
+    until: Any = None,
+    *,
+    timezone: str = "UTC",
+    key: str = UPDATED,
+    workers: int = WORKERS,
+    bulk: bool = True,
+    page_size: int = MAX_PAGE_SIZE,
+) -> Changes[Row]:
+    """
+    Read every row that changed in a window, in its newest version, whatever moves meanwhile.
+
+    A row may come more than once; keep the newest by (``updatedAt``, ``read_at``). A window in the past is not
+    repeatable: a row that changes again leaves it.
+
+    :param hook: the hook
+    :param request: the list, or several; without an order of their own
+    :param since: start, included: datetime, date, or text. Default: the beginning
+    :param until: end, excluded. Default: now, on the server's clock
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param key: the field that the window is on. Default: ``UpdatedAt``
+    :param workers: threads at most
+    :param bulk: whether to leave the account's other clients room. Default: yes
+    :param page_size: rows per page, 1 to 100
+    :return: the reading: iterate over it, then read ``until_reached`` and ``verified``
+    :raises WtsChatArgumentError: if the window is empty or runs backwards, or a list has an order of its own
+    """
+    low = None if since is None else instants.parse("since", since, timezone)
+    high = None if until is None else instants.parse("until", until, timezone)
+    if low is not None and high is not None:
+        check_window(low, high)
+    requests = [request] if isinstance(request, PagedRequest) else list(request)
+    for one in requests:
+        if one.order_by or one.order_direction:
+            msg = f"order_by: {one.label} has an order of its own, in which rows that move are lost; leave it out"
+            raise WtsChatArgumentError(msg)
+    return Changes(hook, requests, low, high, key=key, workers=workers, bulk=bulk, page_size=page_size)

@@ -1,0 +1,129 @@
+"""Threads that speak HTTP, and nothing else: connections, state and rows stay with the thread that started them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.response import Answer
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+Tag = TypeVar("Tag")
+
+_GRACE = 1.0
+
+
+@dataclass(frozen=True)
+class Answered(Generic[Tag]):
+    """
+    What became of a request.
+
+    :param tag: what the request was submitted with
+    :param answer: the answer, or what was raised
+    :param not_before: the server's clock at a moment at or before the server looked for the answer, where known
+    """
+
+    tag: Tag
+    answer: Answer[Any] | BaseException
+    not_before: datetime | None
+
+
+class Workers(Generic[Tag]):
+    """
+    Sends requests from several threads.
+
+    The threads end with the block; those that wait for the account's limit end at once, those that wait for an answer
+    end with it and hold nobody up.
+
+    :param hook: the hook; its connection is read here
+    :param count: threads at most
+    :param bulk: whether the requests belong to a long read
+    """
+
+    def __init__(self, hook: WtsChatHook, count: int, *, bulk: bool) -> None:
+        hook.resolve()
+        self.count = count
+        self.requests = 0
+        """Requests submitted so far."""
+        self.underway = 0
+        """Requests whose answers were not taken yet."""
+        self.server_time: datetime | None = None
+        """The server's clock at the latest answer taken."""
+        self._hook = hook
+        self._bulk = bulk
+        self._stop = threading.Event()
+        self._asked: SimpleQueue[tuple[Tag, Request[Any], datetime | None] | None] = SimpleQueue()
+        self._answered: SimpleQueue[Answered[Tag]] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def idle(self) -> int:
+        """How many more requests can be underway at once."""
+        return max(0, self.count - self.underway)
+
+    def __enter__(self) -> Workers[Tag]:
+        """Return the workers."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the threads."""
+        self._stop.set()
+        for _ in self._threads:
+            self._asked.put(None)
+        until = time.monotonic() + _GRACE
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def submit(self, tag: Tag, request: Request[Any]) -> None:
+        """
+        Have a request sent.
+
+        :param tag: what to find the answer by
+        :param request: the request
+        """
+        self.requests += 1
+        self.underway += 1
+        if len(self._threads) < min(self.count, self.underway):
+            thread = threading.Thread(target=self._work, name=f"wtschat-{len(self._threads) + 1}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._asked.put((tag, request, self.server_time))
+
+    def take(self, timeout: float) -> Answered[Tag] | None:
+        """
+        Return an answer, or ``None`` if there is none in time.
+
+        :param timeout: seconds to wait
+        """
+        try:
+            answered = self._answered.get(timeout=timeout)
+        except Empty:
+            return None
+        self.underway -= 1
+        if isinstance(answered.answer, Answer):
+            self.server_time = max(filter(None, (self.server_time, answered.answer.server_time)), default=None)
+        return answered
+
+    def _work(self) -> None:
+        while (asked := self._asked.get()) is not None and not self._stop.is_set():
+            tag, request, known = asked
+            started = time.monotonic()
+            answer: Answer[Any] | BaseException
+            not_before = known
+            try:
+                answer = self._hook.answer(request, bulk=self._bulk, stop=self._stop)
+            except BaseException as error:
+                answer = error
+            else:
+                if answer.server_time is not None:
+                    earliest = answer.server_time - timedelta(seconds=time.monotonic() - started)
+                    not_before = earliest if known is None else max(known, earliest)
+            self._answered.put(Answered(tag, answer, not_before))
