@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     options = given.options or Options(**{item.name: getattr(given, item.name) for item in fields(Options)})
     world = World(options)
+    gc.freeze()  # the account stays, so there is no use in looking through it for garbage
     application = Application(world)
     sock = bind(given.port)
     server = make_server(application, sock)
