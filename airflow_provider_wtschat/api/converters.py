@@ -589,6 +589,8 @@ def template_parameters(name: str, value: Any) -> dict[str, str] | None:
     parsed = _parsed(value) if isinstance(value, str) else value
     if isinstance(parsed, Iterable) and not isinstance(parsed, (str, Mapping)):
         parsed = {str(position): item for position, item in enumerate(parsed, start=1)}
+    if not isinstance(parsed, Mapping):
+        refuse(name, value, "a mapping of names to values, or a list of values, is wanted")
     values = mapping(name, parsed) or {}
     return {key: one_line(required_text(f"{name}[{key!r}]", item)) for key, item in values.items()}
 
