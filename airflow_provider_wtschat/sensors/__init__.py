@@ -1,0 +1,1 @@
+"""Sensors: tasks that wait for something in WTS Chat, in a module per resource."""

@@ -1,0 +1,210 @@
+"""What the sensors share: the same outcomes in every mode and on every Airflow line."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_wtschat import waiting
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
+from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
+from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+    from airflow.triggers.base import BaseTrigger
+
+NET = timedelta(minutes=10)
+"""How much later than the trigger itself Airflow ends a deferral."""
+
+_SHORTEST_MAX_WAIT = 60.0
+_ENDED_BY_AIRFLOW = "__fail__"
+
+
+class WtsChatBaseSensor(BaseSensorOperator):
+    """
+    Wait for something in WTS Chat.
+
+    In every mode, and on every Airflow line:
+
+    - ``timeout`` fails the task without retries, after a last look, and so does a failure status; ``soft_fail`` makes
+      either a skip.
+    - A wrong token, a refused argument and anything else that no retry can mend fails the task without retries, and is
+      never a skip.
+    - Passing faults are tolerated, a few in a row; then the task fails and Airflow retries it as usual.
+
+    :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
+    :param deferrable: wait in the triggerer, which holds no worker, after a first look in the worker.
+        ``exponential_backoff`` does not apply there. Default: ``[operators] default_deferrable``
+    """
+
+    template_fields: Sequence[str] = ("wtschat_conn_id",)
+    ui_color = "#d9f2e3"
+
+    def __init__(
+        self,
+        *,
+        wtschat_conn_id: str = DEFAULT_CONN_ID,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wtschat_conn_id = wtschat_conn_id
+        self.deferrable = deferrable
+
+    @cached_property
+    def hook(self) -> WtsChatHook:
+        """The hook of the task's connection."""
+        return WtsChatHook(
+            self.wtschat_conn_id, max_wait=min(DEFAULT_MAX_WAIT, max(_SHORTEST_MAX_WAIT, float(self.timeout)))
+        )
+
+    @abstractmethod
+    def condition(self, context: Context) -> waiting.Condition[Any]:
+        """
+        Build what is waited for from the rendered arguments.
+
+        :param context: context of the task
+        :raises WtsChatArgumentError: if an argument is refused
+        """
+
+    @abstractmethod
+    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> BaseTrigger:
+        """
+        Build what waits in the triggerer.
+
+        :param condition: what is waited for
+        :param since: when the worker began to look
+        :param timeout_at: when time is up
+        """
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """
+        Look once.
+
+        :param context: context of the task
+        """
+        finding = self._looks(context).look()
+        if finding is None:
+            return PokeReturnValue(is_done=False)
+        if not finding.reached:
+            raise waiting.failed(self._looks(context).condition, finding)
+        return PokeReturnValue(is_done=True, xcom_value=self._result(context))
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait.
+
+        :param context: context of the task
+        :return: what was waited for
+        :raises WtsChatFailedError: if it cannot come about any more, or the API cannot be asked
+        :raises AirflowSensorTimeout: if time runs out
+        :raises AirflowSkipException: in place of a timeout or failure status under ``soft_fail``
+        """
+        with self._outcome():
+            return self._defer(context) if self.deferrable else self._wait(context)
+
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
+        """
+        Go on after the trigger.
+
+        :param context: context of the task
+        :param event: the trigger's event
+        :return: what was waited for
+        """
+        condition = self.condition(context)
+        result = waiting.complete(self.hook, condition, event, timeout=float(self.timeout))
+        self._succeeded(context, result)
+        return result
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Go on after a deferral, or fail if Airflow ended it.
+
+        Airflow's own makes a skip of every error under ``soft_fail``, on each line of other ones.
+
+        :param next_method: name of the method to call
+        :param next_kwargs: its arguments
+        :param context: context of the task
+        """
+        with self._outcome():
+            if next_method == _ENDED_BY_AIRFLOW:
+                # Up to 2.11 only the words tell a deferral that took too long from a trigger that crashed.
+                if "timeout" in str((next_kwargs or {}).get("error")).lower():
+                    raise waiting.timed_out(self.condition(context), float(self.timeout))
+                self.log.error("The trigger crashed:\n%s", "".join((next_kwargs or {}).get("traceback") or ()))
+                msg = f"Waiting for {self.condition(context).describe()}: the trigger crashed, see the log above"
+                raise WtsChatError(msg, retryable=True)
+            return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+
+    def _looks(self, context: Context) -> waiting.Looks:
+        looks: waiting.Looks | None = getattr(self, "_own_looks", None)
+        if looks is None:
+            looks = self._own_looks = waiting.Looks(self.hook, self.condition(context))
+        return looks
+
+    def _result(self, context: Context) -> Any:
+        result = waiting.ask(self.hook, self._looks(context).condition.read())
+        self._succeeded(context, result)
+        return result
+
+    def _succeeded(self, context: Context, result: Any) -> None:
+        """Do what else there is to do with the result."""
+
+    def _wait(self, context: Context) -> Any:
+        try:
+            return super().execute(context)
+        except (AirflowSensorTimeout, AirflowSkipException) as error:
+            fault = self._looks(context).fault
+            if fault is None or self.never_fail:
+                raise
+            # Time ran out while the API could not be asked: nobody knows how things stand, so it is no skip.
+            raise fault from error
+
+    def _defer(self, context: Context) -> Any:
+        # A minute early, for a worker whose clock is ahead of the server's.
+        since = instants.write(datetime.now(UTC) - timedelta(minutes=1))
+        timeout_at = waiting.deadline(float(self.timeout))
+        found = self.poke(context)
+        if found.is_done:
+            return found.xcom_value
+        condition = self._looks(context).condition
+        if self.timeout <= 0:
+            raise waiting.timed_out(condition, float(self.timeout))
+        if self.exponential_backoff:
+            self.log.warning("exponential_backoff does not apply while deferred: the triggerer looks at its own pace")
+        self.defer(
+            trigger=self.trigger(condition, since, timeout_at),
+            method_name=self.execute_complete.__name__,
+            timeout=timedelta(seconds=float(self.timeout)) + NET,
+        )
+
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:
+        try:
+            yield
+        except (AirflowSensorTimeout, WtsChatFailedError) as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        except WtsChatError as error:
+            if self.never_fail:
+                raise AirflowSkipException(str(error)) from error
+            if not error.retryable:
+                # Not raised inside, where soft_fail would make it a skip.
+                raise error.retold(str(error), WtsChatFailedError) from error
+            raise

@@ -1,0 +1,222 @@
+"""Sensors that wait for sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_wtschat import waiting
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.links import WtsChatSessionLink, push_session_url
+from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
+from airflow_provider_wtschat.triggers.session import NewSessionsTrigger, SessionReplyTrigger, SessionStatusTrigger
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class SessionStatusSensor(WtsChatBaseSensor):
+    """
+    Wait until a session reaches a status: ``GET /chat/v2/session/{id}``.
+
+    Returns the session. Deferred, it waits on the feed that all triggers of the connection share.
+
+    :param session_id: id of the session (templated)
+    :param target_statuses: statuses to wait for, such as ``["COMPLETED"]`` (templated)
+    :param failure_statuses: statuses that fail the task at once (templated). Default: none
+    """
+
+    template_fields: Sequence[str] = (
+        "session_id",
+        "target_statuses",
+        "failure_statuses",
+        *WtsChatBaseSensor.template_fields,
+    )
+    operator_extra_links = (WtsChatSessionLink(),)
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        target_statuses: Sequence[str] | str,
+        failure_statuses: Sequence[str] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.target_statuses = target_statuses
+        self.failure_statuses = failure_statuses
+
+    def condition(self, context: Context) -> waiting.SessionHasStatus:
+        """
+        Build what is waited for.
+
+        :param context: context of the task
+        """
+        return waiting.SessionHasStatus(
+            session_id=self.session_id,
+            target_statuses=self.target_statuses,
+            failure_statuses=self.failure_statuses,
+        )
+
+    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> SessionStatusTrigger:
+        """
+        Build what waits in the triggerer.
+
+        :param condition: what is waited for
+        :param since: when the worker began to look
+        :param timeout_at: when time is up
+        """
+        return SessionStatusTrigger(
+            wtschat_conn_id=self.wtschat_conn_id,
+            poll_interval=self.poke_interval,
+            since=since,
+            timeout_at=timeout_at,
+            **condition.arguments(),
+        )
+
+    def _succeeded(self, context: Context, result: Any) -> None:
+        push_session_url(context, result)
+
+
+class SessionReplySensor(WtsChatBaseSensor):
+    """
+    Wait until the contact writes into a session: ``GET /chat/v1/session/{id}/message``.
+
+    Returns the contact's messages since the moment given.
+
+    :param session_id: id of the session (templated)
+    :param since: moment after which a message counts: datetime, or text such as ``2026-09-01 08:30`` (templated).
+        Default: when the Dag run started
+    :param timezone: IANA time zone of ``since`` if it has none (templated). Default: UTC
+    """
+
+    template_fields: Sequence[str] = ("session_id", "since", "timezone", *WtsChatBaseSensor.template_fields)
+
+    def __init__(self, *, session_id: str, since: When | None = None, timezone: str = "UTC", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.since = since
+        self.timezone = timezone
+
+    def condition(self, context: Context) -> waiting.SessionHasReply:
+        """
+        Build what is waited for.
+
+        :param context: context of the task
+        """
+        return waiting.SessionHasReply(session_id=self.session_id, since=_since(self.since, self.timezone, context))
+
+    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> SessionReplyTrigger:
+        """
+        Build what waits in the triggerer.
+
+        :param condition: what is waited for
+        :param since: when the worker began to look
+        :param timeout_at: when time is up
+        """
+        return SessionReplyTrigger(
+            wtschat_conn_id=self.wtschat_conn_id,
+            poll_interval=self.poke_interval,
+            timeout_at=timeout_at,
+            **condition.arguments(),
+        )
+
+
+class NewSessionsSensor(WtsChatBaseSensor):
+    """
+    Wait until so many new sessions fit a filter: ``GET /chat/v2/session``.
+
+    Returns their ids.
+
+    :param since: moment from which on a session is new: datetime, or text such as ``2026-09-01 08:30`` (templated).
+        Default: when the Dag run started
+    :param count: how many to wait for, at least (templated). Default: 1
+    :param statuses: statuses (templated). Default: all
+    :param department_id: id of the department (templated). Default: all
+    :param user_id: ``userId`` of the agent, which is not the agent's ``id`` (templated). Default: all
+    :param channel_ids: ids of channels (templated). Default: all
+    :param contact_id: id of the contact (templated). Default: all
+    :param session_type: ``INDIVIDUAL`` or ``GROUP`` (templated). Default: both
+    :param timezone: IANA time zone of ``since`` if it has none (templated). Default: UTC
+    """
+
+    template_fields: Sequence[str] = (
+        "since",
+        "count",
+        "statuses",
+        "department_id",
+        "user_id",
+        "channel_ids",
+        "contact_id",
+        "session_type",
+        "timezone",
+        *WtsChatBaseSensor.template_fields,
+    )
+
+    def __init__(
+        self,
+        *,
+        since: When | None = None,
+        count: int = 1,
+        statuses: Sequence[str] | str | None = None,
+        department_id: str | None = None,
+        user_id: str | None = None,
+        channel_ids: Sequence[str] | str | None = None,
+        contact_id: str | None = None,
+        session_type: str | None = None,
+        timezone: str = "UTC",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.since = since
+        self.count = count
+        self.statuses = statuses
+        self.department_id = department_id
+        self.user_id = user_id
+        self.channel_ids = channel_ids
+        self.contact_id = contact_id
+        self.session_type = session_type
+        self.timezone = timezone
+
+    def condition(self, context: Context) -> waiting.SessionsHaveArrived:
+        """
+        Build what is waited for.
+
+        :param context: context of the task
+        """
+        return waiting.SessionsHaveArrived(
+            since=_since(self.since, self.timezone, context),
+            count=self.count,
+            statuses=self.statuses,
+            department_id=self.department_id,
+            user_id=self.user_id,
+            channel_ids=self.channel_ids,
+            contact_id=self.contact_id,
+            session_type=self.session_type,
+        )
+
+    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> NewSessionsTrigger:
+        """
+        Build what waits in the triggerer.
+
+        :param condition: what is waited for
+        :param since: when the worker began to look
+        :param timeout_at: when time is up
+        """
+        return NewSessionsTrigger(
+            wtschat_conn_id=self.wtschat_conn_id,
+            poll_interval=self.poke_interval,
+            timeout_at=timeout_at,
+            **condition.arguments(),
+        )
+
+
+def _since(value: When | None, zone: str, context: Context) -> datetime:
+    if value is not None:
+        return instants.parse("since", value, zone)
+    started = context["dag_run"].start_date
+    return instants.parse("since", convert.required("since", started))
