@@ -90,7 +90,10 @@ class Books:
 
 
 class ContractBroken(AssertionError):
-    """Requests broke the contract."""
+    """Requests broke the contract.
+
+    :param violations: what they did.
+    """
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         shown = "\n".join(f"  {violation}" for violation in violations[:20])

@@ -88,14 +88,12 @@ def http_date(micros: int) -> str:
 class Clock:
     """The server's clock: real time plus an offset, unless frozen."""
 
-    def __init__(self, *, start: int | None = None, skew: int = 0) -> None:
-        """Set the clock.
+    def __init__(self, offset: int = 0) -> None:
+        """Let the clock run.
 
-        :param start: what it shows now (microseconds); real time by default.
-        :param skew: how far it runs ahead of that (microseconds).
+        :param offset: how far ahead of real time (microseconds).
         """
-        real = self._real()
-        self._offset = (real if start is None else start) + skew - real
+        self._offset = offset
         self._frozen: int | None = None
 
     @staticmethod
@@ -106,9 +104,12 @@ class Clock:
         """Return the server's time in microseconds since the epoch."""
         return self._real() + self._offset if self._frozen is None else self._frozen
 
-    def freeze(self) -> None:
-        """Stop the clock where it is."""
-        self._frozen = self.now()
+    def freeze(self, at: int | None = None) -> None:
+        """Stop the clock.
+
+        :param at: what it shows from then on (microseconds since the epoch); where it is by default.
+        """
+        self._frozen = self.now() if at is None else at
 
     def resume(self) -> None:
         """Let a frozen clock run on from where it stopped."""

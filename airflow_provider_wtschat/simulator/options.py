@@ -90,9 +90,9 @@ class Options:
 
     @property
     def start(self) -> int | None:
-        """``now`` in microseconds since the epoch."""
+        """What the server's clock shows at the start, in microseconds since the epoch; None for real time."""
         instant = None if self.now is None else parse_instant(self.now)
-        return None if instant is None else instant.micros
+        return None if instant is None else instant.micros + self.skew
 
     @property
     def skew(self) -> int:
@@ -110,7 +110,10 @@ class Options:
 
     @classmethod
     def from_json(cls, text: str) -> Options:
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        :param text: a JSON object; what it does not name keeps its default.
+        """
         values = json.loads(text)
         if "scopes" in values:
             values["scopes"] = tuple(values["scopes"])

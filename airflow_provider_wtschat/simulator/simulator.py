@@ -153,7 +153,12 @@ class Simulator:
             raise ContractBroken(self.violations)
 
     def inject(self, fault: str, on: str | None = None, **how: Any) -> None:
-        """Spoil the next answers; see `Faults.inject`."""
+        """Spoil the next answers.
+
+        :param fault: a name of `FAULTS`, e.g. ``lost_after``.
+        :param on: which requests: ``PUT /chat/v1/session/{id}/complete``, ``/chat/v1/send/*``, or all.
+        :param how: ``times`` (1; None for all), ``skip``, ``acted``, ``delay_s``, ``retry_after``: see `Faults.inject`.
+        """
         self.application.faults.inject(fault, on, **how)
 
     def start(self) -> Self:
@@ -282,12 +287,20 @@ class SpawnedSimulator:
             raise ContractBroken([Violation(**violation) for violation in self.violations])
 
     def inject(self, fault: str, on: str | None = None, **how: Any) -> None:
-        """Spoil the next answers; see `Faults.inject`."""
+        """Spoil the next answers.
+
+        :param fault: a name of `FAULTS`, e.g. ``lost_after``.
+        :param on: which requests: ``PUT /chat/v1/session/{id}/complete``, ``/chat/v1/send/*``, or all.
+        :param how: ``times`` (1; None for all), ``skip``, ``acted``, ``delay_s``, ``retry_after``: see `Faults.inject`.
+        """
         self.call("inject", fault=fault, on=on, **how)
 
     def call(self, name: str, **arguments: Any) -> Any:
-        """Do something to the account or its clock; see `Control` for the names.
+        """Do something to the account, its clock or its faults.
 
+        :param name: see `Control`, e.g. ``conclude_session`` or ``advance``.
+        :param arguments: what it takes.
+        :return: what it answers, sessions, contacts and messages as the API prints them.
         :raises ValueError: the simulator refuses.
         """
         body = json.dumps({"name": name, "arguments": arguments}).encode()

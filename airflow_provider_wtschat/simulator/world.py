@@ -37,7 +37,8 @@ class World:
         self.options = options
         self.token: str | None = options.token
         self.lock = RLock()
-        self.clock = Clock(start=options.start, skew=options.skew)
+        self.clock = Clock(options.skew)
+        self.clock.freeze(options.start)  # a large account takes seconds to make, yet its rows must not depend on how many
         self.books = Books()
         self.rng = Random(f"{options.seed}/live")
         self.ties = Random(f"{options.seed}/ties")
@@ -93,6 +94,10 @@ class World:
         for session in self.sessions:
             self._note_session(session)
         self.churn = Churn(self, options.changes_per_s)
+        if options.start is None:
+            self.clock = Clock(options.skew)
+        else:
+            self.clock.resume()
 
     # Small things that everything needs
 
