@@ -16,8 +16,8 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "placeholders": {
         "password": "pn_..., with or without Bearer",
         "host": "https://api.wts.chat",
-        "port": "only if the base URL has none: 443",
-        "schema": "only if the base URL has none: https",
+        "port": "443",
+        "schema": "https",
     },
 }
 """The standard fields of the connection form. The hook shows the same to the lines that ask it (before 3.2)."""
@@ -26,17 +26,17 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "timeout": {
         "label": "Read timeout",
         "description": "Seconds to wait for an answer. A synchronous send can take 25.",
-        "schema": {"type": "integer", "default": 60, "minimum": 1, "maximum": 600},
+        "schema": {"type": ["integer", "null"], "default": 60, "minimum": 1, "maximum": 600},
     },
     "max_retries": {
         "label": "Retries",
         "description": "How often a request is repeated when that can help and cannot harm.",
-        "schema": {"type": "integer", "default": 5, "minimum": 0, "maximum": 20},
+        "schema": {"type": ["integer", "null"], "default": 5, "minimum": 0, "maximum": 20},
     },
     "page_size": {
         "label": "Page size",
         "description": "Rows per request when lists are read. The API refuses more than 100.",
-        "schema": {"type": "integer", "default": 100, "minimum": 1, "maximum": 100},
+        "schema": {"type": ["integer", "null"], "default": 100, "minimum": 1, "maximum": 100},
     },
     "account": {
         "label": "Account",
@@ -49,7 +49,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
     "verify_ssl": {
         "label": "Verify TLS",
         "description": "Whether to check the server's certificate.",
-        "schema": {"type": "boolean", "default": True},
+        "schema": {"type": ["boolean", "null"], "default": True},
     },
     "proxies": {
         "label": "Proxies",
@@ -57,7 +57,7 @@ CONN_FIELDS: dict[str, dict[str, Any]] = {
         "schema": {"type": ["string", "null"], "format": "password"},
     },
 }
-"""The connection's extras, with the bounds that hold for them."""
+"""The connection's extras, with the bounds that hold for them. Each may be left empty."""
 
 _ASSET_URIS = [
     {
@@ -100,6 +100,11 @@ _CONFIG = {
 }
 
 
+def _modules(folder: str, *names: str) -> list[dict[str, Any]]:
+    modules = [f"airflow_provider_wtschat.{folder}.{name}" for name in names]
+    return [{"integration-name": INTEGRATION, "python-modules": modules}]
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe the package to Airflow's provider manager.
 
@@ -114,18 +119,10 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": INTEGRATION, "external-doc-url": "https://wts.chat", "tags": ["service"]},
         ],
-        "hooks": [
-            {
-                "integration-name": INTEGRATION,
-                "python-modules": [
-                    "airflow_provider_wtschat.hooks.wtschat",
-                    "airflow_provider_wtschat.hooks.wtschat_async",
-                ],
-            },
-        ],
-        "operators": [
-            {"integration-name": INTEGRATION, "python-modules": ["airflow_provider_wtschat.operators.session"]},
-        ],
+        "hooks": _modules("hooks", "wtschat", "wtschat_async"),
+        "operators": _modules("operators", "session"),
+        "sensors": _modules("sensors", "message", "panel", "scheduled_message", "session"),
+        "triggers": _modules("triggers", "message", "panel", "scheduled_message", "session"),
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [
             {

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat.simulator import SpawnedSimulator
@@ -51,7 +52,7 @@ class Processes:
     def __exit__(self, *exc: object) -> None:
         for process in reversed(self.running.values()):
             _signal_group(process, signal.SIGTERM)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 5
         for process in self.running.values():
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, deadline - time.monotonic()))
@@ -204,7 +205,10 @@ def connections(simulator: SpawnedSimulator, warehouse: Path) -> dict[str, dict[
     :param warehouse: path of the SQLite database they load into.
     :return: connections by id, in the words of Airflow's JSON format.
     """
+    url = urlsplit(simulator.url)
+    account = {"conn_type": "wtschat", "password": simulator.token}
     return {
-        "wtschat_default": json.loads(simulator.connection_json),
+        # With a port of its own: without one, the Test button of Airflow 3.3 takes the connection for another.
+        "wtschat_default": account | {"host": url.hostname, "port": url.port, "schema": url.scheme},
         "warehouse": {"conn_type": "sqlite", "host": str(warehouse)},
     }

@@ -72,15 +72,17 @@ def main() -> None:
             return all(health[part]["status"] == "healthy" for part in parts) or None
 
         wait_for(healthy, "Airflow", processes)
-        expected = len(list((ROOT / "example_dags").glob("example_*.py")))
+        files = len(list((ROOT / "example_dags").glob("example_*.py")))
 
-        def dags() -> int | None:
+        def parsed() -> int | None:
             token = fetch(f"{url}/auth/token")["access_token"]
-            found = int(fetch(f"{url}/api/v2/dags?limit=100", token)["total_entries"])
-            return found if found >= expected else None
+            dags, errors = (
+                int(fetch(f"{url}/api/v2/{name}?limit=1", token)["total_entries"]) for name in ("dags", "importErrors")
+            )
+            return dags if dags + errors >= files else None
 
-        found = wait_for(dags, "The example Dags", processes)
-        print(f"Airflow is up with {found} example Dags: {url}\nCtrl-C ends it.", flush=True)
+        dags = wait_for(parsed, "The example Dags", processes)
+        print(f"Airflow is up with {dags} example Dags: {url}\nCtrl-C ends it.", flush=True)
         while True:
             signal.sigtimedwait((), 1)
             processes.check()

@@ -111,9 +111,9 @@ class WtsChatHook(BaseHook):
             schema = field["schema"]
             told = {"description": field["description"], "default": schema.get("default")}
             label = lazy_gettext(field["label"])
-            if schema["type"] == "boolean":
+            if "boolean" in schema["type"]:
                 return BooleanField(label, **told)
-            if schema["type"] == "integer":
+            if "integer" in schema["type"]:
                 bounds = NumberRange(schema["minimum"], schema["maximum"])
                 return IntegerField(label, validators=[Optional(), bounds], widget=BS3TextFieldWidget(), **told)
             if schema.get("format") == "password":
