@@ -25,7 +25,7 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
     """
     try:
         local = ZoneInfo(zone)
-    except (ValueError, OSError, TypeError) as error:
+    except (KeyError, ValueError, OSError, TypeError) as error:
         msg = f"timezone: {zone!r} is no IANA time zone such as 'America/Sao_Paulo'"
         raise WtsChatArgumentError(msg) from error
     moment = _moment(value)

@@ -147,7 +147,11 @@ class PagedRequest(Request[Row]):
         :param order_by: order of this reading; default: the caller's own
         :param order_direction: direction of this reading; default: the caller's own
         :param bounds: bounds that replace the request's own, such as ``{"UpdatedAt.After": "..."}``
+        :raises WtsChatArgumentError: if there is no such page or size; the API answers HTTP 500 to a size over 100
         """
+        if number < 1 or not 1 <= size <= MAX_PAGE_SIZE:
+            msg = f"page {number} of {size} rows: pages begin with 1, and one has 1 to {MAX_PAGE_SIZE} rows"
+            raise WtsChatArgumentError(msg)
         by = order_by or self.order_by
         direction = order_direction or self.order_direction
         body, query = self.body, self.query

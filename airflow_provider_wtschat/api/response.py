@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
+from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import (
     WtsChatAuthenticationError,
@@ -110,9 +111,8 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
         )
         raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request))
     body: Any = None
-    empty = not content.strip()
     try:
-        body = None if empty else json.loads(content)
+        body = json.loads(content) if content.strip() else None
     except (ValueError, RecursionError):
         if 200 <= status < 300 or status >= 500:
             kind = "HTML" if content.lstrip()[:1] == b"<" else "text that is no JSON"
@@ -126,14 +126,14 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
     if request.result is type(None):
         return body
     # An update may answer with nothing; where the answer is what was asked for, nothing is no answer.
-    if empty and (request.method == "GET" or not request.safe_to_repeat):
+    if body is None and (request.method == "GET" or not request.safe_to_repeat):
         msg = f"{request.label}: HTTP {status} with an empty body in place of an answer"
         raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request), retryable=True)
     return body
 
 
 def _error(request: Request[Any], status: int, headers: Mapping[str, str], body: dict[str, Any]) -> WtsChatError:
-    key = body.get("key") or None
+    key = str(body.get("key") or "") or None
     text = str(body.get("text") or body.get("detail") or body.get("title") or "")[:_LONGEST_TEXT] or None
     problems = body.get("errors")
     if isinstance(problems, dict) and problems:
@@ -147,7 +147,8 @@ def _error(request: Request[Any], status: int, headers: Mapping[str, str], body:
     said = ", ".join(
         f"{name} {value}" for name, value in (("HTTP", status), ("key", key), ("error id", short_id)) if value
     )
-    words = f": {text}" if text else ""
+    # The API's words name channels and contacts by their numbers; as they came they are in the error's text.
+    words = f": {masked(text)}" if text else ""
 
     if status == 429:
         return WtsChatRateLimitError(
