@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+E = TypeVar("E", bound="WtsChatError")
 
 
 class WtsChatError(AirflowException):
@@ -42,6 +46,19 @@ class WtsChatError(AirflowException):
         self.path = path
         self.retryable = retryable
         self.retry_after = retry_after
+
+    def retold(self, message: str, kind: type[E]) -> E:
+        """
+        Return an error with the same facts and another message.
+
+        :param message: what to say now
+        :param kind: the kind of error to make of it
+        """
+        return kind(
+            message, status=self.status, key=self.key, text=self.text, short_id=self.short_id, method=self.method,
+            path=self.path, retryable=self.retryable and not issubclass(kind, AirflowFailException),
+            retry_after=self.retry_after,
+        )  # fmt: skip
 
 
 class WtsChatArgumentError(WtsChatError, ValueError):

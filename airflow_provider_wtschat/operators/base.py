@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
 
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.paging import Walk
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatFailedError
+from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
+    WtsChatError,
+    WtsChatFailedError,
+    WtsChatNotFoundError,
+)
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.links import WtsChatSessionLink, push_session_url
@@ -25,6 +31,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 DEFAULT_MAX_ROWS = 1000
+ANY_ID = "00000000-0000-4000-8000-000000000000"
+"""Stands for an id that is not known yet, while the other arguments are checked."""
 
 
 @contextmanager
@@ -36,23 +44,21 @@ def failing_for_good() -> Iterator[None]:
     """
     try:
         yield
-    except WtsChatFailedError:
+    except AirflowFailException:
         raise
     except WtsChatError as error:
         if error.retryable:
             raise
-        raise WtsChatFailedError(
-            str(error), status=error.status, key=error.key, text=error.text, short_id=error.short_id,
-            method=error.method, path=error.path,
-        ) from error  # fmt: skip
+        raise error.retold(str(error), WtsChatFailedError) from error
 
 
 class WtsChatBaseOperator(BaseOperator):
     """
     Send one request and return what it was answered with.
 
-    A subclass names the function of :mod:`airflow_provider_wtschat.api` that builds the request, and has a templated
-    argument for each of the function's. Arguments are checked when the request is built, after rendering.
+    A subclass names the function of :mod:`airflow_provider_wtschat.api` that builds the request, and has an argument
+    for each of the function's. Every argument is templated, so ``template_fields`` are the constructor's arguments;
+    a subclass with another one sets its own. Arguments are checked after rendering, when the request is built.
 
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
@@ -60,8 +66,26 @@ class WtsChatBaseOperator(BaseOperator):
     operation: ClassVar[Callable[..., Request[Any]]]
     named: ClassVar[Mapping[str, str]] = {}
     """By argument that takes an id, the method of :class:`~airflow_provider_wtschat.names.Names` that finds it."""
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """By parameter of the operation, the argument that stands for it where it has another name."""
     template_fields: Sequence[str] = ("wtschat_conn_id",)
+    template_fields_renderers: ClassVar[dict[str, str]] = dict.fromkeys(
+        (
+            "arguments", "classification", "contact_metadata", "contacts", "custom_fields", "messages", "metadata",
+            "session_metadata", "template_parameters", "utm",
+        ),
+        "json",
+    )  # fmt: skip
     ui_color = "#d9f2e3"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "template_fields" not in vars(cls):
+            names = [
+                *_arguments(cls),
+                *(name for base in cls.__bases__ for name in getattr(base, "template_fields", ())),
+            ]
+            cls.template_fields = tuple(dict.fromkeys(names))
 
     def __init__(self, *, wtschat_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -74,98 +98,132 @@ class WtsChatBaseOperator(BaseOperator):
 
     @cached_property
     def names(self) -> Names:
-        """Ids by name, looked up once per task."""
+        """Ids by name, each list looked up once per task."""
         return Names(self.hook)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the request, by the names of the operation's parameters."""
-        parameters = inspect.signature(type(self).operation).parameters
-        arguments = {name: getattr(self, name) for name in parameters if name in self.template_fields}
-        return {**arguments, **{argument: self.resolved(argument) for argument in self.named}}
-
-    def resolved(self, argument: str) -> Any:
-        """
-        Return an id that may be given by name.
-
-        :param argument: the argument that takes the id; its twin ends with ``_name``
-        :raises WtsChatArgumentError: if both are given, or the name stands for nothing or for several things
-        """
-        name_argument = argument.removesuffix("_id") + "_name"
-        value, name = getattr(self, argument), getattr(self, name_argument)
-        if name is None:
-            return value
-        if value is not None:
-            msg = f"{argument}, {name_argument}: both were given; give one of them"
-            raise WtsChatArgumentError(msg)
-        return getattr(self.names, self.named[argument])(name)
-
-    def request(self) -> Request[Any]:
+    def build(self, **values: Any) -> Request[Any]:
         """
         Build the request.
 
-        :raises WtsChatArgumentError: if an argument is refused, or a name stands for nothing or for several things
+        :param values: values by the names of the operation's parameters
+        :raises WtsChatArgumentError: if one is refused
         """
-        return type(self).operation(**self.arguments())
+        try:
+            return type(self).operation(**values)
+        except WtsChatArgumentError as error:
+            for parameter, argument in self.renamed.items():
+                if str(error).startswith(f"{parameter}:"):
+                    raise error.retold(argument + str(error).removeprefix(parameter), WtsChatArgumentError) from error
+            raise
 
-    def act(self, context: Context) -> Any:
+    def given(self) -> dict[str, Any]:
+        """
+        Return the operation's values as they were given. An id that is given by name is any id until it is found.
+
+        :raises WtsChatArgumentError: if an id and a name are given for the same thing
+        """
+        twins = {name_argument(argument) for argument in self.named}
+        values = {}
+        for parameter in inspect.signature(type(self).operation).parameters:
+            argument = self.renamed.get(parameter, parameter)
+            if argument in self.template_fields and argument not in twins:
+                values[parameter] = getattr(self, argument)
+        for argument in self.named:
+            if getattr(self, name_argument(argument)) is None:
+                continue
+            if getattr(self, argument) is not None:
+                msg = f"{argument}, {name_argument(argument)}: both were given; give one of them"
+                raise WtsChatArgumentError(msg)
+            values[argument] = ANY_ID
+        return values
+
+    def found(self) -> dict[str, Any]:
+        """
+        Return those of the operation's values which take requests to find: ids by name.
+
+        :raises WtsChatArgumentError: if a name stands for nothing or for several things
+        """
+        names = {argument: getattr(self, name_argument(argument)) for argument in self.named}
+        return {
+            argument: getattr(self.names, self.named[argument])(name, argument=name_argument(argument))
+            for argument, name in names.items()
+            if name is not None
+        }
+
+    def request(self) -> Request[Any]:
+        """
+        Check all that can be checked without a request, then find the rest and build the request.
+
+        :raises WtsChatArgumentError: if an argument is refused
+        """
+        given = self.given()
+        request = self.build(**given)
+        found = self.found()
+        return self.build(**given | found) if found else request
+
+    def act(self, context: Context, request: Request[Any]) -> Any:
         """
         Do what the operator is for.
 
         :param context: context of the task
+        :param request: the request
         """
-        return self.hook.run(self.request())
+        try:
+            answer = self.hook.run(request)
+        except WtsChatNotFoundError:
+            if request.method != "DELETE":
+                raise
+            self.log.info("%s: it is not there, or not any more", request.label)
+            return None
+        push_session_url(context, answer)
+        return answer
 
     def execute(self, context: Context) -> Any:
         """
         Send the request.
 
         :param context: context of the task
-        :return: the answer, as the API sent it
+        :return: the answer, as the API sent it; ``None`` for a deletion of what is not there
         :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
-            return self.act(context)
+            return self.act(context, self.request())
+
+
+def name_argument(argument: str) -> str:
+    """
+    Return the argument that takes a name in place of an id.
+
+    :param argument: the argument that takes the id, such as ``department_id`` or ``bot_key``
+    """
+    return argument.removesuffix("_id").removesuffix("_key") + "_name"
+
+
+def _arguments(cls: type) -> list[str]:
+    constructor = vars(cls).get("__init__")
+    parameters = inspect.signature(constructor).parameters.values() if constructor else ()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 class WtsChatSessionBaseOperator(WtsChatBaseOperator):
-    """Send one request that is answered with a session, and link to it."""
+    """Send one request about a session, and link to the session if the answer tells its address."""
 
     operator_extra_links = (WtsChatSessionLink(),)
-
-    def act(self, context: Context) -> Any:
-        """
-        Send the request, and remember the address of the session.
-
-        :param context: context of the task
-        """
-        answer = super().act(context)
-        push_session_url(context, answer)
-        return answer
 
 
 class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
     """
-    Read a list and return its rows.
+    Read a list and return its rows, ready for ``.expand()``.
 
     :param page_number: read this one page only, from 1 (templated). Default: all pages
-    :param page_size: rows per page, 1 to 100 (templated). Default: 100
+    :param page_size: rows per page, 1 to 100 (templated). Default: the connection's ``page_size``, else 100
     :param max_rows: refuse, judged by the first page and before reading on, to put more rows than this into XCom
         (templated). Default: 1000
     :param max_pages: stop after so many pages; a line in the log and the XCom ``truncated`` say so (templated).
         Default: read all
     :param fields: keep only these fields of a row, such as ``["id"]`` (templated). Default: all
     """
-
-    operation: ClassVar[Callable[..., PagedRequest[Any]]]
-    template_fields: Sequence[str] = (
-        "page_number",
-        "page_size",
-        "max_rows",
-        "max_pages",
-        "fields",
-        *WtsChatBaseOperator.template_fields,
-    )
 
     def __init__(
         self,
@@ -174,7 +232,7 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         page_size: int | None = None,
         max_rows: int = DEFAULT_MAX_ROWS,
         max_pages: int | None = None,
-        fields: Sequence[str] | None = None,
+        fields: Sequence[str] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -184,14 +242,16 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         self.max_pages = max_pages
         self.fields = fields
 
-    def act(self, context: Context) -> list[dict[str, Any]]:
+    def act(self, context: Context, request: Request[Any]) -> Any:
         """
         Read the rows.
 
         :param context: context of the task
+        :param request: the request for the list
         :return: the rows, as the API sent them
         """
-        request = self.list_request()
+        if not isinstance(request, PagedRequest):
+            return super().act(context, request)
         page_number = convert.integer("page_number", self.page_number, minimum=1)
         page_size = convert.integer("page_size", self.page_size, minimum=1, maximum=MAX_PAGE_SIZE)
         max_rows = convert.required("max_rows", convert.integer("max_rows", self.max_rows, minimum=1))
@@ -201,14 +261,14 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
             msg = "page_number, max_pages: give one of them; page_number reads one page only"
             raise WtsChatArgumentError(msg)
         if page_number is not None:
-            rows = self.hook.run(request.page(page_number, page_size or self.hook.resolve().page_size)).get("items")
-            return [_kept(row, fields) for row in rows or []]
+            answer = self.hook.run(request.page(page_number, page_size or self.hook.resolve().page_size))
+            return kept(answer.get("items") or (), fields)
 
         walk = Walk(request, page_size=page_size or self.hook.resolve().page_size)
         result: list[dict[str, Any]] = []
         truncated = False
         for number, rows in enumerate(self.hook.walk(walk), start=1):
-            result.extend(_kept(row, fields) for row in rows)
+            result += kept(rows, fields)
             expected = max(walk.total or 0, len(result))
             if max_pages is not None:
                 expected = min(expected, max_pages * walk.page_size)
@@ -225,17 +285,53 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         self.log.info("Read %d rows", len(result))
         return result
 
-    def list_request(self) -> PagedRequest[Any]:
-        """
-        Build the request for the list.
 
-        :raises WtsChatArgumentError: if an argument is refused, or a name stands for nothing or for several things
-        """
-        return type(self).operation(**self.arguments())
+class WtsChatPeriodListOperator(WtsChatListOperator[R]):
+    """
+    Read a list that takes a period of time and an order.
+
+    All pages are read by key, so that rows which change meanwhile are not lost; with an ``order_by`` of your own they
+    are read by page number, where they can be.
+
+    :param created_after: lower bound of the creation (templated)
+    :param created_before: upper bound of the creation (templated)
+    :param updated_after: lower bound of the last change (templated)
+    :param updated_before: upper bound of the last change (templated)
+    :param timezone: IANA time zone of dates that have none (templated). Default: UTC
+    :param order_by: order of your own, such as ``CreatedAt`` (templated). Default: by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING`` (templated)
+    """
+
+    def __init__(
+        self,
+        *,
+        created_after: When | None = None,
+        created_before: When | None = None,
+        updated_after: When | None = None,
+        updated_before: When | None = None,
+        timezone: str = "UTC",
+        order_by: str | None = None,
+        order_direction: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.created_after = created_after
+        self.created_before = created_before
+        self.updated_after = updated_after
+        self.updated_before = updated_before
+        self.timezone = timezone
+        self.order_by = order_by
+        self.order_direction = order_direction
 
 
-def _kept(row: dict[str, Any], fields: list[str] | None) -> dict[str, Any]:
-    return row if fields is None else {name: row.get(name) for name in fields}
+def kept(rows: Iterable[Any], fields: Collection[str] | None) -> list[Any]:
+    """
+    Keep some fields of rows.
+
+    :param rows: rows, as the API sent them
+    :param fields: fields to keep, ``None`` for all
+    """
+    return list(rows) if fields is None else [{name: row.get(name) for name in fields} for row in rows]
 
 
 def _too_many(rows: int, max_rows: int) -> WtsChatArgumentError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat.api import converters as convert
@@ -10,22 +10,17 @@ from airflow_provider_wtschat.api import sessions
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Session, SessionStatus
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatRefusedError
-from airflow_provider_wtschat.operators.base import WtsChatListOperator, WtsChatSessionBaseOperator
-from airflow_provider_wtschat.operators.sending import WtsChatSendOperator
+from airflow_provider_wtschat.exceptions import WtsChatRefusedError
+from airflow_provider_wtschat.operators.base import WtsChatPeriodListOperator, WtsChatSessionBaseOperator
+from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator, WtsChatSendOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-_ANY_ID = "00000000-0000-4000-8000-000000000000"
 
-
-class ListSessionsOperator(WtsChatListOperator[Session]):
+class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
     """
     List sessions: ``GET /chat/v2/session``.
-
-    Returns the rows, ready for ``.expand()``. All pages are read by key, so that rows which change meanwhile are not
-    lost; with an ``order_by`` of your own they are read by page number, where they can be.
 
     :param status: statuses to list (templated): ``STARTED``, ``PENDING``, ``IN_PROGRESS``, ``COMPLETED``, ``HIDDEN``.
         Default: all
@@ -39,53 +34,18 @@ class ListSessionsOperator(WtsChatListOperator[Session]):
     :param contact_id: id of the contact (templated)
     :param session_type: ``INDIVIDUAL`` or ``GROUP`` (templated). Default: both
     :param metadata: keys and values of the session's metadata (templated)
-    :param created_after: lower bound of the creation (templated)
-    :param created_before: upper bound of the creation (templated)
-    :param updated_after: lower bound of the last change (templated)
-    :param updated_before: upper bound of the last change (templated)
     :param ended_after: lower bound of the conclusion (templated)
     :param ended_before: upper bound of the conclusion (templated)
     :param active_after: lower bound of the API's ``ActiveAt`` (templated)
     :param active_before: upper bound of the API's ``ActiveAt`` (templated)
     :param last_interaction_after: lower bound of the last interaction (templated)
     :param last_interaction_before: upper bound of the last interaction (templated)
-    :param timezone: IANA time zone of dates that have none (templated). Default: UTC
     :param include_details: what to add to ids (templated): ``AgentDetails``, ``DepartmentsDetails``,
         ``ContactDetails``, ``ChannelDetails``, ``ChannelTypeDetails``, ``ClassificationDetails``. Default: ids only
-    :param order_by: ``CreatedAt``, ``UpdatedAt`` or ``LastInteractionAt`` (templated). Default: by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING`` (templated)
     """
 
     operation = staticmethod(sessions.list_)
     named: ClassVar = {"department_id": "department", "user_id": "agent"}
-    template_fields: Sequence[str] = (
-        "status",
-        "department_id",
-        "department_name",
-        "user_id",
-        "user_name",
-        "tag_ids",
-        "tag_names",
-        "channel_ids",
-        "contact_id",
-        "session_type",
-        "metadata",
-        "created_after",
-        "created_before",
-        "updated_after",
-        "updated_before",
-        "ended_after",
-        "ended_before",
-        "active_after",
-        "active_before",
-        "last_interaction_after",
-        "last_interaction_before",
-        "timezone",
-        "include_details",
-        "order_by",
-        "order_direction",
-        *WtsChatListOperator.template_fields,
-    )
 
     def __init__(
         self,
@@ -101,20 +61,13 @@ class ListSessionsOperator(WtsChatListOperator[Session]):
         contact_id: str | None = None,
         session_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
-        created_after: When | None = None,
-        created_before: When | None = None,
-        updated_after: When | None = None,
-        updated_before: When | None = None,
         ended_after: When | None = None,
         ended_before: When | None = None,
         active_after: When | None = None,
         active_before: When | None = None,
         last_interaction_after: When | None = None,
         last_interaction_before: When | None = None,
-        timezone: str = "UTC",
         include_details: Sequence[str] | str | None = None,
-        order_by: str | None = None,
-        order_direction: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -129,20 +82,13 @@ class ListSessionsOperator(WtsChatListOperator[Session]):
         self.contact_id = contact_id
         self.session_type = session_type
         self.metadata = metadata
-        self.created_after = created_after
-        self.created_before = created_before
-        self.updated_after = updated_after
-        self.updated_before = updated_before
         self.ended_after = ended_after
         self.ended_before = ended_before
         self.active_after = active_after
         self.active_before = active_before
         self.last_interaction_after = last_interaction_after
         self.last_interaction_before = last_interaction_before
-        self.timezone = timezone
         self.include_details = include_details
-        self.order_by = order_by
-        self.order_direction = order_direction
 
 
 class GetSessionOperator(WtsChatSessionBaseOperator):
@@ -155,7 +101,6 @@ class GetSessionOperator(WtsChatSessionBaseOperator):
     """
 
     operation = staticmethod(sessions.get)
-    template_fields: Sequence[str] = ("session_id", "include_details", *WtsChatSessionBaseOperator.template_fields)
 
     def __init__(self, *, session_id: str, include_details: Sequence[str] | str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -176,12 +121,6 @@ class ConcludeSessionOperator(WtsChatSessionBaseOperator):
     """
 
     operation = staticmethod(sessions.conclude)
-    template_fields: Sequence[str] = (
-        "session_id",
-        "reactivate_on_new_message",
-        "stop_bot_in_execution",
-        *WtsChatSessionBaseOperator.template_fields,
-    )
 
     def __init__(
         self,
@@ -196,14 +135,15 @@ class ConcludeSessionOperator(WtsChatSessionBaseOperator):
         self.reactivate_on_new_message = reactivate_on_new_message
         self.stop_bot_in_execution = stop_bot_in_execution
 
-    def act(self, context: Context) -> Any:
+    def act(self, context: Context, request: Request[Any]) -> Any:
         """
         Conclude the session.
 
         :param context: context of the task
+        :param request: the request
         """
         try:
-            return super().act(context)
+            return super().act(context, request)
         except WtsChatRefusedError as refused:
             if refused.key != "ENTITY_ERROR_SAVE":
                 raise
@@ -224,12 +164,6 @@ class UpdateSessionStatusOperator(WtsChatSessionBaseOperator):
     """
 
     operation = staticmethod(sessions.change_status)
-    template_fields: Sequence[str] = (
-        "session_id",
-        "status",
-        "stop_bot_in_execution",
-        *WtsChatSessionBaseOperator.template_fields,
-    )
 
     def __init__(
         self, *, session_id: str, status: str, stop_bot_in_execution: bool | None = None, **kwargs: Any
@@ -270,26 +204,6 @@ class UpdateSessionOperator(WtsChatSessionBaseOperator):
 
     operation = staticmethod(sessions.update)
     named: ClassVar = {"department_id": "department", "user_id": "agent"}
-    template_fields: Sequence[str] = (
-        "session_id",
-        "company_id",
-        "status",
-        "end_at",
-        "number",
-        "department_id",
-        "department_name",
-        "user_id",
-        "user_name",
-        "classification",
-        "metadata",
-        "clear",
-        "autocomplete",
-        "reactivate_disabled",
-        "stop_bot_in_execution",
-        "timezone",
-        *WtsChatSessionBaseOperator.template_fields,
-    )
-    template_fields_renderers: ClassVar = {"classification": "json", "metadata": "json"}
 
     def __init__(
         self,
@@ -345,15 +259,6 @@ class TransferSessionOperator(WtsChatSessionBaseOperator):
 
     operation = staticmethod(sessions.transfer)
     named: ClassVar = {"department_id": "department", "user_id": "agent"}
-    template_fields: Sequence[str] = (
-        "session_id",
-        "department_id",
-        "department_name",
-        "user_id",
-        "user_name",
-        "stop_bot_in_execution",
-        *WtsChatSessionBaseOperator.template_fields,
-    )
 
     def __init__(
         self,
@@ -387,13 +292,6 @@ class AssignSessionOperator(WtsChatSessionBaseOperator):
 
     operation = staticmethod(sessions.assign)
     named: ClassVar = {"user_id": "agent"}
-    template_fields: Sequence[str] = (
-        "session_id",
-        "user_id",
-        "user_name",
-        "stop_bot_in_execution",
-        *WtsChatSessionBaseOperator.template_fields,
-    )
 
     def __init__(
         self,
@@ -411,167 +309,130 @@ class AssignSessionOperator(WtsChatSessionBaseOperator):
         self.stop_bot_in_execution = stop_bot_in_execution
 
 
-class SendSessionTextOperator(WtsChatSendOperator):
+class WtsChatSessionSendOperator(WtsChatSendOperator):
     """
-    Send a text into a session: ``POST /chat/v1/session/{id}/message``.
-
-    WhatsApp takes free text only while its 24 h window is open (``windowStatus`` of the session is ``ACTIVE``).
+    Send something into a session: ``POST /chat/v1/session/{id}/message``.
 
     :param session_id: id of the session (templated)
-    :param text: the text (templated)
     :param ref_id: id of the message that this one replies to (templated)
     :param synchronous: let the API wait up to 25 s for the channel, and answer with the message
         (``POST /chat/v1/session/{id}/message/sync``, templated). Default: false, it queues the message
     """
 
-    template_fields: Sequence[str] = (
-        "session_id",
-        "text",
-        "ref_id",
-        "synchronous",
-        *WtsChatSendOperator.template_fields,
-    )
+    operation = staticmethod(sessions.send)
 
     def __init__(
         self,
         *,
         session_id: str,
-        text: str,
         ref_id: str | None = None,
         synchronous: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.session_id = session_id
-        self.text = text
         self.ref_id = ref_id
         self.synchronous = synchronous
 
-    def request(self) -> Request[Any]:
-        """Build the request."""
-        send = _send(self.synchronous)
-        return send(self.session_id, text=convert.required_text("text", self.text), ref_id=self.ref_id)
+    def build(self, **values: Any) -> Request[Any]:
+        """
+        Build the request.
+
+        :param values: values by the names of the operation's parameters
+        """
+        send = sessions.send_sync if convert.boolean("synchronous", self.synchronous) else sessions.send
+        return send(**values)
 
 
-class SendSessionFileOperator(WtsChatSendOperator):
+class SendSessionTextOperator(WtsChatSessionSendOperator):
+    """
+    Send a text into a session: ``POST /chat/v1/session/{id}/message``.
+
+    WhatsApp takes free text only while its 24 h window is open (``windowStatus`` of the session is ``ACTIVE``).
+
+    :param text: the text (templated)
+    """
+
+    def __init__(self, *, text: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text = text
+
+    def given(self) -> dict[str, Any]:
+        """Return the operation's values."""
+        return super().given() | {"text": convert.required_text("text", self.text)}
+
+
+class SendSessionFileOperator(WtsChatFileOperator, WtsChatSessionSendOperator):
     """
     Send a file into a session: ``POST /chat/v1/session/{id}/message``.
 
     Give the file in one of three ways.
 
-    :param session_id: id of the session (templated)
-    :param file_url: public URL of the file (templated)
-    :param file_id: id of an uploaded file (templated)
-    :param file_path: path of a file on the worker, or on any object storage that Airflow knows, such as
-        ``s3://conn@bucket/report.pdf``; it is uploaded first (templated)
     :param text: caption (templated)
-    :param ref_id: id of the message that this one replies to (templated)
-    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated).
-        Default: false, it queues the message
     """
 
-    template_fields: Sequence[str] = (
-        "session_id",
-        "file_url",
-        "file_id",
-        "file_path",
-        "text",
-        "ref_id",
-        "synchronous",
-        *WtsChatSendOperator.template_fields,
-    )
+    file_required = True
 
-    def __init__(
-        self,
-        *,
-        session_id: str,
-        file_url: str | None = None,
-        file_id: str | None = None,
-        file_path: str | None = None,
-        text: str | None = None,
-        ref_id: str | None = None,
-        synchronous: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, text: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.session_id = session_id
-        self.file_url = file_url
-        self.file_id = file_id
-        self.file_path = file_path
         self.text = text
-        self.ref_id = ref_id
-        self.synchronous = synchronous
-
-    def request(self) -> Request[Any]:
-        """Build the request; a path is uploaded first."""
-        given = [name for name in ("file_url", "file_id", "file_path") if getattr(self, name) is not None]
-        if len(given) != 1:
-            msg = f"file_url, file_id, file_path: give one of them; {' and '.join(given) or 'none'} was given"
-            raise WtsChatArgumentError(msg)
-        send = _send(self.synchronous)
-        file_id = self.file_id
-        if self.file_path is not None:
-            # All else is checked first, with any id in place of the file's, since an upload cannot be taken back.
-            send(self.session_id, file_id=_ANY_ID, text=self.text, ref_id=self.ref_id)
-            file_id = self.hook.upload(self.file_path)["id"]
-        return send(self.session_id, file_url=self.file_url, file_id=file_id, text=self.text, ref_id=self.ref_id)
 
 
-class SendSessionTemplateOperator(WtsChatSendOperator):
+class SendSessionTemplateOperator(WtsChatFileOperator, WtsChatSessionSendOperator):
     """
     Send a template into a session: ``POST /chat/v1/session/{id}/message``.
 
-    :param session_id: id of the session (templated)
     :param template_id: id of the template (templated)
     :param template_name: name of the template, in place of its id (templated)
     :param template_parameters: parameters of the template by name, or a list for parameters named 1, 2, 3 (templated).
         Each is flattened to one line and cut to the 1,024 characters that WhatsApp takes
-    :param ref_id: id of the message that this one replies to (templated)
-    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated).
-        Default: false, it queues the message
     """
 
     named: ClassVar = {"template_id": "template"}
-    template_fields: Sequence[str] = (
-        "session_id",
-        "template_id",
-        "template_name",
-        "template_parameters",
-        "ref_id",
-        "synchronous",
-        *WtsChatSendOperator.template_fields,
-    )
-    template_fields_renderers: ClassVar = {"template_parameters": "json"}
+
+    def __init__(
+        self,
+        *,
+        template_id: str | None = None,
+        template_name: str | None = None,
+        template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.template_id = template_id
+        self.template_name = template_name
+        self.template_parameters = template_parameters
+
+    def given(self) -> dict[str, Any]:
+        """Return the operation's values."""
+        given = super().given()
+        convert.required("template_id", given["template_id"])
+        return given
+
+
+class CreateSessionNoteOperator(WtsChatOnceOperator):
+    """
+    Write an internal note into a session, which the contact does not see: ``POST /chat/v1/session/{id}/note``.
+
+    :param session_id: id of the session (templated)
+    :param text: text of the note (templated)
+    :param file_urls: public URLs of files (templated)
+    :param file_ids: ids of uploaded files (templated)
+    """
+
+    operation = staticmethod(sessions.create_note)
 
     def __init__(
         self,
         *,
         session_id: str,
-        template_id: str | None = None,
-        template_name: str | None = None,
-        template_parameters: Mapping[str, Any] | Sequence[Any] | None = None,
-        ref_id: str | None = None,
-        synchronous: bool = False,
+        text: str | None = None,
+        file_urls: Sequence[str] | str | None = None,
+        file_ids: Sequence[str] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.session_id = session_id
-        self.template_id = template_id
-        self.template_name = template_name
-        self.template_parameters = template_parameters
-        self.ref_id = ref_id
-        self.synchronous = synchronous
-
-    def request(self) -> Request[Any]:
-        """Build the request."""
-        send = _send(self.synchronous)
-        return send(
-            self.session_id,
-            template_id=convert.required("template_id", self.resolved("template_id")),
-            template_parameters=self.template_parameters,
-            ref_id=self.ref_id,
-        )
-
-
-def _send(synchronous: Any) -> Callable[..., Request[Any]]:
-    return sessions.send_sync if convert.boolean("synchronous", synchronous) else sessions.send
+        self.text = text
+        self.file_urls = file_urls
+        self.file_ids = file_ids

@@ -1,0 +1,50 @@
+"""Operators on files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import files
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+
+class UploadFileOperator(WtsChatBaseOperator):
+    """
+    Upload a file, so that messages and notes can carry it: ``POST /core/v2/file``.
+
+    Asks for an address (``GET /core/v2/file``), puts the bytes there and saves the file. Returns the file; its ``id``
+    goes into messages and notes.
+
+    :param file_path: path of a file on the worker, or on any object storage that Airflow knows, such as
+        ``s3://conn@bucket/report.pdf`` (templated)
+    :param file_name: name of the file with its extension (templated). Default: as in the path
+    :param mime_type: MIME type (templated). Default: by the extension
+    """
+
+    operation = staticmethod(files.save)
+
+    def __init__(
+        self, *, file_path: str, file_name: str | None = None, mime_type: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file_path = file_path
+        self.file_name = file_name
+        self.mime_type = mime_type
+
+    def execute(self, context: Context) -> Any:
+        """
+        Upload the file.
+
+        :param context: context of the task
+        :return: the file, as the API sent it
+        """
+        with failing_for_good():
+            return self.hook.upload(
+                convert.required_text("file_path", self.file_path),
+                name=convert.text("file_name", self.file_name),
+                mime_type=convert.text("mime_type", self.mime_type),
+            )

@@ -1,0 +1,347 @@
+"""Operators on messages."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import messages, sends
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import Message
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
+from airflow_provider_wtschat.operators.sending import (
+    WtsChatBatchOperator,
+    WtsChatFileOperator,
+    WtsChatSendOperator,
+)
+
+
+class FileKind(StrEnum):
+    """What a file is sent as."""
+
+    IMAGE = "IMAGE"
+    AUDIO = "AUDIO"
+    VIDEO = "VIDEO"
+    DOCUMENT = "DOCUMENT"
+
+
+_SENDS: Mapping[str, Callable[..., Request[Any]]] = {
+    FileKind.IMAGE: sends.send_image,
+    FileKind.AUDIO: sends.send_audio,
+    FileKind.VIDEO: sends.send_video,
+    FileKind.DOCUMENT: sends.send_document,
+}
+
+
+class ListMessagesOperator(WtsChatPeriodListOperator[Message]):
+    """
+    List the messages of a session: ``GET /chat/v1/message``.
+
+    :param session_id: id of the session (templated)
+    """
+
+    operation = staticmethod(messages.list_)
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+
+
+class GetMessageOperator(WtsChatBaseOperator):
+    """
+    Get a message: ``GET /chat/v1/message/{id}``.
+
+    :param message_id: id of the message (templated)
+    """
+
+    operation = staticmethod(messages.get)
+
+    def __init__(self, *, message_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.message_id = message_id
+
+
+class GetMessageStatusOperator(WtsChatBaseOperator):
+    """
+    Get what became of a message: ``GET /chat/v1/message/{id}/status``.
+
+    ``failureReason`` of the answer says why a message is ``FAILED``.
+
+    :param message_id: id of the message (templated)
+    """
+
+    operation = staticmethod(messages.get_status)
+
+    def __init__(self, *, message_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.message_id = message_id
+
+
+class WtsChatOpeningOperator(WtsChatBaseOperator):
+    """
+    Take the channel to send from, and what happens to a session that the sending opens.
+
+    :param from_channel: number of the channel that sends, in any spelling, or its id (templated). Default: left to the
+        API
+    :param from_channel_name: name of the channel, in place of its number (templated)
+    :param enable_bot: let a chatbot answer the reply; only for a session that is new (templated)
+    :param hidden_session: hide a session that is new until the contact replies (templated)
+    :param force_start_session: end a session in progress and start a new one (templated)
+    :param user_id: ``userId`` of the agent who gets the session, which is not the agent's ``id`` (templated)
+    :param user_name: name or e-mail of that agent, in place of the id (templated)
+    :param user_phone: phone number of that agent, which the API looks up (templated)
+    :param user_email: e-mail address of that agent, which the API looks up (templated)
+    :param department_id: id of the department that gets the session (templated)
+    :param department_name: name of that department, in place of its id (templated)
+    :param phone_country: calling code of phone numbers written without one (templated). Default: 55 (Brazil)
+    """
+
+    named: ClassVar[Mapping[str, str]] = {
+        "from_channel": "channel_number",
+        "user_id": "agent",
+        "department_id": "department",
+    }
+
+    def __init__(
+        self,
+        *,
+        from_channel: str | None = None,
+        from_channel_name: str | None = None,
+        enable_bot: bool | None = None,
+        hidden_session: bool | None = None,
+        force_start_session: bool | None = None,
+        user_id: str | None = None,
+        user_name: str | None = None,
+        user_phone: str | None = None,
+        user_email: str | None = None,
+        department_id: str | None = None,
+        department_name: str | None = None,
+        phone_country: str = "55",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.from_channel = from_channel
+        self.from_channel_name = from_channel_name
+        self.enable_bot = enable_bot
+        self.hidden_session = hidden_session
+        self.force_start_session = force_start_session
+        self.user_id = user_id
+        self.user_name = user_name
+        self.user_phone = user_phone
+        self.user_email = user_email
+        self.department_id = department_id
+        self.department_name = department_name
+        self.phone_country = phone_country
+
+
+class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
+    """
+    Send one message to a phone number, or into a session.
+
+    :param to: phone number of the recipient in any spelling; an unknown one becomes a contact (templated)
+    :param session_id: id of a session to send into; a concluded one is not reopened (templated)
+    :param sender_id: an id of your own to track the message by (templated)
+    :param callback_url: URL that the API calls when the message is sent or fails (templated)
+    """
+
+    def __init__(
+        self,
+        *,
+        to: str | None = None,
+        session_id: str | None = None,
+        sender_id: str | None = None,
+        callback_url: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.to = to
+        self.session_id = session_id
+        self.sender_id = sender_id
+        self.callback_url = callback_url
+
+
+class SendTextOperator(WtsChatDirectSendOperator):
+    """
+    Send a text: ``POST /chat/v1/send/text``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. WhatsApp takes free text
+    only while its 24 h window is open; a conversation can only be started with a template.
+
+    :param text: the text (templated)
+    :param ref_id: id of the message that this one replies to (templated)
+    :param delay_typing: seconds for which the contact sees someone typing first, at most 25 (templated)
+    """
+
+    operation = staticmethod(sends.send_text)
+
+    def __init__(self, *, text: str, ref_id: str | None = None, delay_typing: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.text = text
+        self.ref_id = ref_id
+        self.delay_typing = delay_typing
+
+
+class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
+    """
+    Send a file: ``POST /chat/v1/send/image``, ``/audio``, ``/video`` or ``/document``.
+
+    Give the file in one of three ways, and ``to`` or ``session_id``.
+
+    :param file_kind: ``IMAGE``, ``AUDIO``, ``VIDEO`` or ``DOCUMENT`` (templated). Default: by the extension of path or
+        URL, else ``DOCUMENT``
+    :param text: caption; an audio recording has none (templated)
+    :param ref_id: id of the message that this one replies to (templated)
+    :param delay_typing: seconds for which the contact sees someone typing first, at most 25 (templated)
+    """
+
+    operation = staticmethod(sends.send_document)
+    file_required = True
+
+    def __init__(
+        self,
+        *,
+        file_kind: str | None = None,
+        text: str | None = None,
+        ref_id: str | None = None,
+        delay_typing: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file_kind = file_kind
+        self.text = text
+        self.ref_id = ref_id
+        self.delay_typing = delay_typing
+
+    def build(self, *, file_url: Any = None, file_id: Any = None, **values: Any) -> Request[Any]:
+        """
+        Build the request.
+
+        :param file_url: public URL of the file
+        :param file_id: id of the uploaded file
+        :param values: values by the names of the operation's parameters
+        """
+        kind = convert.choice("file_kind", self.file_kind, FileKind) or self._guessed_kind()
+        if kind == FileKind.AUDIO and values["text"] is None:
+            del values["text"]
+        elif kind == FileKind.AUDIO:
+            convert.refuse("text", values["text"], "an audio recording has no caption; leave it out")
+        values["file"] = convert.url("file_url", file_url) or convert.uuid("file_id", file_id)
+        return _SENDS[kind](**values)
+
+    def _guessed_kind(self) -> str:
+        kind = (mimetypes.guess_type(str(self.file_path or self.file_url))[0] or "").partition("/")[0].upper()
+        return kind if kind in _SENDS else FileKind.DOCUMENT
+
+
+class SendTemplateOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
+    """
+    Send a template: ``POST /chat/v1/send/template``.
+
+    A template is what starts a WhatsApp conversation. ``to`` and the channel are required.
+
+    :param template_id: id of the template (templated)
+    :param template_name: name of the template, in place of its id (templated)
+    :param template_parameters: parameters of the template by name, or a list for parameters named 1, 2, 3 (templated).
+        Each is flattened to one line and cut to the 1,024 characters that WhatsApp takes
+    :param session_metadata: keys and values of the session, for chatbots and webhooks (templated)
+    """
+
+    operation = staticmethod(sends.send_template)
+    named: ClassVar = {**WtsChatDirectSendOperator.named, "template_id": "template"}
+
+    def __init__(
+        self,
+        *,
+        template_id: str | None = None,
+        template_name: str | None = None,
+        template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
+        session_metadata: Mapping[str, Any] | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.template_id = template_id
+        self.template_name = template_name
+        self.template_parameters = template_parameters
+        self.session_metadata = session_metadata
+
+    def build(self, *, file_url: Any = None, file_id: Any = None, **values: Any) -> Request[Any]:
+        """
+        Build the request.
+
+        :param file_url: public URL of a file
+        :param file_id: id of an uploaded file
+        :param values: values by the names of the operation's parameters
+        """
+        return super().build(**values, file=convert.url("file_url", file_url) or convert.uuid("file_id", file_id))
+
+
+class SendTemplateBatchOperator(WtsChatOpeningOperator, WtsChatBatchOperator):
+    """
+    Send a template to any number of recipients, a hundred per request: ``POST /chat/v1/send/template/batch``.
+
+    Returns for each recipient ``to`` and ``senderId``, and ``id``, ``sessionId``, ``status`` and ``failedReason`` as
+    the API answered; one that the API's answer leaves out has the status ``UNKNOWN``. A message that was accepted can
+    still fail: read its status later, or wait with ``MessageStatusSensor``.
+
+    :param template_id: id of the template (templated)
+    :param template_name: name of the template, in place of its id (templated)
+    :param messages: mappings with ``to`` and, where wanted, ``parameters``, ``file`` (a public URL, or id of an
+        uploaded file), ``sender_id``, ``callback_url`` and ``session_metadata`` (templated). Without a ``sender_id`` a
+        message gets one, by which the answers are told apart
+    """
+
+    operation = staticmethod(sends.send_template_batch)
+    batch = "messages"
+    named: ClassVar = {**WtsChatOpeningOperator.named, "template_id": "template"}
+
+    def __init__(
+        self,
+        *,
+        messages: Sequence[Mapping[str, Any]] | str,
+        template_id: str | None = None,
+        template_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.messages = messages
+        self.template_id = template_id
+        self.template_name = template_name
+
+    def things(self) -> list[dict[str, Any]]:
+        """Take the messages, each with an id to track it by."""
+        return [
+            thing if thing.get("sender_id") is not None else {**thing, "sender_id": str(uuid4())}
+            for thing in super().things()
+        ]
+
+    def results(self, things: Sequence[dict[str, Any]], answer: Any) -> list[Any]:
+        """
+        Return what became of each message, told apart by its id of ours, and by its place if the API names none.
+
+        :param things: the messages of one request
+        :param answer: what the request was answered with
+        """
+        rows = (answer or {}).get("results") or []
+        by_sender = {row["senderId"]: row for row in rows if row.get("senderId")}
+        in_order = rows if len(rows) == len(things) and not by_sender else [{}] * len(things)
+        return [
+            {
+                "to": thing["to"],
+                "senderId": str(thing["sender_id"]),
+                "status": "UNKNOWN",
+                **{name: row[name] for name in ("id", "sessionId", "status", "failedReason") if name in row},
+            }
+            for thing, row in (
+                (thing, by_sender.get(str(thing["sender_id"]), placed))
+                for thing, placed in zip(things, in_order, strict=True)
+            )
+        ]

@@ -1,0 +1,58 @@
+"""The operator for whatever has none of its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.operations import OPERATIONS
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.operators.base import WtsChatListOperator
+from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
+
+
+class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
+    """
+    Run any operation of the API.
+
+    A list is read as the list operators read theirs; what must not be done twice is done at most once; a deletion of
+    what is not there is done already. The docs have a table of all actions.
+
+    :param action: name of the operation, such as ``departments.create`` (templated)
+    :param arguments: its arguments by name, as the function of the action takes them (templated)
+    """
+
+    def __init__(self, *, action: str, arguments: Mapping[str, Any] | str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.action = action
+        self.arguments = arguments
+
+    def request(self) -> Request[Any]:
+        """
+        Build the request.
+
+        :raises WtsChatArgumentError: if there is no such action, or an argument is refused
+        """
+        function = _function(convert.required_text("action", self.action).strip())
+        given = convert.mapping("arguments", self.arguments) or {}
+        parameters = inspect.signature(function).parameters
+        unknown = [name for name in given if name not in parameters]
+        missing = [
+            name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in given
+        ]
+        if unknown or missing:
+            wrong = f"{', '.join(unknown)} is unknown" if unknown else f"{', '.join(missing)} is missing"
+            msg = f"arguments: {wrong}; {self.action} takes {', '.join(parameters) or 'none'}"
+            raise WtsChatArgumentError(msg)
+        return function(**given)
+
+
+def _function(action: str) -> Callable[..., Request[Any]]:
+    if action in OPERATIONS:
+        return OPERATIONS[action]
+    module = action.partition(".")[0]
+    known = [name for name in OPERATIONS if name.startswith(f"{module}.")] or list(OPERATIONS)
+    convert.refuse("action", action, f"one of these is wanted: {', '.join(known)}")
