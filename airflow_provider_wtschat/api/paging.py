@@ -30,6 +30,8 @@ CREATED = "CreatedAt"
 UPDATED = "UpdatedAt"
 
 _MICROSECOND = timedelta(microseconds=1)
+_BEHIND_TIE = timedelta(milliseconds=1)
+"""How far behind a tie its neighbour begins, so that bounds that the server includes do not reach the tie again."""
 _ROUNDS = 50
 _ROW_FIELDS = {"LastInteractionAt": "lastInteractionDate"}
 _BY_NUMBER = "it was read by page number, which loses rows that move while it is read"
@@ -59,6 +61,7 @@ class Walk(Generic[Row]):
     :param key: the field to read over, in its ascending order
     :param after: read from here on, this instant included
     :param before: read up to here, this instant excluded
+    :param at: other fields, and the instant to which each is held
     """
 
     def __init__(
@@ -69,25 +72,24 @@ class Walk(Generic[Row]):
         key: str = CREATED,
         after: datetime | None = None,
         before: datetime | None = None,
+        at: Mapping[str, datetime] | None = None,
     ) -> None:
         self.request = request
         self.page_size = page_size
         self.total: int | None = None
         """Rows that the list had at the first answer."""
-        self.remaining: int | None = None
-        """Rows that were still to come at the last answer, as far as the server tells."""
         self.reason: str | None = None
         """Why the reading is not verified."""
-        self.position: datetime | None = None
-        """All rows before this instant of the key were given."""
         self.bounds_ignored = False
         """Whether the server was seen to ignore bounds."""
         self._after = after
         self._before = before
+        self._at = dict(at or {})
         self._doubt: str | None = None
-        keys = _keys(request, key)
+        self._estimate: int | None = None
+        keys = tuple(name for name in _keys(request, key) if name not in self._at)
         self.key = keys[0] if keys else key
-        limits = {name: _limits(request, name) for name in (*keys, self.key)}
+        limits = {name: _limits(request, name) for name in (*keys, *self._at, self.key)}
         self._own = limits[self.key]
         self._level: _Keys | _Numbers = _Numbers(None)
         if keys:
@@ -97,7 +99,10 @@ class Walk(Generic[Row]):
                 low = after - _MICROSECOND
             if before is not None and (high is None or before < high):
                 high = before
-            self._level = _Keys(keys, {**limits, self.key: (low, high)})
+            held: dict[str, datetime] = {}
+            for name, moment in self._at.items():
+                held |= _around(name, moment, limits[name])
+            self._level = _Keys(keys, {**limits, self.key: (low, high)}, held)
 
     @property
     def verified(self) -> bool:
@@ -119,6 +124,21 @@ class Walk(Generic[Row]):
         """Where the reading ends."""
         return self._before
 
+    @property
+    def position(self) -> datetime | None:
+        """All rows before this instant of the key were given."""
+        return self._level.position if isinstance(self._level, _Keys) else None
+
+    @property
+    def remaining(self) -> int | None:
+        """How many rows are still to come, as far as the server tells."""
+        return self._estimate if self.total is None else self._level.remaining
+
+    @property
+    def divisible(self) -> bool:
+        """Whether :attr:`remaining` is known well enough to :meth:`divide` by."""
+        return isinstance(self._level, _Keys) and self._level.sure
+
     def cut(self, before: datetime) -> None:
         """
         Let the reading end earlier; rows from there on are left to another.
@@ -127,8 +147,49 @@ class Walk(Generic[Row]):
         """
         if self._before is None or before < self._before:
             self._before = before
-            if isinstance(self._level, _Keys) and (self._level.high is None or before < self._level.high):
-                self._level.high = before
+            if isinstance(self._level, _Keys):
+                self._level.cut(before)
+
+    def divide(self, pieces: int) -> list[Walk[Row]]:
+        """
+        Leave a part of what remains to others.
+
+        The instants between which to cut follow from how close rows lay on the last page, and from how many remain.
+        Inside a tie first what lies behind it is left to another, then the tie itself is cut.
+
+        :param pieces: how many others there are
+        :return: as many readings, or fewer if there is nothing to divide
+        """
+        level, key, at = self._level, self.key, self._at
+        if not isinstance(level, _Keys):
+            return []
+        tie, tie_at = level.tie, level.tie_at
+        if isinstance(tie, _Keys) and tie_at is not None:
+            behind = tie_at + _BEHIND_TIE
+            if self._before is None or self._before > behind:
+                rest = self._piece(key, behind, self._before, at, level.behind)
+                self.cut(behind)
+                level.behind = 0
+                return [rest]
+            level, key, at = tie, tie.key, {**at, key: tie_at}
+        cuts = level.cuts(pieces, self.page_size)
+        if not cuts:
+            return []
+        share = level.remaining // (len(cuts) + 1)
+        end = level.end if level is tie else self._before
+        if level is tie:
+            level.cut(cuts[0])
+        else:
+            self.cut(cuts[0])
+        level.rest = share
+        return [self._piece(key, low, high, at, share) for low, high in zip(cuts, [*cuts[1:], end], strict=True)]
+
+    def _piece(
+        self, key: str, after: datetime, before: datetime | None, at: Mapping[str, datetime], rows: int
+    ) -> Walk[Row]:
+        piece = Walk(self.request, page_size=self.page_size, key=key, after=after, before=before, at=at)
+        piece._estimate = rows
+        return piece
 
     def next(self) -> Request[Page[Row]] | None:
         """Return what to ask next, or ``None`` when all rows were given."""
@@ -167,13 +228,9 @@ class Walk(Generic[Row]):
             self.total = sight.total
         rows = self._level.accept(sight)
         if isinstance(self._level, _Keys):
-            self.position = self._level.position
-            self.remaining = self._level.remaining
             self.reason = self.reason or self._level.reason
-        else:
-            self.remaining = max(0, sight.total - self._level.count)
-            if self._level.next() is not None:
-                self.reason = self.reason or _BY_NUMBER
+        elif self._level.next() is not None:
+            self.reason = self.reason or _BY_NUMBER
         return [row for row in rows if self._within(row)]
 
     def _look(self, page: Page[Row]) -> _Sight:
@@ -195,14 +252,17 @@ class Walk(Generic[Row]):
         self.bounds_ignored = self.bounds_ignored or problem.startswith("the bounds")
         self.reason = f"the server ignored {problem}, so {_BY_NUMBER}"
         log.warning("%s: %s", self.request.label, self.reason)
-        given = self._level.recent if isinstance(self._level, _Keys) else {}
-        # By number over what does not move, if the server takes that order at all.
-        self._level = _Numbers(CREATED if CREATED in self.request.bounds else self.key, given)
+        if isinstance(self._level, _Keys):
+            # By number over what does not move, if the server takes that order at all.
+            key = CREATED if CREATED in self.request.bounds else self.key
+            self._level = _Numbers(key, {} if self.bounds_ignored else self._level.whole, self._level.recent)
 
     def _within(self, row: Row) -> bool:
         moment = _instant(row, row_field(self.key))
         if moment is None:
             return True
+        if any(_instant(row, row_field(name)) != held for name, held in self._at.items()):
+            return False
         low, high = self._own
         return not (
             (low is not None and moment < low)
@@ -250,19 +310,25 @@ class _Keys:
 
     low: datetime | None = field(init=False)
     high: datetime | None = field(init=False)
+    end: datetime | None = None
     position: datetime | None = None
-    remaining: int | None = None
+    rest: int = 0
+    behind: int = 0
+    pace: timedelta | None = None
     reason: str | None = None
     recent: dict[str, datetime | None] = field(default_factory=dict)
+    tie: _Keys | _Equal | None = None
+    tie_at: datetime | None = None
+    whole: dict[str, datetime] = field(init=False)
+    _current: bool = False
     _asked: Limits = (None, None)
     _given_to_low: bool = False
     _includes_bounds: bool = False
-    _tie: _Keys | _Equal | None = None
-    _tie_at: datetime | None = None
     _finished: bool = False
 
     def __post_init__(self) -> None:
         self.low, self.high = self.limits[self.key]
+        self.whole = self._bounds(self.low, self.high)
 
     @property
     def key(self) -> str:
@@ -272,9 +338,39 @@ class _Keys:
     def _moves(self) -> bool:
         return self.key != CREATED
 
+    @property
+    def remaining(self) -> int:
+        return self.rest if self.tie is None else self.tie.remaining + self.behind
+
+    @property
+    def sure(self) -> bool:
+        return self._current if self.tie is None else self.tie.sure
+
+    def cut(self, before: datetime) -> None:
+        """Leave what lies from an instant on."""
+        self.end = before
+        self._current = False
+        if self.high is None or before < self.high:
+            self.high = before
+
+    def cuts(self, pieces: int, page_size: int) -> list[datetime]:
+        """Return where to cut what remains, so that the rows on each side are about as many."""
+        start, end = self.position, self.high
+        if start is None or pieces < 1:
+            return []
+        if self.pace:
+            # The next page is under way; and where rows lie close, they end before the bound does.
+            last = start + self.pace * (self.rest + page_size)
+            end = last if end is None else min(end, last)
+            start += self.pace * page_size
+        if end is None:
+            return []
+        step = (end - start) / (pieces + 1)
+        return [] if step < 2 * _MICROSECOND else [start + step * number for number in range(1, pieces + 1)]
+
     def next(self) -> _Ask | None:
-        if self._tie is not None:
-            ask = self._tie.next()
+        if self.tie is not None:
+            ask = self.tie.next()
             if ask is not None:
                 return ask
             self._leave_tie()
@@ -286,9 +382,13 @@ class _Keys:
         self._asked = self.low, self.high
         return _Ask(1, self.key, self._bounds(self.low, self.high))
 
+    @property
+    def begun(self) -> bool:
+        return self.position is not None or self._finished
+
     def ignored(self, sight: _Sight) -> str | None:
-        if self._tie is not None:
-            return self._tie.ignored(sight)
+        if self.tie is not None:
+            return self.tie.ignored(sight)
         last: datetime | None = None
         low, high = self._asked
         name = row_field(self.key)
@@ -306,12 +406,17 @@ class _Keys:
         return None
 
     def accept(self, sight: _Sight) -> list[Any]:
-        if self._tie is not None:
+        if self.tie is not None:
             return self._accept_tie(sight)
         name = row_field(self.key)
         rows = [(instants.read(row[name]), row) for row in sight.rows]
         last = rows[-1][0] if rows else None
-        self.remaining = max(0, sight.total - len(rows))
+        self._current = self._asked[1] == self.high
+        self.rest = max(0, sight.total - len(rows) if self._current else self.rest - len(rows))
+        if rows:
+            self.pace = (rows[-1][0] - (self.position or rows[0][0])) / len(rows)
+            if self.end is not None:
+                rows = [(moment, row) for moment, row in rows if moment < self.end]
         if self._given_to_low and rows and rows[0][0] == self.low:
             # The tie that was just read comes again: the server includes the bound.
             self._includes_bounds = True
@@ -321,7 +426,7 @@ class _Keys:
             if not rows and sight.more:
                 return []
         fresh = self._unseen(rows)
-        if not sight.more or last is None:
+        if not sight.more or last is None or (self.end is not None and last >= self.end):
             self._finished = True
             self.position = self.high
             return fresh
@@ -337,34 +442,30 @@ class _Keys:
         return fresh
 
     def _enter_tie(self, at: datetime) -> None:
-        low, high = at - _MICROSECOND, at + _MICROSECOND
-        held = {
-            **self.held,
-            **self._bounds(
-                low if self.low is None else max(low, self.low), high if self.high is None else min(high, self.high)
-            ),
-        }
-        self._tie_at = at
-        self._tie = _Keys(self.keys[1:], self.limits, held) if len(self.keys) > 1 else _Equal(self.key, held)
+        held = {**self.held, **_around(self.key, at, (self.low, self.high))}
+        self.tie_at = at
+        self.tie = _Keys(self.keys[1:], self.limits, held) if len(self.keys) > 1 else _Equal(self.key, held)
 
     def _leave_tie(self) -> None:
-        self.low = _later(self._tie_at) if self._includes_bounds else self._tie_at
+        self.low = _later(self.tie_at) if self._includes_bounds else self.tie_at
         self._given_to_low = not self._includes_bounds
-        self._tie = self._tie_at = None
+        self.rest = self.behind
+        self.tie = self.tie_at = None
 
     def _accept_tie(self, sight: _Sight) -> list[Any]:
-        tie, name = self._tie, row_field(self.key)
+        tie, name = self.tie, row_field(self.key)
         if tie is None:
             return []
         # The bounds around a tie may include its neighbours, which come again in their own place.
-        rows = [(self._tie_at, row) for row in tie.accept(sight) if _instant(row, name) == self._tie_at]
+        first = not tie.begun
+        rows = [(self.tie_at, row) for row in tie.accept(sight) if _instant(row, name) == self.tie_at]
+        if first:
+            self.behind = max(0, self.rest - sight.total)
         self.reason = self.reason or tie.reason
         fresh = self._unseen(rows)
         if isinstance(tie, _Keys) and tie._moves:
             # What changes in there comes again at the end of the tie, as long as the tie is read.
             self._remember(rows)
-        if self.remaining is not None:
-            self.remaining = max(0, self.remaining - len(fresh))
         return fresh
 
     def _unseen(self, rows: Iterable[tuple[datetime | None, Any]]) -> list[Any]:
@@ -407,6 +508,18 @@ class _Equal:
     _counted: set[str] = field(default_factory=set)
     _finished: bool = False
 
+    @property
+    def begun(self) -> bool:
+        return self._total >= 0
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self._total - len(self._counted))
+
+    @property
+    def sure(self) -> bool:
+        return False
+
     def next(self) -> _Ask | None:
         return None if self._finished else _Ask(self._number, self.key, self.held)
 
@@ -443,11 +556,16 @@ class _Numbers:
     Read by page number.
 
     :param key: the field to order by; ``None`` for the caller's own order
+    :param bounds: bounds to ask for
     :param given: rows that were given already
     """
 
-    def __init__(self, key: str | None, given: Iterable[str] = ()) -> None:
+    def __init__(
+        self, key: str | None, bounds: Mapping[str, datetime] | None = None, given: Iterable[str] = ()
+    ) -> None:
         self.key = key
+        self.bounds = bounds or {}
+        self.remaining = 0
         self.count = 0
         self._number = 1
         self._finished = False
@@ -455,7 +573,7 @@ class _Numbers:
         self._recent: deque[set[str]] = deque([set(given)], maxlen=3)
 
     def next(self) -> _Ask | None:
-        return None if self._finished else _Ask(self._number, self.key, {})
+        return None if self._finished else _Ask(self._number, self.key, self.bounds)
 
     def ignored(self, sight: _Sight) -> str | None:
         return None
@@ -465,6 +583,7 @@ class _Numbers:
         self._recent.append({row["id"] for row in sight.rows})
         self.count += len(sight.rows)
         self._number += 1
+        self.remaining = max(0, sight.total - self.count)
         self._finished = not sight.rows or not (sight.says_more or self.count < sight.total)
         return fresh
 
@@ -479,6 +598,15 @@ def _keys(request: PagedRequest[Any], key: str) -> tuple[str, ...]:
 def _limits(request: PagedRequest[Any], name: str) -> Limits:
     low, high = request.bound(f"{name}.After"), request.bound(f"{name}.Before")
     return (instants.read(low) if low else None), (instants.read(high) if high else None)
+
+
+def _around(name: str, moment: datetime, limits: Limits) -> dict[str, datetime]:
+    low, high = limits
+    lowest, highest = moment - _MICROSECOND, moment + _MICROSECOND
+    return {
+        f"{name}.After": lowest if low is None else max(lowest, low),
+        f"{name}.Before": highest if high is None else min(highest, high),
+    }
 
 
 def _instant(row: Any, name: str) -> datetime | None:

@@ -33,6 +33,8 @@ SETTLED = timedelta(seconds=60)
 
 _SAY_EVERY = 10.0
 _LOOK_EVERY = 1.0
+_WORTH_PAGES = 3
+"""Pages that must be left for a split to pay: it costs a request, and each of the two ends with a page half full."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,6 @@ class Batch(Generic[Row]):
     :param rows: the rows as the API sent them
     :param read_at: the server's clock at the answer; the worker's where the server does not say
     :param request: the list that the rows are of
-    :param since: start of the window that was being read, included
-    :param until: end of the window, excluded
     :param parent: what the rows belong to, where they were read by parent, such as the session of messages
     :param complete: whether nothing of the parent is to come any more
     """
@@ -52,8 +52,6 @@ class Batch(Generic[Row]):
     rows: list[Row]
     read_at: datetime
     request: Request[Any]
-    since: datetime | None = None
-    until: datetime | None = None
     parent: Parent | None = None
     complete: bool = False
 
@@ -179,12 +177,6 @@ class _Part:
     kind: _Kind = "first"
     origin: _Part | None = None
     """What it was split from, until it has shown whether that was worth it."""
-    remaining: float = 0.0
-    pace: timedelta | None = None
-    """How far apart rows lie, as the last page shows."""
-    asked_before: datetime | None = None
-    sure: bool = False
-    """Whether ``remaining`` counts the rows of the window as it is now."""
     dropped: bool = False
     last_key: str | None = None
 
@@ -243,8 +235,8 @@ class Changes(Reading[Row]):
                     self.requests = workers.requests
                     if rows:
                         read_at = workers.server_time or datetime.now(UTC)
-                        yield Batch(rows, read_at, part.source.request, part.walk.after, part.walk.before)
-                progress.say(sum(part.remaining for part in self._parts))
+                        yield Batch(rows, read_at, part.source.request)
+                progress.say(sum(map(_remaining, self._parts)))
             self.requests = workers.requests
         reached = [source.reached for source in self._sources]
         self.until_reached = min((moment for moment in reached if moment is not None), default=self.until)
@@ -265,7 +257,6 @@ class Changes(Reading[Row]):
         request = part.walk.next()
         if request is None:
             return False
-        part.asked_before = part.walk.before
         workers.submit(part, request)
         return True
 
@@ -274,7 +265,6 @@ class Changes(Reading[Row]):
         if isinstance(answered.answer, BaseException):
             raise answered.answer
         self.started_at = self.started_at or answered.answer.server_time
-        since = walk.position
         rows: list[Row] = walk.accept(answered.answer.value)
         self._doubt(walk.reason)
         if walk.bounds_ignored and not part.source.dropped:
@@ -283,7 +273,7 @@ class Changes(Reading[Row]):
         if rows:
             part.last_key = rows[-1].get(row_field(self._key))  # type: ignore[attr-defined]  # rows are mappings
         if walk.total is not None:
-            self._estimate(part, rows, since)
+            self._learn(part)
             if not part.source.begun:
                 self._begin(part)
         if not self._ask(workers, part):
@@ -307,21 +297,12 @@ class Changes(Reading[Row]):
                 source.tail_from = end if self.until is None or self.until > settled else None
                 walk.cut(end)
 
-    def _estimate(self, part: _Part, rows: list[Row], since: datetime | None) -> None:
-        walk = part.walk
+    def _learn(self, part: _Part) -> None:
+        """Split less wide what a split has just shown to be empty, and wider again where one found rows."""
         if part.origin is not None:
-            # A split that found next to nothing is not tried again as wide; one that found rows is.
             width = part.origin.width
-            part.origin.width = max(1, width // 2) if not walk.remaining else min(self._count, width * 2)
+            part.origin.width = min(self._count, width * 2) if part.walk.remaining else max(1, width // 2)
             part.origin = None
-        if part.asked_before == walk.before:
-            part.remaining = float(walk.remaining or 0)
-            part.sure = True
-        else:
-            part.remaining = max(0.0, part.remaining - len(rows))
-        if rows and walk.position is not None:
-            first = since or instants.read(rows[0][row_field(self._key)])  # type: ignore[index]  # rows are mappings
-            part.pace = (walk.position - first) / len(rows)
 
     def _finish(self, workers: Workers[_Part], part: _Part, not_before: datetime | None) -> None:
         source = part.source
@@ -346,45 +327,17 @@ class Changes(Reading[Row]):
         return moment if self.until is None or moment is None else min(moment, self.until)
 
     def _split(self, workers: Workers[_Part]) -> None:
-        """Let idle workers take windows off those that have the most left."""
-        while workers.idle:
-            part = max(
-                (part for part in self._parts if self._worth(part)), key=lambda part: part.remaining, default=None
-            )
-            if part is None:
+        """Let idle workers take over a part of what the others have left."""
+        least = _WORTH_PAGES * self._page_size
+        candidates = [part for part in self._parts if part.kind == "window" and part.walk.divisible]
+        while workers.idle and candidates:
+            part = max(candidates, key=_remaining)
+            candidates.remove(part)
+            if _remaining(part) < least:
                 return
-            cuts = self._cuts(part, workers.idle)
-            if not cuts:
-                part.sure = False
-                continue
-            end = part.walk.before
-            part.walk.cut(cuts[0])
-            part.sure = False
-            part.remaining /= len(cuts) + 1
-            for low, high in zip(cuts, [*cuts[1:], end], strict=True):
-                piece = self._part(part.source, low, high)
-                piece.kind = "window"
-                piece.origin = part
-                piece.remaining = part.remaining
-                self._start(workers, piece)
-
-    def _worth(self, part: _Part) -> bool:
-        return part.kind == "window" and part.sure and part.walk.by_key and part.remaining > 3 * self._page_size
-
-    def _cuts(self, part: _Part, idle: int) -> list[datetime]:
-        """Return where to cut a window into pieces, the first of which the worker keeps that reads it."""
-        start, end = part.walk.position, part.walk.before
-        if start is None or end is None:
-            return []
-        pieces = min(idle, part.width, int(part.remaining // (2 * self._page_size)))
-        if part.pace:
-            # Where rows lie closer than on average, they end before the window does.
-            end = min(end, start + part.pace * (part.remaining + self._page_size))
-            start += part.pace * self._page_size
-        step = (end - start) / (pieces + 1)
-        if step < timedelta(microseconds=2):
-            return []
-        return [start + step * number for number in range(1, pieces + 1)]
+            pieces = min(workers.idle, part.width, _remaining(part) // self._page_size - 1)
+            for walk in part.walk.divide(pieces):
+                self._start(workers, _Part(part.source, walk, width=self._count, kind="window", origin=part))
 
     def _give_up_windows(self, workers: Workers[_Part], source: _Source) -> None:
         """Read a list whose bounds the server ignores once, in place of once for each window."""
@@ -406,6 +359,10 @@ class Changes(Reading[Row]):
             "The server's answers have no Date header, so one worker reads alone and how far it came is told by the "
             "newest row. A proxy on the way may strip it"
         )
+
+
+def _remaining(part: _Part) -> int:
+    return part.walk.remaining or 0
 
 
 def read_changes(

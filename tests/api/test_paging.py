@@ -450,3 +450,49 @@ def test_the_first_total_is_kept():
 )
 def test_fields_of_rows(bound, name):
     assert row_field(bound) == name
+
+
+@given(
+    server=servers,
+    size=st.integers(2, 5),
+    key=st.sampled_from([CREATED, UPDATED]),
+    bounded=st.booleans(),
+    chance=st.randoms(use_true_random=False),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_is_divided_comes_together_again(server, size, key, bounded, chance):
+    walks = [Walk(sessions.list_(), page_size=size, key=key, before=at(11) if bounded else None)]
+    underway = [(walks[0], walks[0].next())]
+    found = []
+    while underway:
+        walk, request = underway.pop(chance.randrange(len(underway)))
+        found += [row["id"] for row in walk.accept(server.answer(request))]
+        following = [(walk, walk.next())]
+        if walk.divisible or chance.random() < 0.3:
+            following += [(piece, piece.next()) for piece in walk.divide(chance.randint(1, 4))]
+        underway += [(one, step) for one, step in following if step is not None]
+        assert server.requests < 2_000, "no end"
+    column = 0 if key == CREATED else 1
+    wanted = [row_id for row_id, moments in server.rows.items() if not bounded or moments[column] < 11]
+    assert sorted(set(found)) == sorted(wanted)
+    if key == CREATED or not server.shuffled_ties:
+        assert len(found) == len(wanted)
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+def test_a_large_tie_is_divided_too(inclusive):
+    server = Server({f"{i:05d}": (10 * i, 5_000) for i in range(3_200)} | many(500), inclusive=inclusive)
+    walk = Walk(sessions.list_(), key=UPDATED, before=at(LATER))
+    walks, found, most = [walk], [], 0
+    while walks:
+        walk = walks.pop(0)
+        if (request := walk.next()) is None:
+            continue
+        found += ids(iter(walk.accept(server.answer(request))))
+        walks.append(walk)
+        if walk.divisible and (walk.remaining or 0) > 300:
+            walks += walk.divide(4)
+        most = max(most, len(walks))
+    assert sorted(found) == sorted(server.rows)
+    assert most > 5
+    assert server.requests < 32 + 5 + 40
