@@ -225,7 +225,7 @@ def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) 
     Take one of the values that the contract lists.
 
     :param name: name of the argument
-    :param value: the value, in any case
+    :param value: the value, in any case; ``NONE`` and ``UNDEFINED``, where listed, in capitals only
     :param allowed: the enum of values
     :param never: values of the contract that are not valid here
     :raises WtsChatArgumentError: if it is not one of them; the error shows them
@@ -237,7 +237,8 @@ def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) 
     excluded = {member.value for member in never}
     values = [str(member.value) for member in allowed if member.value not in excluded]
     found = next((known for known in values if known.lower() == str(value).strip().lower()), None)
-    if found is None:
+    # A template that renders to nothing renders to "None"; the contract's own value is "NONE".
+    if found is None or (is_nothing(value) and found != value.strip()):
         refuse(name, value, f"one of {', '.join(values)} is wanted")
     return found
 
@@ -315,6 +316,8 @@ def choices(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ())
     :raises WtsChatArgumentError: naming the item, with the values allowed
     """
     excluded = tuple(never)
+    if isinstance(value, str) and is_nothing(value):
+        value = [value]
     return list_of(name, value, lambda item_name, item: choice(item_name, item, allowed, never=excluded))
 
 

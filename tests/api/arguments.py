@@ -84,7 +84,11 @@ def as_batch(items: S) -> S:
 
 def one_of(values: type[StrEnum], *never: StrEnum) -> S:
     return st.sampled_from([value for value in values if value not in never]).flatmap(
-        lambda value: st.sampled_from([value, value.value, value.value.lower(), f" {value.value.upper()} "])
+        lambda value: st.sampled_from(
+            [value, value.value, f" {value.value} "]
+            # In other letters these two are what a template renders where there was nothing.
+            + ([] if value.value in ("NONE", "UNDEFINED") else [value.value.lower(), value.value.upper()])
+        )
     )
 
 
