@@ -71,6 +71,9 @@ class ConnectionSettings:
         """
         # Forms send an empty text for what was left empty.
         given = {name: value for name, value in extra.items() if value not in (None, "")}
+        # The Test button of Airflow 2.11 sends what a browser sends for a ticked box.
+        if given.get("verify_ssl") == "y":
+            given["verify_ssl"] = True
         unknown = sorted(name for name in given if name not in EXTRAS and not name.startswith("extra__"))
         if unknown:
             log.warning(
@@ -89,7 +92,9 @@ class ConnectionSettings:
                 base_url=_base_url(connection.host, connection.schema, connection.port),
                 token=token,
                 account=account or hashlib.sha256(token.encode()).hexdigest()[:16],
-                timeout=float(_or(convert.number("timeout", given.get("timeout"), minimum=1), DEFAULT_TIMEOUT)),
+                timeout=float(
+                    _or(convert.number("timeout", given.get("timeout"), minimum=1, maximum=600), DEFAULT_TIMEOUT)
+                ),
                 max_retries=int(
                     _or(
                         convert.integer("max_retries", given.get("max_retries"), minimum=0, maximum=20),
