@@ -165,7 +165,7 @@ class WtsChatAsyncHook(BaseHook):
             # Opening a store touches a file or the network.
             self._budget = await asyncio.to_thread(get_budget, settings.account)
         trust = await asyncio.to_thread(_trust) if settings.verify_ssl else False
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             headers={
                 "User-Agent": transport.USER_AGENT,
                 "Accept": "application/json",
@@ -175,6 +175,9 @@ class WtsChatAsyncHook(BaseHook):
             trust_env=not settings.proxies,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        # Of its own accord it would send again what a lost connection cut off, past the budget and the rules.
+        session._retry_connection = False
+        return session
 
     async def _send(
         self,
