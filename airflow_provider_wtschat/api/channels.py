@@ -7,10 +7,7 @@ from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Channel, ChannelType
 
 
-def list_(
-    *,
-    channel_type: str | None = None,
-) -> Request[list[Channel]]:
+def list_(*, channel_type: str | None = None) -> Request[list[Channel]]:
     """
     List the channels: ``GET /chat/v1/channel``.
 

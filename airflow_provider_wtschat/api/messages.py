@@ -51,9 +51,7 @@ def list_(
     )
 
 
-def get(
-    message_id: str,
-) -> Request[Message]:
+def get(message_id: str) -> Request[Message]:
     """
     Get a message: ``GET /chat/v1/message/{id}``.
 
@@ -69,9 +67,7 @@ def get(
     )
 
 
-def delete(
-    message_id: str,
-) -> Request[Message]:
+def delete(message_id: str) -> Request[Message]:
     """
     Delete a message: ``DELETE /chat/v1/message/{id}``.
 
@@ -87,9 +83,7 @@ def delete(
     )
 
 
-def get_status(
-    message_id: str,
-) -> Request[MessageDelivery]:
+def get_status(message_id: str) -> Request[MessageDelivery]:
     """
     Get what became of a message: ``GET /chat/v1/message/{id}/status``.
 

@@ -94,11 +94,7 @@ def list_(
     )
 
 
-def get(
-    scheduled_message_id: str,
-    *,
-    include_details: Sequence[str] | str | None = None,
-) -> Request[ScheduledMessage]:
+def get(scheduled_message_id: str, *, include_details: Sequence[str] | str | None = None) -> Request[ScheduledMessage]:
     """
     Get a scheduled message: ``GET /chat/v1/scheduled-message/{id}``.
 
@@ -156,11 +152,12 @@ def create(
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or template and chatbot do not make a message
     """
+    kind = ScheduledMessageType.CHATBOT if template_id is None else ScheduledMessageType.TEMPLATE
     body = _body(
         to=convert.required("to", to),
         from_channel=from_channel,
         scheduling=convert.required("scheduling", scheduling),
-        message_type=message_type or ("CHATBOT" if template_id is None else "TEMPLATE"),
+        message_type=kind if message_type is None else message_type,
         template_id=template_id,
         bot_key=bot_key,
         template_parameters=template_parameters,
@@ -264,9 +261,7 @@ def update(
     )
 
 
-def cancel(
-    scheduled_message_id: str,
-) -> Request[None]:
+def cancel(scheduled_message_id: str) -> Request[None]:
     """
     Cancel a scheduled message: ``POST /chat/v1/scheduled-message/{id}/cancel``.
 
@@ -282,9 +277,7 @@ def cancel(
     )
 
 
-def cancel_batch(
-    scheduled_message_ids: Sequence[str] | str,
-) -> Request[list[ScheduledMessage]]:
+def cancel_batch(scheduled_message_ids: Sequence[str] | str) -> Request[list[ScheduledMessage]]:
     """
     Cancel scheduled messages: ``POST /chat/v1/scheduled-message/batch-cancel``.
 

@@ -618,9 +618,7 @@ def send_otp(
     )
 
 
-def send_typing(
-    session_id: str,
-) -> Request[None]:
+def send_typing(session_id: str) -> Request[None]:
     """
     Show the contact of a session that someone is typing: ``POST /chat/v1/send/typing``.
 
@@ -637,9 +635,7 @@ def send_typing(
     )
 
 
-def get_message_status(
-    message_id: str,
-) -> Request[SentMessage]:
+def get_message_status(message_id: str) -> Request[SentMessage]:
     """
     Get what became of a message: ``GET /chat/v1/send/message/{id}``.
 
@@ -657,9 +653,7 @@ def get_message_status(
     )
 
 
-def get_chatbot_status(
-    send_id: str,
-) -> Request[SentMessage]:
+def get_chatbot_status(send_id: str) -> Request[SentMessage]:
     """
     Get what became of a chatbot that was sent: ``GET /chat/v1/send/chatbot/{id}``.
 
@@ -675,9 +669,7 @@ def get_chatbot_status(
     )
 
 
-def get_otp_status(
-    otp_id: str,
-) -> Request[OtpDelivery]:
+def get_otp_status(otp_id: str) -> Request[OtpDelivery]:
     """
     Get what became of a one-time code: ``GET /chat/v1/send/otp/{id}``.
 

@@ -195,6 +195,11 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("scheduled_messages.create", {"to": PHONE, "scheduling": "2026-09-01"}, "bot_key: is required for a message"),
     (
         "scheduled_messages.create",
+        {"to": PHONE, "scheduling": "2026-09-01", "template_id": "x", "message_type": ""},
+        "message_type: '' was given; one of TEMPLATE, CHATBOT",
+    ),
+    (
+        "scheduled_messages.create",
         {"to": PHONE, "scheduling": "2026-09-01", "message_type": "template", "bot_key": ID},
         "template_id: is required for a message of type TEMPLATE",
     ),
