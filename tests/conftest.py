@@ -214,3 +214,19 @@ def _failures() -> Iterator[list[tuple[str, int, BaseException | None]]]:
         yield errors
     finally:
         manager.pm.unregister(collector)
+
+
+@pytest.fixture
+def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hooks of this process send as fast as they can, for tests that are not about the account's limits."""
+    from airflow_provider_wtschat import budget
+    from airflow_provider_wtschat.hooks import wtschat, wtschat_async
+
+    roomy = budget.Window(1_000_000, 1.0)
+    limits = budget.Limits(burst=roomy, read=roomy, send=roomy)
+
+    def get_budget(account: str) -> budget.Budget:
+        return budget.get_budget(account, "process", limits=limits)
+
+    monkeypatch.setattr(wtschat, "get_budget", get_budget)
+    monkeypatch.setattr(wtschat_async, "get_budget", get_budget)

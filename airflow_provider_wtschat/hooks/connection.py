@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -79,9 +80,7 @@ class ConnectionSettings:
             log.warning(
                 "Connection %r: extras %s are not read; known are %s", conn_id, ", ".join(unknown), ", ".join(EXTRAS)
             )
-        token = (connection.password or "").strip()
-        if token[:7].lower() == "bearer ":
-            token = token[7:].strip()
+        token = re.sub(r"^bearer(\s+|$)", "", (connection.password or "").strip(), flags=re.IGNORECASE)
         if not token:
             msg = f"Connection {conn_id!r} has no API token: put it into the field API token (password)"
             raise WtsChatAuthenticationError(msg)

@@ -46,7 +46,7 @@ def make_server(application: Application, sock: socket.socket) -> uvicorn.Server
     """
 
     class Protocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
             self.peer = transport.get_extra_info("peername")
             application.connections[self.peer] = transport
@@ -59,6 +59,8 @@ def make_server(application: Application, sock: socket.socket) -> uvicorn.Server
     config = uvicorn.Config(
         application,
         http=Protocol,
+        # Its sockets can be told to reset a connection; those of uvloop cannot.
+        loop="asyncio",
         ws="none",
         lifespan="off",
         interface="asgi3",

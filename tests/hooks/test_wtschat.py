@@ -1,0 +1,349 @@
+"""The hook, over real HTTP: what each fault raises, how often the server sees the request, and what is written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+from airflow_provider_wtschat.api import sessions, tags
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
+    WtsChatAuthenticationError,
+    WtsChatConnectionError,
+    WtsChatError,
+    WtsChatNotFoundError,
+    WtsChatRateLimitError,
+    WtsChatRefusedError,
+    WtsChatServerError,
+    WtsChatUncertainError,
+)
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.simulator import Simulator
+
+TEXT = "A text that no log may show"
+ALL = "/chat/*"
+
+
+def some_session(simulator: Simulator) -> str:
+    """Return the id of a session into which a text can be sent."""
+    return next(
+        row["id"]
+        for row in WtsChatHook().iterate(sessions.list_(status=["PENDING", "IN_PROGRESS"], session_type="INDIVIDUAL"))
+        if row["windowStatus"] == "ACTIVE"
+    )
+
+
+def tell(simulator: Simulator, call: Callable[[], Any]) -> tuple[Any, int, int]:
+    """Return what a call gave or raised, how many requests the server saw, and how many writes it booked."""
+    seen, written = len(simulator.requests), len(simulator.books)
+    try:
+        outcome = call()
+    except WtsChatError as error:
+        outcome = error
+    return outcome, len(simulator.requests) - seen, len(simulator.books) - written
+
+
+# What a fault that comes once means: for a read, and for a send (outcome, requests, writes).
+ONCE = {
+    "429_bare": ("answer", 2, "answer", 2, 1),
+    "429_seconds": ("answer", 2, "answer", 2, 1),
+    "429_date": ("answer", 2, "answer", 2, 1),
+    "502": ("answer", 2, WtsChatUncertainError, 1, 0),
+    "503": ("answer", 2, WtsChatUncertainError, 1, 0),
+    "504_acted": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "html": ("answer", 2, WtsChatUncertainError, 1, 0),
+    "html_acted": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "error200": ("answer", 2, WtsChatUncertainError, 1, 0),
+    "truncated": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "cut_json": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "empty": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "lost_before": ("answer", 2, WtsChatUncertainError, 1, 0),
+    "lost_after": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "slow": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "500": ("answer", 2, WtsChatUncertainError, 1, 0),
+    "500_acted": ("answer", 2, WtsChatUncertainError, 1, 1),
+    "error200_keyed": (WtsChatNotFoundError, 1, WtsChatNotFoundError, 1, 0),
+    "form_error": (WtsChatNotFoundError, 1, WtsChatNotFoundError, 1, 0),
+    "entity_not_found": (WtsChatNotFoundError, 1, WtsChatNotFoundError, 1, 0),
+    "entity_error_save": (WtsChatRefusedError, 1, WtsChatRefusedError, 1, 0),
+    "400": (WtsChatRefusedError, 1, WtsChatRefusedError, 1, 0),
+    "401": (WtsChatAuthenticationError, 1, WtsChatAuthenticationError, 1, 0),
+    "403": (WtsChatRefusedError, 1, WtsChatRefusedError, 1, 0),
+    "404": (WtsChatNotFoundError, 1, WtsChatNotFoundError, 1, 0),
+}
+
+
+@pytest.mark.parametrize("fault", ONCE)
+def test_a_fault_is_repeated_only_where_that_helps_and_cannot_harm(simulator: Simulator, fault: str) -> None:
+    read, read_requests, send, send_requests, writes = ONCE[fault]
+    session_id = some_session(simulator)
+    hook = WtsChatHook(timeout=1)
+    retry_after = 0.05 if fault == "429_seconds" else None
+
+    simulator.inject(fault, on=ALL, delay_s=1.3, retry_after=retry_after)
+    outcome, seen, _ = tell(simulator, lambda: hook.run(sessions.get(session_id)))
+    assert (outcome["id"] == session_id) if read == "answer" else type(outcome) is read
+    assert seen == read_requests
+
+    simulator.inject(fault, on=ALL, delay_s=1.3, retry_after=retry_after)
+    outcome, seen, written = tell(simulator, lambda: hook.run(sessions.send(session_id, text=TEXT)))
+    assert outcome["id"] if send == "answer" else type(outcome) is send
+    assert (seen, written) == (send_requests, writes)
+    if isinstance(outcome, WtsChatError):
+        assert isinstance(outcome, AirflowFailException) is (send is WtsChatUncertainError)
+        assert TEXT not in str(outcome)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "retryable"),
+    [
+        ("502", WtsChatServerError, True),
+        ("500", WtsChatServerError, True),
+        ("cut_json", WtsChatServerError, True),
+        ("lost_before", WtsChatServerError, True),
+    ],
+)
+def test_a_lasting_fault_is_given_up_after_max_retries(
+    simulator: Simulator, fault: str, kind: type[WtsChatError], retryable: bool
+) -> None:
+    session_id = some_session(simulator)
+    simulator.inject(fault, on=ALL, times=None)
+    outcome, seen, _ = tell(simulator, lambda: WtsChatHook(max_retries=2).run(sessions.get(session_id)))
+    assert type(outcome) is kind
+    assert outcome.retryable is retryable
+    assert seen == 3
+
+
+def test_the_limit_costs_no_retry_and_is_bounded_by_max_wait(simulator: Simulator) -> None:
+    hook = WtsChatHook(max_retries=0, max_wait=30)
+    session_id = some_session(simulator)
+    simulator.inject("429_seconds", on=ALL, times=4, retry_after=0.02)
+    outcome, seen, written = tell(simulator, lambda: hook.run(sessions.send(session_id, text=TEXT)))
+    assert outcome["id"]
+    assert (seen, written) == (5, 1)
+
+
+def test_a_longer_wait_than_allowed_raises_at_once(simulator: Simulator) -> None:
+    simulator.inject("429_seconds", on=ALL, times=None, retry_after=45)
+    outcome, seen, _ = tell(simulator, lambda: WtsChatHook(max_wait=20).run(sessions.get(UUID)))
+    assert type(outcome) is WtsChatRateLimitError
+    assert 45 <= outcome.retry_after < 46
+    assert outcome.retryable
+    assert seen == 1
+
+
+def test_no_connection_means_nothing_was_sent(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AIRFLOW_CONN_NOBODY", json.dumps(connection(f"http://127.0.0.1:{unused.getsockname()[1]}")))
+        for request in (sessions.get(UUID), sessions.send(UUID, text=TEXT)):
+            with pytest.raises(WtsChatConnectionError, match="nothing was sent") as raised:
+                WtsChatHook("nobody", max_retries=1).run(request)
+            assert raised.value.retryable
+            assert not isinstance(raised.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("interruption", [TimeoutError, KeyboardInterrupt, type("TaskTimeout", (BaseException,), {})])
+def test_whatever_interrupts_a_send_makes_it_uncertain(
+    simulator: Simulator, interruption: type[BaseException]
+) -> None:
+    session_id = some_session(simulator)
+
+    def interrupt(*_: object) -> None:
+        raise interruption
+
+    def interrupted(request: Request[Any]) -> Any:
+        simulator.inject("slow", on=ALL, delay_s=1.5)
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.4)
+        try:
+            return WtsChatHook(max_retries=0).run(request)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    with pytest.raises(WtsChatUncertainError, match="nobody knows"):
+        interrupted(sessions.send(session_id, text=TEXT))
+    with pytest.raises(WtsChatServerError if interruption is TimeoutError else interruption):
+        interrupted(sessions.get(session_id))
+
+
+def test_errors_carry_what_the_api_said(simulator: Simulator) -> None:
+    simulator.inject("entity_error_save", on=ALL)
+    with pytest.raises(WtsChatRefusedError) as raised:
+        WtsChatHook().run(sessions.conclude(UUID))
+    error = raised.value
+    assert (error.status, error.key, error.method) == (500, "ENTITY_ERROR_SAVE", "PUT")
+    assert error.path == f"/chat/v1/session/{UUID}/complete"
+    assert error.short_id
+    for words in ("ENTITY_ERROR_SAVE", str(error.text), error.short_id, "PUT /chat/v1/session/"):
+        assert words in str(error)
+    assert isinstance(error, AirflowException)
+    assert not error.retryable
+
+
+def test_every_pending_session_is_concluded_while_iterating(monkeypatch: pytest.MonkeyPatch, no_limits: None) -> None:
+    with Simulator(sessions=0, seed=2, latency_ms=0, limits=False, strict=True) as simulator:
+        monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", simulator.connection_json)
+        for _ in range(1000):
+            simulator.world.create_session(status="PENDING")
+        hook = WtsChatHook()
+        concluded = [
+            hook.run(sessions.conclude(session["id"]))["status"]
+            for session in hook.iterate(sessions.list_(status="PENDING"))
+        ]
+        assert concluded == ["COMPLETED"] * 1000
+        assert list(hook.iterate(sessions.list_(status="PENDING"))) == []
+        simulator.check()
+
+
+def test_the_session_is_kept_in_a_thread_and_not_shared_between_threads(simulator: Simulator) -> None:
+    hook = WtsChatHook()
+    own = hook.get_conn()
+    assert isinstance(own, requests.Session)
+    assert hook.get_conn() is own
+    others: list[requests.Session] = []
+    thread = threading.Thread(target=lambda: others.append(hook.get_conn()))
+    thread.start()
+    thread.join()
+    assert others
+    assert others[0] is not own
+
+
+@pytest.mark.parametrize("pasted", ["{}", "Bearer {}", "bearer {}", "  {}\n"])
+def test_the_token_shows_nowhere(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pasted: str
+) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_PASTED", json.dumps({**connection(simulator.url), "password": pasted.format(simulator.token)})
+    )
+    caplog.set_level(logging.DEBUG)
+    hook = WtsChatHook("pasted", max_retries=1)
+    session_id = some_session(simulator)
+    hook.run(sessions.send(session_id, text=TEXT))
+    simulator.inject("401", on=ALL)
+    with pytest.raises(WtsChatAuthenticationError) as raised:
+        hook.run(sessions.get(session_id))
+    shown = " ".join(
+        [caplog.text, repr(hook.resolve()), repr(hook), str(raised.value), repr(raised.value), repr(vars(hook.get_conn().auth))]
+    )  # fmt: skip
+    assert simulator.token not in shown.replace(repr(vars(hook.get_conn().auth)), "")
+    assert "repr" not in repr(hook.get_conn().auth)
+    at_info = "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.INFO)
+    assert TEXT not in at_info
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "HOST:PORT", "schema": "http"},
+        {"host": "http://HOST:PORT"},
+        {"host": "http://HOST:PORT/"},
+        {"host": "HOST", "port": 0, "schema": "http"},
+        {"host": "http://HOST", "port": 0},
+        {"host": "http://HOST:PORT/chat"},
+    ],
+)
+def test_every_spelling_of_the_host_means_the_same(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+) -> None:
+    host, _, port = simulator.url.removeprefix("http://").partition(":")
+    fields = {**fields, "host": fields["host"].replace("HOST", host).replace("PORT", port)}
+    if "port" in fields:
+        fields["port"] = int(port)
+    monkeypatch.setenv("AIRFLOW_CONN_HOST", json.dumps({**connection(""), **fields, "password": simulator.token}))
+    hook = WtsChatHook("host")
+    assert hook.resolve().base_url == simulator.url
+    assert hook.run(tags.list_())
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"password": ""}, "no API token"),
+        ({"password": "Bearer "}, "no API token"),
+        ({"host": "ftp://example.com"}, "host"),
+        ({"host": "https://user:secret@example.com"}, "host: holds a user or password"),
+        ({"extra": {"page_size": 101}}, "page_size"),
+        ({"extra": {"timeout": "soon"}}, "timeout"),
+        ({"extra": {"verify_ssl": "maybe"}}, "verify_ssl"),
+        ({"extra": {"max_retries": -1}}, "max_retries"),
+    ],
+)
+def test_a_connection_that_cannot_be_used_says_why(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], words: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_BAD", json.dumps({**connection("https://example.com"), **fields}))
+    with pytest.raises(WtsChatError, match=words) as raised:
+        WtsChatHook("bad").resolve()
+    assert "bad" in str(raised.value)
+    assert isinstance(raised.value, WtsChatArgumentError | WtsChatAuthenticationError)
+    ok, message = WtsChatHook("bad").test_connection()
+    assert not ok
+    assert words.partition(":")[0] in message
+    assert "secret" not in message
+
+
+def test_extras_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {
+        "timeout": "7",
+        "max_retries": 1,
+        "page_size": "50",
+        "account": "acme",
+        "verify_ssl": "false",
+        "proxies": {"https": "http://proxy.example:3128"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_EXTRAS", json.dumps({**connection("wts.example"), "extra": extra}))
+    settings = WtsChatHook("extras").resolve()
+    assert settings.base_url == "https://wts.example"
+    assert (settings.timeout, settings.max_retries, settings.page_size) == (7.0, 1, 50)
+    assert (settings.account, settings.verify_ssl) == ("acme", False)
+    assert dict(settings.proxies) == {"https": "http://proxy.example:3128"}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "ok", "words"),
+    [
+        (lambda simulator: None, True, "answers for chat, core, crm"),
+        (lambda simulator: simulator.inject("401", on="/chat/*", times=None), True, "but not for chat: the token has no"),
+        (lambda simulator: simulator.inject("401", times=None), False, "unused for 15 days"),
+        (lambda simulator: simulator.inject("html", times=None), False, "HTML"),
+        (lambda simulator: simulator.inject("lost_before", times=None), False, "before its answer"),
+    ],
+)
+def test_the_test_of_a_connection_explains_itself(
+    simulator: Simulator, prepare: Callable[[Simulator], None], ok: bool, words: str
+) -> None:
+    prepare(simulator)
+    seen = len(simulator.requests)
+    result, message = WtsChatHook().test_connection()
+    assert result is ok
+    assert words in message
+    assert simulator.token not in message
+    assert len(simulator.requests) - seen <= 3
+
+
+def test_the_test_of_a_connection_names_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps(connection("https://wts.invalid")))
+    ok, message = WtsChatHook("nowhere").test_connection()
+    assert not ok
+    assert "wts.invalid" in message
+    assert "no connection was made" in message
+
+
+def connection(host: str) -> dict[str, Any]:
+    """Return a connection."""
+    return {"conn_type": "wtschat", "host": host, "password": "pn_example"}
+
+
+UUID = "00000000-0000-4000-8000-0000000000aa"
