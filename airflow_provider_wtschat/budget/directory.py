@@ -123,15 +123,15 @@ class DirectoryStore(SharedStore):
                 connection.execute("UPDATE slots SET answered = :now WHERE answered > :now", {"now": now})
                 connection.execute("DELETE FROM pauses")
                 return Refusal(0.0, "the clock stepped back")
-            refusal = Refusal((hold or now) - now, HELD)
+            refusal, full = Refusal(max(0.0, (hold or 0.0) - now), HELD), None
             if pause is not None and pause - now > refusal.wait:
                 refusal = Refusal(pause - now, YIELDING)
             for (name, window), at in zip(self._limits.of(send), ranked, strict=True):
                 wait = window.wait(now, at)
-                if wait > 0 and bulk_share is None:
-                    connection.execute(_PAUSE, (name, now + wait + GRACE))
                 if wait > refusal.wait:
-                    refusal = Refusal(wait, is_full(window, share))
+                    refusal, full = Refusal(wait, is_full(window, share)), name
+            if full is not None and bulk_share is None:
+                connection.execute(_PAUSE, (full, now + refusal.wait + GRACE))
             return refusal
 
     def answer(self, slot: int, *, send: bool) -> None:

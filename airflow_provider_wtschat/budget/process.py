@@ -115,16 +115,16 @@ class ProcessStore(Store):
         return min(self.whole, self._share + recovered)
 
     def _refusal(self, now: float, send: bool, bulk_share: float | None) -> Refusal | None:
-        refusal = Refusal(self._pauses["hold"] - now, HELD)
+        refusal, full = Refusal(max(0.0, self._pauses["hold"] - now), HELD), None
         share = self._share_at(now) * (bulk_share or 1)
         for name, window in self._limits.of(send):
             if bulk_share is not None and self._pauses[name] - now > refusal.wait:
                 refusal = Refusal(self._pauses[name] - now, YIELDING)
             wait = window.wait(now, self._ranked(name, window, now, window.share(share)))
-            if wait > 0 and bulk_share is None:
-                self._pauses[name] = now + wait + GRACE
             if wait > refusal.wait:
-                refusal = Refusal(wait, is_full(window, share))
+                refusal, full = Refusal(wait, is_full(window, share)), name
+        if full is not None and bulk_share is None:
+            self._pauses[full] = now + refusal.wait + GRACE
         return refusal if refusal.wait > 0 else None
 
     def _ranked(self, name: str, window: Window, now: float, rank: int) -> float | None:

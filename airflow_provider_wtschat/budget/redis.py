@@ -33,20 +33,22 @@ local now = time[1] * 1000000 + time[2]
 local slot, bulk, lease, slack, grace, keep = ARGV[1], ARGV[2] == '1', ARGV[3] + 0, ARGV[4] + 0, ARGV[5] + 0, ARGV[6]
 local wait, reason = redis.call('PTTL', KEYS[1]) * 1000, 0
 for i = 1, 2 do
-  local answers, pause = KEYS[2 * i], KEYS[2 * i + 1]
+  local answers = KEYS[2 * i]
   local limit, seconds = ARGV[5 + 2 * i] + 0, ARGV[6 + 2 * i] + 0
   redis.call('ZREMRANGEBYSCORE', answers, '-inf', now - seconds)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', answers, now + lease + slack, '+inf')) do
     redis.call('ZADD', answers, now, member)
   end
-  local paused = bulk and redis.call('PTTL', pause) * 1000 or 0
+  local paused = bulk and redis.call('PTTL', KEYS[2 * i + 1]) * 1000 or 0
   if paused > wait then wait, reason = paused, 3 end
   local ranked = redis.call('ZREVRANGE', answers, limit - 1, limit - 1, 'WITHSCORES')[2]
   local full = ranked and math.min(ranked + 0, now) + seconds - now or 0
-  if full > 0 and not bulk then redis.call('SET', pause, 1, 'PX', math.ceil((full + grace) / 1000)) end
   if full > wait then wait, reason = full, i end
 end
-if wait > 0 then return {wait, reason} end
+if wait > 0 then
+  if not bulk and reason > 0 then redis.call('SET', KEYS[2 * reason + 1], 1, 'PX', math.ceil((wait + grace) / 1000)) end
+  return {wait, reason}
+end
 for i = 1, 2 do
   redis.call('ZADD', KEYS[2 * i], now + lease, slot)
   redis.call('PEXPIRE', KEYS[2 * i], keep)
