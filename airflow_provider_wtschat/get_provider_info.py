@@ -120,9 +120,20 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": INTEGRATION, "external-doc-url": "https://wts.chat", "tags": ["service"]},
         ],
         "hooks": _modules("hooks", "wtschat", "wtschat_async"),
-        "operators": _modules("operators", "session"),
+        "operators": _modules(
+            "operators",
+            "chatbot",
+            "contact",
+            "file",
+            "message",
+            "panel",
+            "scheduled_message",
+            "sequence",
+            "session",
+            "wtschat",
+        ),
         "sensors": _modules("sensors", "message", "panel", "scheduled_message", "session"),
-        "triggers": _modules("triggers", "message", "panel", "scheduled_message", "session"),
+        "triggers": _modules("triggers", "message", "panel", "scheduled_message", "session", "session_event"),
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [
             {

@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import jsonschema
 import pytest
@@ -24,7 +25,8 @@ from airflow_provider_wtschat.get_provider_info import get_provider_info
 PACKAGE = airflow_provider_wtschat.__name__
 ROOT = Path(airflow_provider_wtschat.__file__).parent
 INFO = get_provider_info()
-AIRFLOW_2 = importlib.metadata.version("apache-airflow").startswith("2.")
+AIRFLOW = tuple(map(int, importlib.metadata.version("apache-airflow").split(".")[:2]))
+HAS_WTFORMS = find_spec("wtforms") is not None
 
 
 def classes(folder: str, base: type) -> list[type]:
@@ -120,9 +122,9 @@ def test_connection_types_are_those_of_the_hooks():
 CONNECTION_TYPE = INFO["connection-types"][0]
 
 
+@pytest.mark.skipif(not HAS_WTFORMS, reason="only Flask AppBuilder asks the hook")
 def test_form_of_the_hook_equals_the_declared_form():
     """Airflow 2.11, and 3.0 where Flask AppBuilder is installed, ask the hook."""
-    pytest.importorskip("flask_appbuilder")
     from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
     behaviour = CONNECTION_TYPE["ui-field-behaviour"]
@@ -149,10 +151,14 @@ def test_form_of_the_hook_equals_the_declared_form():
         assert widget.field_class.__name__ == kinds.get(schema["type"][0], text)
 
 
+@pytest.mark.skipif(AIRFLOW < (3, 1), reason="the API server of Airflow 3.0 has no form for any provider")
 def test_form_that_the_api_server_offers():
     """Airflow 3.1 asks the hook through stand-ins for Flask AppBuilder; 3.2 and later read the metadata."""
-    services = pytest.importorskip("airflow.api_fastapi.core_api.services.ui.connections")
-    (form,) = (form for form in services.HookMetaService.hook_meta_data() if form.connection_type == "wtschat")
+    from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+
+    with patch.dict(sys.modules):  # the stand-ins stay there
+        forms = HookMetaService.hook_meta_data()
+    (form,) = (form for form in forms if form.connection_type == "wtschat")
     assert form.hook_name == "WTS Chat"
     assert form.standard_fields.password.title == "API token"
     assert form.standard_fields.host.placeholder == "https://api.wts.chat"
@@ -183,25 +189,37 @@ def test_options_are_those_that_the_code_reads():
 
 
 ASK_AIRFLOW = """
-import json, logging, sys, warnings
-from airflow.providers_manager import ProvidersManager
-manager = ProvidersManager()
+import contextlib, io, json
+from airflow.cli.cli_parser import get_parser
+
 told = {}
+parser = get_parser()
+commands = "hooks", "behaviours", "widgets", "links", "notifications", "triggers", "configs"
+for command in ("get airflow-provider-wtschat --full", *commands):
+    known = next(iter(parser._subparsers._group_actions)).choices["providers"]._subparsers._group_actions
+    if command.split()[0] not in known[0].choices:
+        continue
+    arguments = parser.parse_args(["providers", *command.split(), "--output", "json"])
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        arguments.func(arguments)
+    told[command.split()[0]] = output.getvalue()
+
+from airflow.providers_manager import ProvidersManager
+
+manager = ProvidersManager()
 for name in (
-    "providers", "hooks", "extra_links_class_names", "connection_form_widgets", "field_behaviours", "notification",
-    "trigger", "provider_configs", "asset_factories", "asset_uri_handlers", "dataset_factories", "dataset_uri_handlers",
+    "asset_factories", "asset_uri_handlers", "dataset_factories", "dataset_uri_handlers", "extra_links_class_names",
+    "notification",
 ):
-    found = getattr(manager, name, {})
-    text = [repr(item) for item in (found.items() if hasattr(found, "items") else found)]
-    told[name] = [item for item in text if "wtschat" in item]
+    told[name] = repr(getattr(manager, name, None))
 print(json.dumps(told))
 """
 
 
 @pytest.fixture(scope="module")
-def told(airflow_home: Path) -> tuple[dict[str, list[str]], str]:
-    """What a fresh Airflow process finds out about the package, and what it complains of."""
-    environment = os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
+def told(airflow_home: Path) -> tuple[dict[str, str], str]:
+    """What ``airflow providers ...`` says of the package in a fresh process, and what it complains of."""
+    environment = os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING", "COLUMNS": "400"}
     done = subprocess.run([sys.executable, "-c", ASK_AIRFLOW], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *said, told = done.stdout.strip().splitlines()
@@ -210,15 +228,23 @@ def told(airflow_home: Path) -> tuple[dict[str, list[str]], str]:
 
 def test_airflow_finds_everything(told):
     found, _ = told
-    assert len(found["providers"]) == 1
-    assert len(found["provider_configs"]) == 1
-    assert len(found["dataset_factories" if AIRFLOW_2 else "asset_factories"]) == 1
-    assert len(found["dataset_uri_handlers" if AIRFLOW_2 else "asset_uri_handlers"]) == 1
-    assert len(found["hooks"]) == len(INFO.get("connection-types", []))
-    if find_spec("wtforms"):  # before 3.2 an Airflow without it leaves the form to the API server
-        assert len(found["field_behaviours"]) == len(INFO.get("connection-types", []))
-    assert len(found["extra_links_class_names"]) == len(INFO.get("extra-links", []))
-    assert len(found["notification"]) == len(INFO.get("notifications", []))
+    assert "airflow_provider_wtschat.hooks.wtschat.WtsChatHook" in found["get"]
+    assert "airflow_provider_wtschat.hooks.wtschat.WtsChatHook" in found["hooks"]
+    if HAS_WTFORMS or AIRFLOW >= (3, 2):
+        assert "wtschat" in found["behaviours"]
+        assert "verify_ssl" in found["widgets"]
+    assert "airflow_provider_wtschat.links.WtsChatSessionLink" in found["links"]
+    assert "bulk_share" in found["configs"]
+    for item in INFO.get("triggers", []):
+        for module in item["python-modules"]:
+            assert module in found["triggers"]
+    for name in INFO.get("notifications", []):
+        assert name in found.get("notifications", found["notification"])
+    handlers, factories = (
+        ("dataset_uri_handlers", "dataset_factories") if AIRFLOW < (3,) else ("asset_uri_handlers", "asset_factories")
+    )
+    assert "sanitize_uri" in found[handlers]
+    assert "'wtschat': <function create_asset" in found[factories]
 
 
 def test_airflow_complains_of_nothing(told):
