@@ -32,8 +32,9 @@ SETTLED = timedelta(seconds=60)
 """How long before the reading began the windows end that are read in parallel."""
 
 _SAY_EVERY = 10.0
-_LOOK_EVERY = 1.0
-_WORTH_PAGES = 3
+LOOK_EVERY = 1.0
+"""Seconds after which whoever waits for an answer looks whether it is time to say something."""
+_WORTH_PAGES = 2
 """Pages that must be left for a split to pay: it costs a request, and each of the two ends with a page half full."""
 
 
@@ -152,6 +153,45 @@ class Progress:
         )
 
 
+class Snapshot(Reading[Row]):
+    """
+    Reads lists as they are now, one after the other. Built by :func:`read_snapshot`.
+
+    :param hook: the hook
+    :param requests: the lists
+    :param bulk: whether to leave the account's other clients room
+    :param page_size: rows per page of those that are paged
+    """
+
+    def __init__(
+        self, hook: WtsChatHook, requests: Sequence[Request[Any]], *, bulk: bool, page_size: int = MAX_PAGE_SIZE
+    ) -> None:
+        super().__init__()
+        self._hook = hook
+        self._requests = requests
+        self._bulk = bulk
+        self._page_size = page_size
+
+    def _read(self) -> Generator[Batch[Row], None, None]:
+        for request in self._requests:
+            if isinstance(request, PagedRequest):
+                walk: Walk[Row] = Walk(request, page_size=self._page_size)
+                while (step := walk.next()) is not None:
+                    yield self._batch(request, step, walk)
+                    self._doubt(walk.reason)
+            else:
+                yield self._batch(request, request)
+        self.until_reached = self.started_at
+
+    def _batch(self, request: Request[Any], step: Request[Any], walk: Walk[Row] | None = None) -> Batch[Row]:
+        answer = self._hook.answer(step, bulk=self._bulk)
+        self.requests += 1
+        self.started_at = self.started_at or answer.server_time
+        rows = answer.value or [] if walk is None else walk.accept(answer.value)
+        self.rows += len(rows)
+        return Batch(rows, answer.server_time or datetime.now(UTC), request)
+
+
 @dataclass(eq=False)
 class _Source:
     """One of the lists that are read."""
@@ -227,7 +267,7 @@ class Changes(Reading[Row]):
                 self._sources.append(source)
                 self._start(workers, self._part(source, self.since, self.until))
             while self._parts:
-                answered = workers.take(_LOOK_EVERY)
+                answered = workers.take(LOOK_EVERY)
                 if answered is not None and not answered.tag.dropped:
                     part = answered.tag
                     rows = self._take(workers, answered)
@@ -359,6 +399,21 @@ class Changes(Reading[Row]):
             "The server's answers have no Date header, so one worker reads alone and how far it came is told by the "
             "newest row. A proxy on the way may strip it"
         )
+
+
+def read_snapshot(
+    hook: WtsChatHook, requests: Sequence[Request[Any]], *, bulk: bool = True, page_size: int = MAX_PAGE_SIZE
+) -> Snapshot[Any]:
+    """
+    Read lists as they are now.
+
+    :param hook: the hook
+    :param requests: the lists, paged or not
+    :param bulk: whether to leave the account's other clients room. Default: yes
+    :param page_size: rows per page, 1 to 100
+    :return: the reading
+    """
+    return Snapshot(hook, requests, bulk=bulk, page_size=page_size)
 
 
 def _remaining(part: _Part) -> int:

@@ -1,0 +1,257 @@
+"""
+What there is to read, and how to ask for **everything** of it, because the API's lists default to less.
+
+A list that takes one status at a time is asked once for each; one that gives open things only is asked for all states;
+one that wants a parent is asked for each parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from airflow_provider_wtschat.api import (
+    agents,
+    channels,
+    chatbots,
+    contacts,
+    custom_fields,
+    departments,
+    panels,
+    portfolios,
+    scheduled_messages,
+    sequences,
+    sessions,
+    tags,
+    templates,
+    types,
+)
+from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+Requests = Sequence[Request[Any]]
+Asking = Callable[[WtsChatHook, Mapping[str, Any]], Requests]
+
+
+class Kind(Enum):
+    """How a resource is read."""
+
+    CHANGES = "rows that changed in a window"
+    SNAPSHOT = "all rows as they are now"
+    CHILDREN = "all rows of the parents that changed in a window"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """
+    Something of the account that can be read whole.
+
+    :param name: its name
+    :param row: type of a row
+    :param kind: how it is read
+    :param asking: builds the requests that together are everything, from a hook (some must look up parents) and filters
+    :param child: for children: builds the list of one parent's
+    :param parent: the resource that the parents are of, where each parent is asked for by itself
+    """
+
+    name: str
+    row: type
+    kind: Kind
+    asking: Asking | None = None
+    child: Callable[[str], PagedRequest[Any]] | None = None
+    parent: str | None = None
+
+    @property
+    def by_parent(self) -> bool:
+        """Whether it costs a request for each parent."""
+        return self.parent is not None
+
+    def requests(self, hook: WtsChatHook, filters: Mapping[str, Any] | None = None) -> Requests:
+        """
+        Build the requests that together are everything, or everything that fits the filters.
+
+        :param hook: the hook
+        :param filters: arguments of the list's function in :mod:`airflow_provider_wtschat.api`; they replace what would
+            be asked for by default
+        :raises WtsChatArgumentError: if the resource is read by its parents, or the list has no such argument
+        """
+        if self.asking is None:
+            msg = f"resource: {self.name} is read by its parents ({self.parent}), not by itself"
+            raise WtsChatArgumentError(msg)
+        try:
+            return self.asking(hook, filters or {})
+        except TypeError as error:
+            msg = f"filters: {error}"
+            raise WtsChatArgumentError(msg) from error
+
+
+def find(name: str) -> Resource:
+    """
+    Find a resource.
+
+    :param name: its name
+    :raises WtsChatArgumentError: if there is none of that name; the error names them all
+    """
+    if name not in RESOURCES:
+        msg = f"resource: {name!r} was given; one of {', '.join(RESOURCES)} is wanted"
+        raise WtsChatArgumentError(msg)
+    return RESOURCES[name]
+
+
+def _sessions(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    # Hidden sessions come only when asked for, and the classification only as a detail.
+    everything = {
+        "status": [status for status in types.SessionStatus if status is not types.SessionStatus.UNDEFINED],
+        "include_details": [types.SessionDetail.CLASSIFICATION_DETAILS],
+    }
+    return [sessions.list_(**{**everything, **filters})]
+
+
+def _contacts(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    listed = {"status", "include_details", "timezone", "created_after", "created_before"}
+    ask: Callable[..., PagedRequest[types.Contact]] = contacts.list_ if set(filters) <= listed else contacts.filter
+    everything = {"include_details": list(types.ContactDetail), **filters}
+    return [ask(**{**everything, "status": status}) for status in _one_by_one(filters, "status", types.ContactStatus)]
+
+
+def _cards(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    rest = dict(filters)
+    panel = rest.pop("panel_id", None)
+    everything = {"statuses": list(types.CardStatus), "include_details": list(types.CardDetail), **rest}
+    found = [panel] if panel else [row["id"] for row in hook.iterate(panels.list_(), bulk=True)]
+    return [panels.list_cards(panel_id, **everything) for panel_id in found]
+
+
+def _panels(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    details = [types.PanelDetail.TAGS, types.PanelDetail.STEPS]
+    return [panels.list_(**{"include_details": details, **filters})]
+
+
+def _lost_reasons(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    rest = dict(filters)
+    panel = rest.pop("panel_id", None)
+    sales = panels.list_(panel_type=types.PanelType.SALES)
+    found = [panel] if panel else [row["id"] for row in hook.iterate(sales, bulk=True)]
+    return [panels.list_lost_reasons(panel_id, **rest) for panel_id in found]
+
+
+def _templates(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    everything = {"include_details": [types.TemplateDetail.ALL], **filters}
+    archived = [filters["archived"]] if filters.get("archived") is not None else [False, True]
+    return [templates.list_(**{**everything, "archived": flag}) for flag in archived]
+
+
+def _chatbots(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [chatbots.list_(**filters)]
+
+
+def _sequences(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [sequences.list_(**filters)]
+
+
+def _sequence_contacts(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    rest = dict(filters)
+    sequence = rest.pop("sequence_id", None)
+    found = [sequence] if sequence else [row["id"] for row in hook.iterate(sequences.list_(), bulk=True)]
+    return [sequences.list_contacts(sequence_id, **rest) for sequence_id in found]
+
+
+def _portfolios(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [portfolios.list_(**{"include_details": [types.PortfolioDetail.DEPARTMENTS], **filters})]
+
+
+def _portfolio_contacts(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    rest = dict(filters)
+    portfolio = rest.pop("portfolio_id", None)
+    found = [portfolio] if portfolio else [row["id"] for row in hook.iterate(portfolios.list_(), bulk=True)]
+    return [portfolios.list_contacts(portfolio_id, **rest) for portfolio_id in found]
+
+
+def _scheduled_messages(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    statuses = _one_by_one(filters, "status", types.ScheduledMessageStatus)
+    return [scheduled_messages.list_(**{**filters, "status": status}) for status in statuses]
+
+
+def _agents(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [agents.list_(**filters)]
+
+
+def _departments(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [departments.list_(**filters)]
+
+
+def _channels(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [channels.list_(**{"channel_type": types.ChannelType.ALL, **filters})]
+
+
+def _tags(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [tags.list_(**filters)]
+
+
+def _custom_fields(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    # Nested, the fields would lie inside of their groups.
+    everything = {"nested_list": False, **filters}
+    kinds = _one_by_one(filters, "entity_type", types.CustomFieldEntity)
+    return [custom_fields.list_(**{**everything, "entity_type": kind}) for kind in kinds]
+
+
+def _one_by_one(filters: Mapping[str, Any], name: str, every: Iterable[Any]) -> list[Any]:
+    given = filters.get(name)
+    if given is None:
+        return list(every)
+    return list(given) if isinstance(given, (list, tuple, set)) else [given]
+
+
+RESOURCES: dict[str, Resource] = {
+    resource.name: resource
+    for resource in (
+        Resource(name="sessions", row=types.Session, kind=Kind.CHANGES, asking=_sessions),
+        Resource(name="contacts", row=types.Contact, kind=Kind.CHANGES, asking=_contacts),
+        Resource(name="cards", row=types.Card, kind=Kind.CHANGES, asking=_cards, parent="panels"),
+        Resource(name="panels", row=types.Panel, kind=Kind.CHANGES, asking=_panels),
+        Resource(
+            name="lost_reasons", row=types.LostReasonItem, kind=Kind.CHANGES, asking=_lost_reasons, parent="panels"
+        ),
+        Resource(name="templates", row=types.Template, kind=Kind.CHANGES, asking=_templates),
+        Resource(name="chatbots", row=types.Chatbot, kind=Kind.CHANGES, asking=_chatbots),
+        Resource(name="sequences", row=types.Sequence, kind=Kind.CHANGES, asking=_sequences),
+        Resource(
+            name="sequence_contacts",
+            row=types.SequenceContact,
+            kind=Kind.CHANGES,
+            asking=_sequence_contacts,
+            parent="sequences",
+        ),
+        Resource(name="portfolios", row=types.Portfolio, kind=Kind.CHANGES, asking=_portfolios),
+        Resource(
+            name="portfolio_contacts",
+            row=types.PortfolioContact,
+            kind=Kind.CHANGES,
+            asking=_portfolio_contacts,
+            parent="portfolios",
+        ),
+        Resource(name="scheduled_messages", row=types.ScheduledMessage, kind=Kind.CHANGES, asking=_scheduled_messages),
+        Resource(name="agents", row=types.Agent, kind=Kind.SNAPSHOT, asking=_agents),
+        Resource(name="departments", row=types.Department, kind=Kind.SNAPSHOT, asking=_departments),
+        Resource(name="channels", row=types.Channel, kind=Kind.SNAPSHOT, asking=_channels),
+        Resource(name="tags", row=types.Tag, kind=Kind.SNAPSHOT, asking=_tags),
+        Resource(name="custom_fields", row=types.CustomField, kind=Kind.SNAPSHOT, asking=_custom_fields),
+        Resource(
+            name="messages",
+            row=types.Message,
+            kind=Kind.CHILDREN,
+            child=sessions.list_messages,
+            parent="sessions",
+        ),
+        Resource(
+            name="session_notes", row=types.Message, kind=Kind.CHILDREN, child=sessions.list_notes, parent="sessions"
+        ),
+        Resource(
+            name="card_notes", row=types.CardNote, kind=Kind.CHILDREN, child=panels.list_card_notes, parent="cards"
+        ),
+    )
+}
+"""Everything that can be read, by name."""
