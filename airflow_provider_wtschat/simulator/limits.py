@@ -31,7 +31,7 @@ class SlidingWindow:
             self._arrivals.popleft()
         if len(self._arrivals) < self.requests:
             return 0.0
-        return self._arrivals[0] + self.seconds - now
+        return self._arrivals[0] + self.seconds - now if self._arrivals else self.seconds
 
     def count(self, now: float) -> None:
         """Note an arrival."""

@@ -54,7 +54,7 @@ class Application:
         self.limits = Limits(options.limits)
         self.faults = Faults(options.faults, seed=options.seed, retry_after=options.retry_after)
         self.control = Control(world, self.faults)
-        self.connections: dict[Connection, asyncio.BaseTransport] = {}
+        self.connections: dict[Connection, asyncio.Transport] = {}
         """Where the client sits, by its address: needed to cut it off."""
         self._jitter = Random(f"{options.seed}/latency")
         self._encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -269,7 +269,7 @@ class Application:
     async def _cut(self, scope: Scope) -> None:
         """Reset the connection: the client gets neither an answer nor a polite end."""
         transport = self.connections.get(tuple(scope["client"]))
-        if isinstance(transport, asyncio.Transport):
+        if transport is not None:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             transport.abort()
         await _disconnected()

@@ -38,7 +38,9 @@ class World:
         self.token: str | None = options.token
         self.lock = RLock()
         self.clock = Clock(options.skew)
-        self.clock.freeze(options.start)  # a large account takes seconds to make, yet its rows must not depend on how many
+        self.clock.freeze(
+            options.start
+        )  # a large account takes seconds to make, yet its rows must not depend on how many
         self.books = Books()
         self.rng = Random(f"{options.seed}/live")
         self.ties = Random(f"{options.seed}/ties")
