@@ -25,6 +25,8 @@ if "airflow" in sys.modules:
     message = "airflow was imported before tests/conftest.py could give it a home of its own"
     raise pytest.UsageError(message)
 
+pytest_plugins = ["tests.databases"]
+
 AIRFLOW_2 = metadata.version("apache-airflow").startswith("2.")
 
 # Airflow reads its home once, at its first import, so this cannot wait for a fixture.

@@ -1,0 +1,214 @@
+"""Database servers of the tests' own: fixtures ``postgres`` and ``mariadb``, each an empty database per test."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+HOST = "127.0.0.1"
+_STARTUP_S = 30.0
+
+
+class Server(ABC):
+    """
+    A server on a free port of the loopback interface, with its data in a temporary directory.
+
+    It ends with the process that started it. As root it runs as an unprivileged user, because servers refuse root.
+    """
+
+    user: str
+    """The account of the system that its package makes."""
+
+    def __init__(self, program: Path) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-"))
+        self._numbers = count(1)
+        self._as_user: list[str] = []
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(self.user)
+            os.chown(self._folder, owner.pw_uid, owner.pw_gid)
+            self._as_user = [f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
+        with closing(socket.socket()) as probe:
+            probe.bind((HOST, 0))
+            self.port = int(probe.getsockname()[1])
+        self._log = (self._folder / "server.log").open("wb")
+        command = ["setpriv", *self._as_user, "--pdeathsig", "KILL", str(program), *self.prepare()]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder)
+        self._wait()
+
+    @abstractmethod
+    def prepare(self) -> list[str]:
+        """Make the data directory, and return the server's arguments."""
+
+    @abstractmethod
+    def query(self, sql: str) -> None:
+        """Run a statement as the administrator."""
+
+    @abstractmethod
+    def connection(self, database: str) -> str:
+        """Return a connection of Airflow to a database, as JSON."""
+
+    def new_database(self) -> str:
+        """Make an empty database and return a connection of Airflow to it, as JSON."""
+        name = f"test{next(self._numbers)}"
+        self.query(f"CREATE DATABASE {name}")
+        return self.connection(name)
+
+    def stop(self) -> None:
+        """End the server and remove its data."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run(self, *command: str) -> None:
+        """Run a program as the server's user."""
+        done = subprocess.run(
+            ["setpriv", *self._as_user, *command] if self._as_user else command,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr or done.stdout)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _STARTUP_S
+        while True:
+            try:
+                self.query("SELECT 1")
+            except RuntimeError as error:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    pytest.fail(f"{type(self).__name__} did not start: {error}")
+                time.sleep(0.05)
+            else:
+                return
+
+
+def postgres_folder() -> Path | None:
+    """Return the folder of PostgreSQL's programs, of the newest version there is."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    found = shutil.which("initdb")
+    candidates = [*reversed(folders), *([Path(found).resolve().parent] if found else [])]
+    return next((path for path in candidates if (path / "initdb").exists() and (path / "postgres").exists()), None)
+
+
+class Postgres(Server):
+    user = "postgres"
+
+    def __init__(self, folder: Path) -> None:
+        self._programs = folder
+        super().__init__(folder / "postgres")
+
+    def prepare(self) -> list[str]:
+        data = str(self._folder / "data")
+        self.run(str(self._programs / "initdb"), "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync")
+        settings = (f"port={self.port}", f"listen_addresses={HOST}", f"unix_socket_directories={self._folder}",
+                    "fsync=off", "full_page_writes=off")  # fmt: skip
+        return ["-D", data, *(word for setting in settings for word in ("-c", setting))]
+
+    def query(self, sql: str) -> None:
+        self.run(
+            str(self._programs / "psql"), "-h", str(self._folder), "-p", str(self.port), "-U", "tests",
+            "-d", "postgres", "-qc", sql,
+        )  # fmt: skip
+
+    def connection(self, database: str) -> str:
+        return json.dumps(
+            {"conn_type": "postgres", "host": HOST, "port": self.port, "login": "tests", "schema": database}
+        )
+
+
+class MariaDb(Server):
+    user = "mysql"
+
+    def prepare(self) -> list[str]:
+        data = f"--datadir={self._folder / 'data'}"
+        self.run("mariadb-install-db", "--no-defaults", data, "--auth-root-authentication-method=normal",
+                 "--skip-test-db")  # fmt: skip
+        return ["--no-defaults", data, f"--port={self.port}", f"--bind-address={HOST}",
+                f"--socket={self._folder / 'socket'}", f"--pid-file={self._folder / 'pid'}",
+                "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M"]  # fmt: skip
+
+    def query(self, sql: str) -> None:
+        self.run("mariadb", "--no-defaults", f"--socket={self._folder / 'socket'}", "-u", "root", "-e", sql)
+
+    def new_database(self) -> str:
+        self.query(f"CREATE USER IF NOT EXISTS tests@'{HOST}'; GRANT ALL ON *.* TO tests@'{HOST}'")
+        return super().new_database()
+
+    def connection(self, database: str) -> str:
+        # A driver without a build step, and a collation that both MySQL and MariaDB know.
+        extra = {"client": "mysql-connector-python", "collation": "utf8mb4_general_ci"}
+        where = {"host": HOST, "port": self.port, "login": "tests", "schema": database}
+        return json.dumps({"conn_type": "mysql", **where, "extra": extra})
+
+
+def _need(provider: str, *programs: str) -> None:
+    pytest.importorskip(f"airflow.providers.{provider}.hooks.{provider}")
+    missing = [program for program in ("setpriv", *programs) if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed (or not on the PATH of {getpass.getuser()})")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A PostgreSQL server; skips where there is none."""
+    _need("postgres")
+    folder = postgres_folder()
+    if folder is None:
+        pytest.skip("PostgreSQL is not installed")
+    server = Postgres(folder)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> str:
+    """An Airflow connection, as JSON, to an empty database of the test's own in a real PostgreSQL."""
+    return postgres_server.new_database()
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[MariaDb]:
+    """A MariaDB server; skips where there is none."""
+    _need("mysql", "mariadb-install-db", "mariadb")
+    program = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("MariaDB is not installed")
+    server = MariaDb(Path(program))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mariadb(mariadb_server: MariaDb) -> str:
+    """An Airflow connection, as JSON, to an empty database of the test's own in a real MariaDB."""
+    return mariadb_server.new_database()
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    """An Airflow connection, as JSON, to an empty SQLite file."""
+    return json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "database.db")})
+
+
+@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+def database(request: pytest.FixtureRequest) -> str:
+    """An Airflow connection, as JSON, to an empty database: the test runs on each kind."""
+    connection: str = request.getfixturevalue(request.param)
+    return connection
