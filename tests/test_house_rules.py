@@ -230,6 +230,8 @@ def test_arguments_shadow_nothing_of_airflow(cls):
             if isinstance(target, ast.Attribute) and isinstance(target.ctx, ast.Store)
         }
     taken = {name for name in dir(base) if not name.startswith("__")} | set(parameters(base.__init__))
+    # Airflow 2 has a method of this name, which nothing calls on an operator; default_args cannot hold it either.
+    taken.discard("clear")
     if "conn_name_attr" in vars(cls):
         own.discard(cls.conn_name_attr)
     assert sorted(own & taken) == []
