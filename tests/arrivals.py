@@ -6,14 +6,17 @@ import asyncio
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
@@ -169,3 +172,26 @@ def run_together(tasks: list[Work]) -> list[Report | None]:
             reports.append(None)
         process.join()
     return reports
+
+
+@contextmanager
+def redis_server() -> Iterator[str | None]:
+    """Start a Redis of one's own on a free port; its URL, or None where it is not installed."""
+    program = shutil.which("redis-server")
+    if program is None:
+        yield None
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(500):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.01)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait()

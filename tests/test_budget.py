@@ -31,7 +31,7 @@ from airflow_provider_wtschat.budget.limits import GRACE, HELD, YIELDING, Refusa
 from airflow_provider_wtschat.budget.process import ProcessStore
 from airflow_provider_wtschat.budget.redis import RedisStore
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from tests.arrivals import SMALL, ArrivalServer, Work, run_together
+from tests.arrivals import SMALL, ArrivalServer, Work, redis_server, run_together
 
 TINY = Limits(burst=Window(4, 0.2), read=Window(6, 0.6), send=Window(4, 0.4), lease=2.0)
 
@@ -72,25 +72,10 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """URL of a Redis of our own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        server = subprocess.Popen(
-            [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            for _ in range(500):
-                with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.01)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            server.terminate()
-            server.wait()
+    with redis_server() as url:
+        if url is None:
+            pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
+        yield url
 
 
 @pytest.fixture(params=["process", "directory", "redis"])
