@@ -137,7 +137,7 @@ def test_a_longer_wait_than_allowed_raises_at_once(simulator: Simulator) -> None
     simulator.inject("429_seconds", on=ALL, times=None, retry_after=45)
     outcome, seen, _ = tell(simulator, lambda: WtsChatHook(max_wait=20).run(sessions.get(UUID)))
     assert type(outcome) is WtsChatRateLimitError
-    assert 45 <= outcome.retry_after < 46
+    assert outcome.retry_after == pytest.approx(45, abs=1)
     assert outcome.retryable
     assert seen == 1
 
@@ -146,7 +146,8 @@ def test_no_connection_means_nothing_was_sent(monkeypatch: pytest.MonkeyPatch, s
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AIRFLOW_CONN_NOBODY", json.dumps(connection(f"http://127.0.0.1:{unused.getsockname()[1]}")))
-        for request in (sessions.get(UUID), sessions.send(UUID, text=TEXT)):
+        read_and_send: list[Request[Any]] = [sessions.get(UUID), sessions.send(UUID, text=TEXT)]
+        for request in read_and_send:
             with pytest.raises(WtsChatConnectionError, match="nothing was sent") as raised:
                 WtsChatHook("nobody", max_retries=1).run(request)
             assert raised.value.retryable
@@ -154,9 +155,7 @@ def test_no_connection_means_nothing_was_sent(monkeypatch: pytest.MonkeyPatch, s
 
 
 @pytest.mark.parametrize("interruption", [TimeoutError, KeyboardInterrupt, type("TaskTimeout", (BaseException,), {})])
-def test_whatever_interrupts_a_send_makes_it_uncertain(
-    simulator: Simulator, interruption: type[BaseException]
-) -> None:
+def test_whatever_interrupts_a_send_makes_it_uncertain(simulator: Simulator, interruption: type[BaseException]) -> None:
     session_id = some_session(simulator)
 
     def interrupt(*_: object) -> None:
@@ -234,11 +233,8 @@ def test_the_token_shows_nowhere(
     simulator.inject("401", on=ALL)
     with pytest.raises(WtsChatAuthenticationError) as raised:
         hook.run(sessions.get(session_id))
-    shown = " ".join(
-        [caplog.text, repr(hook.resolve()), repr(hook), str(raised.value), repr(raised.value), repr(vars(hook.get_conn().auth))]
-    )  # fmt: skip
-    assert simulator.token not in shown.replace(repr(vars(hook.get_conn().auth)), "")
-    assert "repr" not in repr(hook.get_conn().auth)
+    shown = [caplog.text, hook.resolve(), hook, raised.value, hook.get_conn().auth, sessions.get(session_id)]
+    assert simulator.token not in " ".join(f"{each} {each!r}" for each in shown)
     at_info = "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.INFO)
     assert TEXT not in at_info
 
@@ -315,7 +311,7 @@ def test_extras_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ("prepare", "ok", "words"),
     [
         (lambda simulator: None, True, "answers for chat, core, crm"),
-        (lambda simulator: simulator.inject("401", on="/chat/*", times=None), True, "but not for chat: the token has no"),
+        (lambda simulator: simulator.inject("401", on=ALL, times=None), True, "not for chat: the token has no"),
         (lambda simulator: simulator.inject("401", times=None), False, "unused for 15 days"),
         (lambda simulator: simulator.inject("html", times=None), False, "HTML"),
         (lambda simulator: simulator.inject("lost_before", times=None), False, "before its answer"),
