@@ -198,19 +198,18 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
                 **self._condition(message_id).arguments(),
             ),
             method_name=self.execute_complete.__name__,
-            kwargs={"message_id": message_id},
             timeout=timedelta(seconds=timeout) + _NET,
         )
 
-    def execute_complete(self, context: Context, message_id: str, event: Mapping[str, Any] | None = None) -> Any:
+    def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:
         """
         Go on after the trigger.
 
         :param context: context of the task
-        :param message_id: id of the message that was sent
         :param event: the trigger's event
         :return: the status, as the API sent it
         """
+        message_id = _message_id(context)
         with self._sent_already(message_id):
             timeout = self._seconds("wait_timeout")
             return waiting.complete(self.hook, self._condition(message_id), event, timeout=timeout)
@@ -223,7 +222,7 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         :param next_kwargs: its arguments
         :param context: context of the task
         """
-        with self._sent_already((next_kwargs or {}).get("message_id")):
+        with self._sent_already(_message_id(context)):
             return super().resume_execution(next_method, next_kwargs, context)
 
     def _condition(self, message_id: str) -> waiting.MessageHasStatus:
@@ -233,17 +232,23 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         return convert.required(argument, convert.seconds(argument, getattr(self, argument)))
 
     @contextmanager
-    def _sent_already(self, message_id: str | None) -> Iterator[None]:
+    def _sent_already(self, message_id: str) -> Iterator[None]:
         try:
             yield
         except AirflowFailException:
             raise
         except AirflowException as error:
             # A retry would send again, or refuse to.
-            msg = f"The message {message_id or ''} was sent, and will not be sent again. {error}"
+            msg = f"The message {message_id} was sent, and will not be sent again. {error}"
             if isinstance(error, WtsChatError):
                 raise error.retold(msg, WtsChatFailedError) from error
             raise WtsChatFailedError(msg) from error
+
+
+def _message_id(context: Context) -> str:
+    ti = context["ti"]
+    # Not an argument of the deferral, since `airflow dags test` loses those.
+    return str(ti.xcom_pull(task_ids=ti.task_id, key="message_id", map_indexes=ti.map_index))
 
 
 class WtsChatFileOperator(WtsChatBaseOperator):
