@@ -32,7 +32,8 @@ UPDATED = "UpdatedAt"
 _MICROSECOND = timedelta(microseconds=1)
 _BEHIND_TIE = timedelta(milliseconds=1)
 """How far behind a tie its neighbour begins, so that bounds that the server includes do not reach the tie again."""
-_ROUNDS = 50
+_QUIET_ROUNDS = 20
+"""How often rows that are equal in every key are read again without anything new before that is given up."""
 _ROW_FIELDS = {"LastInteractionAt": "lastInteractionDate"}
 _BY_NUMBER = "it was read by page number, which loses rows that move while it is read"
 
@@ -503,7 +504,8 @@ class _Equal:
     reason: str | None = None
     _given: set[str] = field(default_factory=set)
     _number: int = 1
-    _round: int = 1
+    _quiet: int = 0
+    _grew: bool = False
     _total: int = -1
     _counted: set[str] = field(default_factory=set)
     _finished: bool = False
@@ -527,28 +529,37 @@ class _Equal:
         return None
 
     def accept(self, sight: _Sight) -> list[Any]:
-        ids = [row["id"] for row in sight.rows]
-        if sight.total != self._total:
-            # Rows left or came: what was counted before may not be among the rest.
-            self._total = sight.total
-            self._counted = set()
-        self._counted.update(ids)
+        ids = {row["id"] for row in sight.rows}
+        fresh = [row for row in sight.rows if row["id"] not in self._given]
+        self._given |= ids
+        if fresh:
+            self._quiet = 0
+        if sight.total > self._total:
+            self._recount(sight.total)
+        self._grew = self._grew or not ids <= self._counted
+        self._counted |= ids
+        # Rows can leave while they are counted. Then the count falls short, and a new one begins.
         if len(self._counted) >= self._total:
             self._finished = True
         elif sight.says_more and sight.rows:
             self._number += 1
-        elif self._round < _ROUNDS:
+        elif self._quiet < _QUIET_ROUNDS:
             self._number = 1
-            self._round += 1
+            self._quiet += 1
+            if not self._grew:
+                self._recount(sight.total)
+            self._grew = False
         else:
             self._finished = True
             self.reason = (
-                f"{self._total - len(self._counted)} of {self._total} rows that are equal in every instant did not "
-                f"come in {_ROUNDS} rounds"
+                f"of {self._total} rows that are equal in every instant {len(self._counted)} were found in the last "
+                "rounds"
             )
-        fresh = [row for row in sight.rows if row["id"] not in self._given]
-        self._given.update(ids)
         return fresh
+
+    def _recount(self, total: int) -> None:
+        self._total = total
+        self._counted = set()
 
 
 class _Numbers:

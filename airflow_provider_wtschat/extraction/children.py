@@ -92,10 +92,9 @@ def choose_parents(
     if of.name == "sessions":
         wanted = dict(filters or {})
         clock = changed.started_at or datetime.now(UTC)
-        end = until or changed.until_reached or clock
         # Over creation, which never moves: what the interaction is compared with does not show in the rows for sure.
         if since is not None:
-            active = {**wanted, "last_interaction_after": since, "last_interaction_before": end}
+            active = {**wanted, "last_interaction_after": since, "last_interaction_before": until}
             readings.append(_over_creation(hook, of, active, workers, bulk=bulk))
             rows |= _by_id(readings[-1])
         if settle is not None:
@@ -116,7 +115,7 @@ class Children(Reading[Any]):
     Reads the children of parents. Built by :func:`read_children`.
 
     :param hook: the hook
-    :param resource: what to read
+    :param child: builds the list of one parent's children
     :param parents: whose
     :param workers: threads at most
     :param bulk: whether to leave the account's other clients room
@@ -126,7 +125,7 @@ class Children(Reading[Any]):
     def __init__(
         self,
         hook: WtsChatHook,
-        resource: Resource,
+        child: Callable[[str], PagedRequest[Any]],
         parents: Parents,
         *,
         workers: int,
@@ -137,7 +136,7 @@ class Children(Reading[Any]):
         self.parents = parents
         self.reasons.extend(parents.reasons)
         self._hook = hook
-        self._child = resource.child
+        self._child = child
         self._count = workers
         self._bulk = bulk
         self._page_size = page_size
@@ -173,9 +172,8 @@ class Children(Reading[Any]):
         progress.say(0, end=True)
 
     def _begin(self, workers: Workers[tuple[Parent, Walk[Any]]], waiting: Iterable[Parent]) -> None:
-        for parent in waiting if workers.idle and self._child else ():
-            request = self._child(parent.id)
-            walk = Walk(request, page_size=self._page_size, key=CREATED)
+        for parent in waiting if workers.idle else ():
+            walk = Walk(self._child(parent.id), page_size=self._page_size, key=CREATED)
             first = walk.next()
             if first is not None:
                 workers.submit((parent, walk), first)
@@ -207,11 +205,13 @@ def read_children(
     :param bulk: whether to leave the account's other clients room
     :param page_size: rows per page, 1 to 100
     :return: the reading
-    :raises WtsChatArgumentError: if it would take more than ``max_requests``
+    :raises WtsChatArgumentError: if it would take more than ``max_requests``, or the resource has no parents
     """
-    count = len(parents.chosen)
-    check_cost(resource.name, count, max_requests, parents.unchanged)
-    return Children(hook, resource, parents, workers=workers, bulk=bulk, page_size=page_size)
+    if resource.child is None:
+        msg = f"resource: {resource.name} is not read by its parents"
+        raise WtsChatArgumentError(msg)
+    check_cost(resource.name, len(parents.chosen), max_requests, parents.unchanged)
+    return Children(hook, resource.child, parents, workers=workers, bulk=bulk, page_size=page_size)
 
 
 def check_cost(name: str, count: int, max_requests: int | None, unchanged: int = 0) -> None:
