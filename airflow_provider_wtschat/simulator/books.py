@@ -38,6 +38,8 @@ class Write:
     body: Any
     ids: Sequence[str]
     """Ids of what was created or changed."""
+    recipients: Sequence[str | None]
+    """Who got a message by it."""
     at: int
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.faults import Answer, Faults
+from airflow_provider_wtschat.simulator.phones import stored_phone
 from airflow_provider_wtschat.simulator.records import Contact, Message, Session
 from airflow_provider_wtschat.simulator.world import World
 
@@ -54,7 +55,7 @@ class Control:
             "advance": world.clock.advance,
             "set_changes_per_s": world.churn.set_rate,
             "set_token": self._set_token,
-            "fail_recipient": world.failing_recipients.add,
+            "fail_recipient": self._fail_recipient,
             "clear_books": world.books.clear,
             **{name: getattr(world, name) for name in _WORLD_CALLS},
         }
@@ -108,6 +109,13 @@ class Control:
         if isinstance(result, Message):
             return views.message(self._world, result)
         return result
+
+    def _fail_recipient(self, phone: str) -> None:
+        stored = stored_phone(phone)
+        if stored is None:
+            msg = f"{phone!r} is no phone"
+            raise ValueError(msg)
+        self._world.failing_recipients.add(stored)
 
     def _set_token(self, token: str | None) -> None:
         self._world.token = token

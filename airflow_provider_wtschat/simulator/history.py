@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from airflow_provider_wtschat.simulator.world import World
 
 _ASKED = ("Olá", "Bom dia, preciso de ajuda", "Qual o valor do frete?", "Meu pedido não chegou", "Obrigada!", "Ok")
+# NUL, a lone surrogate, quotes, a line break, right-to-left, a character beyond the basic plane
+ODD_TEXTS = (
+    "nul\x00l",
+    "lone\ud83d",
+    'quo"te\\s',
+    "line\nbreak\ttab",
+    "\u202eright-to-left",
+    "emoji \U0001f600",
+    "' OR 1=1 --",
+)
 _SAID = ("Olá, em que posso ajudar?", "Vou verificar", "Seu pedido está a caminho", "Posso ajudar em algo mais?")
 
 
@@ -95,13 +105,17 @@ class History:
                     type=kind,
                     direction="FROM_HUB" if inbound else "TO_HUB",
                     origin="GATEWAY" if inbound else "DEFAULT",
-                    text=rng.choice(_ASKED if inbound else _SAID),
+                    text=self._text(rng, _ASKED if inbound else _SAID),
                     user_id=None if inbound else session.user_id,
                     course=_course(at, inbound=inbound or kind == "NOTE", failed=failed),
                     failed_reason="Número não está no WhatsApp" if failed else None,
                 )
             )
         return messages
+
+    def _text(self, rng: Random, texts: tuple[str, ...]) -> str:
+        odd = self._world.options.odd_characters
+        return rng.choice(ODD_TEXTS if odd and rng.random() < odd else texts)
 
 
 def _course(at: int, *, inbound: bool, failed: bool) -> tuple[tuple[int, str], ...]:

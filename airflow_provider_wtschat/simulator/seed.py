@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from airflow_provider_wtschat.simulator.history import ODD_TEXTS
 from airflow_provider_wtschat.simulator.instants import DAY, HOUR, MINUTE, SECOND, instant_text
 from airflow_provider_wtschat.simulator.phones import formatted_phone
 from airflow_provider_wtschat.simulator.records import Contact, Record, Session, member_id
@@ -30,9 +31,6 @@ _TAGS = ("ETIQUETA A", "ETIQUETA B", "Cliente", "Lead", "VIP", "Inadimplente", "
 _FIRST = ("Alice", "Bento", "Cecília", "Davi", "Eloá", "Felipe", "Gael", "Helena", "Isis", "João", "Laura", "Miguel")
 _LAST = ("Almeida", "Barbosa", "Cardoso", "Duarte", "Esteves", "Ferreira", "Gomes", "Martins", "Oliveira", "Pereira")
 _LAST_TEXTS = ("Obrigada!", "Mensagem de exemplo", "Ok, combinado", "Qual o prazo?", "Bom dia", None)
-# NUL, a lone surrogate, quotes, a line break, right-to-left, a character beyond the basic plane
-ODD = ("nul\x00l", "lone\ud83d", 'quo"te\\s', "line\nbreak\ttab", "\u202eright-to-left", "emoji 😀", "' OR 1=1 --")
-
 _CHANNELS: tuple[dict[str, Any], ...] = (
     {"type": "CloudAPI_WhatsApp", "_code": "CLOUDAPI_WHATSAPP", "number": "+55|1133330001", "name": "Matriz"},
     {"type": "CloudAPI_WhatsApp", "_code": "CLOUDAPI_WHATSAPP", "number": "+55|1133330002", "name": "Filial"},
@@ -51,6 +49,7 @@ _TEMPLATES: tuple[dict[str, Any], ...] = (
     {"name": "catalogo", "text": "Veja o catálogo, {{1}}", "params": ("1",), "fileType": "DOCUMENT"},
     {"name": "em_revisao", "text": "Olá {{1}}", "params": ("1",), "status": "InRevision"},
     {"name": "modelo_antigo", "text": "Antigo {{1}}", "params": ("1",), "archived": True},
+    {"name": "aviso_filial", "text": "Aviso: {{1}}", "params": ("1",), "channel": 1},
     {"name": "codigo_acesso", "text": "Seu código: {{1}}", "params": ("1",), "type": ["AUTHENTICATION"]},
 )
 _CONTACT_FIELDS = (
@@ -127,7 +126,7 @@ class _Seeder:
 
     def name(self, plain: str) -> str:
         odd = self.options.odd_characters
-        return f"{plain} {self.rng.choice(ODD)}" if odd and self.rng.random() < odd else plain
+        return f"{plain} {self.rng.choice(ODD_TEXTS)}" if odd and self.rng.random() < odd else plain
 
     def _agents_and_departments(self) -> None:
         world = self.world
@@ -197,13 +196,13 @@ class _Seeder:
 
     def _templates_and_chatbots(self) -> None:
         world = self.world
-        channel = next(iter(world.channels))
+        channels = list(world.channels)
         for model in _TEMPLATES:
-            template = self.add(
+            self.add(
                 world.templates,
                 active=True,
                 archived=model.get("archived", False),
-                channelId=channel.id,
+                channelId=channels[model.get("channel", 0)].id,
                 name=model["name"],
                 text=model["text"],
                 footerText=None,
@@ -219,7 +218,6 @@ class _Seeder:
                 categoryName=None,
                 _params=model["params"],
             )
-            world.templates.put(template)
         for position, name in enumerate(("Triagem", "Pesquisa de satisfação", "Boas-vindas")):
             self.add(
                 world.chatbots,
@@ -228,7 +226,7 @@ class _Seeder:
                 archived=False,
                 name=name,
                 type="Reactive" if position == 0 else "Automation",
-                channelIds=[channel.id],
+                channelIds=[channels[0].id],
                 defaultDepartmentId=next(iter(world.departments)).id,
                 publishStatus="NOT_PUBLISHED" if position == 2 else "READY",
                 automationUsage=["Api", "Manual"] if position else None,
@@ -291,6 +289,7 @@ class _Seeder:
                     name=self.name(plain),
                     phone=f"+55|{11 + position // 10_000_000}9{position % 10_000_000 + 10_000_000:08}"[:15],
                     email=None if chance < 0.4 else f"pessoa{position}@example.com",
+                    instagram=f"pessoa{position}" if chance > 0.95 else None,
                     tag_ids=(rng.choice(tag_ids),) if chance < 0.3 else (),
                     status="ACTIVE" if chance < 0.94 else "ARCHIVED" if chance < 0.98 else "BLOCKED",
                     origin=("CREATED_BY_USER", "CREATED_FROM_HUB", "IMPORTED")[position % 3],

@@ -91,9 +91,8 @@ def find_template(world: World, wanted: str, channel: Record, parameters: Mappin
     :raises ApiError: it does not exist on the channel, is not approved, or lacks parameters.
     """
     template = world.templates.get(wanted.lower())
-    on_channel = template is not None and (
-        template["channelId"] == channel.id or not channel["_official"] or template["channelType"] == channel["_code"]
-    )
+    # Templates belong to the official channel that had them approved; the other channels send what they like.
+    on_channel = template is not None and (template["channelId"] == channel.id or not channel["_official"])
     if template is None or template["archived"] or not on_channel:
         raise not_found("Modelo de mensagem não encontrado")
     if template["status"] != "Approved":
@@ -271,7 +270,19 @@ def send_to(
     channel = find_channel(world, sender)
     check_content(world, outgoing, channel)
     contact = find_recipient(world, to)
+    check_reachable(world, contact, channel)
     return deliver(world, operation, session_with(world, contact, channel, how), outgoing)
+
+
+def check_reachable(world: World, contact: Contact, channel: Record) -> None:
+    """Refuse to begin a conversation where only the person can.
+
+    :raises ApiError: the channel is no WhatsApp channel, and nothing goes on there; or it is, and there is no phone.
+    """
+    if channel["number"] is None and world.open_session(contact.id, channel.id) is None:
+        raise form_error("Neste canal a conversa só pode ser iniciada pelo contato")
+    if channel["number"] is not None and contact.phone is None:
+        raise form_error("O contato não tem telefone")
 
 
 def send_into(world: World, operation: str, session: Session, outgoing: Outgoing) -> Message:

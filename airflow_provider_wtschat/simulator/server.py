@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import logging
 import pkgutil
 import socket
 import struct
@@ -36,6 +37,8 @@ for _module in pkgutil.iter_modules(routes.__path__):
 _READS = {"POST /core/v1/contact/filter"}
 _SESSION_PAGE = "/chat2/sessions/"
 _RESET = struct.pack("ii", 1, 0)
+
+logger = logging.getLogger(__name__)
 
 Connection = tuple[str, int]
 
@@ -147,12 +150,7 @@ class Application:
                 raise ProblemError(query.errors)
             with world.lock:
                 world.settle()
-                call = Call(world, operation, path_values, query, body)
-                result = HANDLERS[operation.key](call)
-                if operation.method != "GET" and operation.key not in _READS:
-                    world.books.writes.append(
-                        Write(operation.key, dict(path_values), body, tuple(call.ids), world.now())
-                    )
+                result = self._perform(Call(world, operation, path_values, query, body))
                 entry.acted = True
             if isinstance(result, Later):
                 result = await self._wait(result)
@@ -160,12 +158,33 @@ class Application:
             return self._error(error)
         except ProblemError as error:
             return Answer(error.status, self._encode(error.body()).encode(), PROBLEM)
+        except Exception as error:
+            # A mistake of the simulator must not pass for a fault of the API.
+            logger.exception("The simulator failed at %s", operation.key)
+            self._note(operation.key, "answer", f"the simulator failed: {error!r}")
+            return self._error(ApiError(500, None, "Ocorreu um erro inesperado"))
         if world.options.check_answers:
             for problem in operation.answer_errors(result):
                 self._note(operation.key, "answer", problem)
         if result is None:
             return Answer(204 if operation.key.endswith("/typing") else 200, content_type=None)
         return Answer(200, self._encode(result).encode())
+
+    def _perform(self, call: Call) -> Any:
+        """Run the handler and book what it did, also where it refused half-way through a batch."""
+        world, key = call.world, call.operation.key
+        sent_before = len(world.books.sends)
+        refused = True
+        try:
+            result = HANDLERS[key](call)
+            refused = False
+        finally:
+            people = tuple(send.recipient for send in world.books.sends[sent_before:])
+            is_write = call.operation.method != "GET" and key not in _READS
+            if is_write and (call.ids or people or not refused):
+                write = Write(key, dict(call.path), call.body, tuple(call.ids), people, world.now())
+                world.books.writes.append(write)
+        return result
 
     async def _wait(self, later: Later) -> Any:
         patience = time.monotonic() + later.patience_s

@@ -39,6 +39,23 @@ def connection_uri(url: str, token: str) -> str:
     return f"wtschat://:{token}@{address}/{scheme}"
 
 
+class _Server(uvicorn.Server):
+    """Ends at once: tests come and go by the hundred, and nobody waits for the last answers."""
+
+    async def main_loop(self) -> None:
+        while not self.should_exit:  # noqa: ASYNC110  another thread sets it, which no event may
+            await asyncio.sleep(0.02)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in self.servers:
+            listener.close()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        for transport in list(self.config.app.connections.values()):  # type: ignore[union-attr]
+            transport.abort()
+        await asyncio.sleep(0)
+
+
 def make_server(application: Application, sock: socket.socket) -> uvicorn.Server:
     """Return a server that lets the application cut its connections.
 
@@ -71,9 +88,8 @@ def make_server(application: Application, sock: socket.socket) -> uvicorn.Server
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
+    return _Server(config)
 
 
 def bind(port: int = 0) -> socket.socket:

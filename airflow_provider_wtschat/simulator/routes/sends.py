@@ -15,6 +15,7 @@ from airflow_provider_wtschat.simulator.sending import (
     Opening,
     Outgoing,
     check_content,
+    check_reachable,
     find_bot,
     find_channel,
     find_recipient,
@@ -169,6 +170,7 @@ def start_bot(call: Call, body: Mapping[str, Any], bot_key: str | None, sender: 
         channel = find_channel(world, sender)
         check_content(world, outgoing, channel)
         contact = find_recipient(world, body.get("to"))
+        check_reachable(world, contact, channel)
         going_on = world.open_session(contact.id, channel.id)
         if going_on is not None:
             _check_free(world, going_on, options)
