@@ -169,7 +169,7 @@ def _error(request: Request[Any], status: int, headers: Mapping[str, str], body:
 
 def _says_not_found(text: str | None) -> bool:
     # ENTITY_NOT_FOUND means "no such thing" and also "this add-on is not enabled": only the text tells them apart.
-    return bool(text) and "não encontrad" in str(text).lower()
+    return re.search(r"não encontrad|não está n[ao] ", str(text).lower()) is not None
 
 
 def _path(request: Request[Any]) -> str:
