@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -112,7 +113,7 @@ class WtsChatBaseOperator(BaseOperator):
             return type(self).operation(**values)
         except WtsChatArgumentError as error:
             for parameter, argument in self.renamed.items():
-                if str(error).startswith(f"{parameter}:"):
+                if re.match(rf"{parameter}\b", str(error)):
                     raise error.retold(argument + str(error).removeprefix(parameter), WtsChatArgumentError) from error
             raise
 
@@ -275,7 +276,8 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
             if expected > max_rows:
                 raise _too_many(expected, max_rows)
             if number == max_pages:
-                truncated = expected < (walk.total or 0)
+                # By key some rows come twice, so pages times their size would not tell.
+                truncated = walk.next() is not None and len(result) < (walk.total or expected + 1)
                 break
         if truncated:
             self.log.warning(
