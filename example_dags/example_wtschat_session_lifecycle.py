@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG, Param, get_current_context, task
-from airflow_provider_wtschat.sensors.session import SessionStatusSensor
 
 from airflow_provider_wtschat.api import sessions
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
@@ -22,6 +21,7 @@ from airflow_provider_wtschat.operators.session import (
     TransferSessionOperator,
     UpdateSessionOperator,
 )
+from airflow_provider_wtschat.sensors.session import SessionStatusSensor
 
 SESSION_ID = "{{ ti.xcom_pull(task_ids='choose') }}"
 

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import DAG, BaseHook, get_current_conte
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_wtschat.api import instants, sessions
+from airflow_provider_wtschat.api.types import SessionStatus
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 WAREHOUSE = "warehouse"
@@ -66,6 +67,8 @@ with DAG(
         request = sessions.list_(
             updated_after=start - timedelta(hours=1),
             updated_before=end,
+            # Named, because hidden sessions come only when asked for.
+            status=[status for status in SessionStatus if status is not SessionStatus.UNDEFINED],
             include_details=["AgentDetails", "DepartmentsDetails"],
         )
         counts = {"rows": 0, "pages": 0}
