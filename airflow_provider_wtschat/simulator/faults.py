@@ -121,6 +121,7 @@ class Faults:
         :raises ValueError: a name is unknown.
         """
         self._rng = Random(f"{seed}/faults")
+        self._texts = Random(f"{seed}/429")
         self._retry_after = retry_after
         self._injections: list[Injection] = []
         self._shares: dict[str, float] = {}
@@ -202,8 +203,10 @@ class Faults:
             return _envelope(*_KEYED[name], now=now)
         if name == "400":
             return _problem({"PanelId": ["The value is not valid."]})
-        if name in ("lost_before", "lost_after") or answer is None:
+        if name in ("lost_before", "lost_after"):
             return Answer(0, cut=True)
+        if answer is None:
+            answer = Answer(200, b'{"items": [], "totalItems": 0}')
         if name == "empty":
             return replace(answer, body=b"")
         if name in ("truncated", "cut_json"):
@@ -220,14 +223,14 @@ class Faults:
         :param retry_after: the header's value, if it is given.
         """
         header = retry_after
-        announced = self._retry_after == "always" or (self._retry_after == "sometimes" and self._rng.random() < 0.5)
+        announced = self._retry_after == "always" or (self._retry_after == "sometimes" and self._texts.random() < 0.5)
         seconds = max(1, math.ceil(wait_s))
         if header is None and kind == "date":
             header = http_date(now + (seconds + 1) * SECOND)
         elif header is None and (kind == "seconds" or (kind == "" and announced)):
             header = str(seconds)
         headers = {} if header is None else {"Retry-After": header}
-        body, content_type = self._rng.choice(_TOO_MANY)
+        body, content_type = self._texts.choice(_TOO_MANY)
         return Answer(429, body, content_type, headers)
 
 

@@ -68,6 +68,13 @@ class Manners:
     ignore_bounds: bool = False
 
 
+@dataclass(slots=True)
+class Changes:
+    """How often anything has changed; tables that share it forget their results together."""
+
+    count: int = 0
+
+
 class _Index(Generic[R]):
     """Rows sorted by one instant and, where that is equal, by their sequence."""
 
@@ -113,10 +120,13 @@ class Table(Generic[R]):
 
     _REMEMBERED = 16
 
-    def __init__(self, orders: Mapping[str, Callable[[R], int]] | None = None) -> None:
+    def __init__(
+        self, orders: Mapping[str, Callable[[R], int]] | None = None, *, changes: Changes | None = None
+    ) -> None:
         """Make an empty table.
 
         :param orders: by which instants its lists can be ordered and bounded; created and updated by default.
+        :param changes: the count of changes, if it is to be shared with other tables.
         """
         keys: Mapping[str, Callable[[R], int]] = orders or {
             "createdat": lambda row: row.created,
@@ -127,7 +137,7 @@ class Table(Generic[R]):
         self._indexes = {name: _Index(key) for name, key in keys.items()}
         self._late: list[tuple[int, int, str, R]] = []
         self._late_order = count()
-        self._version = 0
+        self._changes = changes or Changes()
         self._results: OrderedDict[Hashable, tuple[int, list[R]]] = OrderedDict()
 
     def __len__(self) -> int:
@@ -154,7 +164,7 @@ class Table(Generic[R]):
         self._listed = dict(self._rows)
         for index in self._indexes.values():
             index.load(self._listed.values())
-        self._version += 1
+        self._changes.count += 1
 
     def put(self, row: R, *, listed_at: int | None = None) -> None:
         """Store a new version of a row, or a new row.
@@ -174,7 +184,7 @@ class Table(Generic[R]):
         if listed is not None:
             for index in self._indexes.values():
                 index.remove(listed)
-            self._version += 1
+            self._changes.count += 1
         return row
 
     def settle(self, now: int) -> None:
@@ -195,7 +205,7 @@ class Table(Generic[R]):
             if old is not None:
                 index.remove(old)
             index.add(row)
-        self._version += 1
+        self._changes.count += 1
 
     def pick(self, rng: Random) -> R | None:
         """Return any listed row."""
@@ -237,7 +247,7 @@ class Table(Generic[R]):
         remembered = (signature, selection.order, manners.inclusive)
         memorable = selection.matches is None or selection.signature is not None
         known = self._results.get(remembered)
-        if memorable and known is not None and known[0] == self._version:
+        if memorable and known is not None and known[0] == self._changes.count:
             return known[1]
         spans = {name: self._indexes[name].span(bound, manners.inclusive) for name, bound in selection.bounds.items()}
         spans.setdefault(selection.order, (0, len(self._listed)))
@@ -256,7 +266,7 @@ class Table(Generic[R]):
             key = self._indexes[selection.order].key
             candidates.sort(key=lambda row: (key(row), row.seq))
         if memorable:
-            self._results[remembered] = (self._version, candidates)
+            self._results[remembered] = (self._changes.count, candidates)
             if len(self._results) > self._REMEMBERED:
                 self._results.popitem(last=False)
         return candidates

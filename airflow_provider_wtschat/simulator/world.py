@@ -18,9 +18,7 @@ from airflow_provider_wtschat.simulator.phones import stored_phone
 from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Contact, Message, Record, Session
 from airflow_provider_wtschat.simulator.seed import populate
 from airflow_provider_wtschat.simulator.sending import send_scheduled
-from airflow_provider_wtschat.simulator.tables import Manners, Row, Table
-
-SESSION_STATUSES = ("STARTED", "PENDING", "IN_PROGRESS", "COMPLETED", "HIDDEN")
+from airflow_provider_wtschat.simulator.tables import Changes, Manners, Row, Table
 
 
 class World:
@@ -52,33 +50,34 @@ class World:
             ignore_bounds=options.ignore_bounds,
         )
         self._seq = 0
+        changes = Changes()  # shared, because what a filter finds may hang on the rows of another table
         self.sessions: Table[Session] = Table(
             {
                 "createdat": lambda row: row.created,
                 "updatedat": lambda row: row.updated,
                 "lastinteractionat": lambda row: row.interaction,
-            }
+            },
+            changes=changes,
         )
-        self.contacts: Table[Contact] = Table()
-        self.agents: Table[Record] = Table()
-        self.departments: Table[Record] = Table()
-        self.channels: Table[Record] = Table()
-        self.tags: Table[Record] = Table()
-        self.templates: Table[Record] = Table()
-        self.chatbots: Table[Record] = Table()
-        self.custom_fields: Table[Record] = Table()
-        self.files: Table[Record] = Table()
-        self.sequences: Table[Record] = Table()
-        self.sequence_contacts: Table[Record] = Table()
-        self.portfolios: Table[Record] = Table()
-        self.portfolio_contacts: Table[Record] = Table()
-        self.webhooks: Table[Record] = Table()
-        self.panels: Table[Record] = Table()
-        self.cards: Table[Record] = Table()
-        self.card_notes: Table[Record] = Table()
-        self.scheduled: Table[Record] = Table()
-        self.dispatches: Table[Record] = Table()
-        self.one_time_passwords: Table[Record] = Table()
+        self.contacts: Table[Contact] = Table(changes=changes)
+        self.agents: Table[Record] = Table(changes=changes)
+        self.departments: Table[Record] = Table(changes=changes)
+        self.channels: Table[Record] = Table(changes=changes)
+        self.tags: Table[Record] = Table(changes=changes)
+        self.templates: Table[Record] = Table(changes=changes)
+        self.chatbots: Table[Record] = Table(changes=changes)
+        self.custom_fields: Table[Record] = Table(changes=changes)
+        self.files: Table[Record] = Table(changes=changes)
+        self.sequences: Table[Record] = Table(changes=changes)
+        self.sequence_contacts: Table[Record] = Table(changes=changes)
+        self.portfolios: Table[Record] = Table(changes=changes)
+        self.portfolio_contacts: Table[Record] = Table(changes=changes)
+        self.webhooks: Table[Record] = Table(changes=changes)
+        self.panels: Table[Record] = Table(changes=changes)
+        self.cards: Table[Record] = Table(changes=changes)
+        self.card_notes: Table[Record] = Table(changes=changes)
+        self.scheduled: Table[Record] = Table(changes=changes)
+        self.one_time_passwords: Table[Record] = Table(changes=changes)
         self.uploads: dict[str, dict[str, Any]] = {}
         self.messages_by_sender: dict[str, str] = {}
         self.failing_recipients: set[str] = set()

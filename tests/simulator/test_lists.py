@@ -270,3 +270,12 @@ def test_the_same_seed_makes_the_same_account(start: Start) -> None:
 
     assert rows(one) == rows(two)
     assert rows(one)[0][0]["id"] != rows(other)[0][0]["id"]
+
+
+def test_a_filter_knows_of_changes_elsewhere(api: Client) -> None:
+    row = api.get("/chat/v2/session", PageSize=1)["items"][0]
+    query = {"TagsName": "VIP", "ContactId": row["contactId"]}
+    api.ok("POST", f"/core/v1/contact/{row['contactId']}/tags", body={"operation": "ReplaceAll", "tagNames": ["Lead"]})
+    assert api.get("/chat/v2/session", **query)["totalItems"] == 0
+    api.ok("POST", f"/core/v1/contact/{row['contactId']}/tags", body={"operation": "ReplaceAll", "tagNames": ["VIP"]})
+    assert api.get("/chat/v2/session", **query)["totalItems"] > 0

@@ -214,16 +214,6 @@ def masked(call: Call, fields: Mapping[str, str]) -> dict[str, Any]:
     return {fields[name]: body.get(fields[name]) for name in body.get("fields") or () if name in fields}
 
 
-def require(value: Any, name: str) -> Any:
-    """Return a value, or refuse its absence.
-
-    :raises ProblemError: it is missing.
-    """
-    if value is None:
-        raise ProblemError({name: [f"The {name} field is required."]})
-    return value
-
-
 def by_id(table: Table[Record], row_id: str | None, text: str) -> Record:
     """Return a row of a table, or refuse with ``ENTITY_NOT_FOUND``.
 

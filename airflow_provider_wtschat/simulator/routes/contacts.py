@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from airflow_provider_wtschat.simulator.tables import Bound
 from airflow_provider_wtschat.simulator.world import World
 
 BATCH = 100
+
+_PAGING = ("pageNumber", "pageSize", "orderBy", "orderDirection", "includeDetails")
 
 # What the mask calls a field, and how the body spells it.
 _PLAIN = {"Name": "name", "Instagram": "instagram", "Annotation": "annotation", "Utm": "utm"}
@@ -68,6 +71,7 @@ def filter_contacts(call: Call) -> Any:
         paging=paging,
         bounds=bounds,
         matches=_filter(world, body),
+        signature=json.dumps({**body, **dict.fromkeys(_PAGING)}, sort_keys=True),
     )
 
 

@@ -265,7 +265,7 @@ def _session_filter(world: World, query: Query) -> Callable[[Session], bool] | N
             tests.append(_within(attribute, bound, world.manners.inclusive))
     if not tests:
         return None
-    return lambda row: all(test(row) for test in tests)
+    return tests[0] if len(tests) == 1 else lambda row: all(test(row) for test in tests)
 
 
 def _equals(attribute: str, wanted: str) -> Callable[[Session], bool]:
