@@ -60,8 +60,8 @@ with DAG(
         """Store every session that changed in the interval; the figures go into XCom, the rows do not."""
         context = get_current_context()
         start, end = context["data_interval_start"], context["data_interval_end"]
-        if start >= end:
-            message = f"The data interval is empty ({start}): schedule the Dag with CronDataIntervalTimetable"
+        if start is None or end is None or start >= end:
+            message = f"The run has no data interval ({start} to {end}): schedule the Dag with CronDataIntervalTimetable"
             raise ValueError(message)
         # Sessions are asked for a while before the interval too, since rows can become visible late.
         request = sessions.list_(

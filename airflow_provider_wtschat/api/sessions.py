@@ -65,7 +65,8 @@ def list_(
     """
     List sessions: ``GET /chat/v2/session``.
 
-    Without a filter these are all sessions of the account, groups included.
+    Without a filter these are the sessions of the account, groups included. Hidden ones are sure to come only if their
+    status is named.
 
     :param status: statuses, see :class:`~airflow_provider_wtschat.api.types.SessionStatus`
     :param department_id: id of the department
