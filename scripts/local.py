@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from airflow_provider_wtschat.simulator import SpawnedSimulator
+    from airflow_provider_wtschat.simulator import Simulator, SpawnedSimulator
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -198,7 +199,56 @@ def airflow_environment(home: Path, **options: str) -> dict[str, str]:
     }
 
 
-def connections(simulator: SpawnedSimulator, warehouse: Path) -> dict[str, dict[str, Any]]:
+def serving_environment(home: Path, port: int, **options: str) -> dict[str, str]:
+    """Return an environment for all components of Airflow 3, with an API server that needs no login.
+
+    :param home: the directory for its database and its logs.
+    :param port: port of the API server.
+    :param options: further variables.
+    :return: all variables.
+    """
+    url = f"http://127.0.0.1:{port}"
+    return airflow_environment(
+        home,
+        AIRFLOW__API__BASE_URL=url,
+        AIRFLOW__API__HOST="127.0.0.1",
+        AIRFLOW__API__PORT=str(port),
+        AIRFLOW__API__WORKERS="1",
+        AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
+        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
+        AIRFLOW__CORE__EXECUTOR="LocalExecutor",
+        AIRFLOW__CORE__PARALLELISM="4",
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
+        AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="1",
+        AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
+        **options,
+    )
+
+
+def start_airflow(processes: Processes) -> None:
+    """Start all components of Airflow 3, and wait until they are well.
+
+    :param processes: where they go, with a `serving_environment`.
+    :raises SystemExit: if they do not come up.
+    """
+    # The log servers would listen on every interface; the UI reads the same files.
+    for name, *options in (
+        ("api-server",),
+        ("scheduler", "--skip-serve-logs"),
+        ("dag-processor",),
+        ("triggerer", "--skip-serve-logs"),
+    ):
+        processes.start(name, BIN / "airflow", name, *options)
+
+    def healthy() -> bool | None:
+        health = fetch(f"{processes.environment['AIRFLOW__API__BASE_URL']}/api/v2/monitor/health")
+        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        return all(health[part]["status"] == "healthy" for part in parts) or None
+
+    wait_for(healthy, "Airflow", processes)
+
+
+def connections(simulator: Simulator | SpawnedSimulator, warehouse: Path) -> dict[str, dict[str, Any]]:
     """Return the connections that the example Dags use.
 
     :param simulator: the simulator.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import secrets
 import signal
 import sys
 from pathlib import Path
@@ -14,11 +13,12 @@ from scripts.local import (
     BIN,
     ROOT,
     Processes,
-    airflow_environment,
     connections,
     fetch,
     free_port,
     fresh_home,
+    serving_environment,
+    start_airflow,
     stop_on_signals,
     wait_for,
 )
@@ -34,21 +34,7 @@ def main() -> None:
     home = arguments.home.resolve()
     logs = fresh_home(home)
     url = f"http://127.0.0.1:{port}"
-    environment = airflow_environment(
-        home,
-        AIRFLOW__API__BASE_URL=url,
-        AIRFLOW__API__HOST="127.0.0.1",
-        AIRFLOW__API__PORT=str(port),
-        AIRFLOW__API__WORKERS="1",
-        AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
-        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
-        AIRFLOW__CORE__EXECUTOR="LocalExecutor",
-        AIRFLOW__CORE__PARALLELISM="4",
-        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
-        AIRFLOW__CORE__TEST_CONNECTION="Enabled",
-        AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="1",
-        AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
-    )
+    environment = serving_environment(home, port, AIRFLOW__CORE__TEST_CONNECTION="Enabled")
     stop_on_signals()
     account = Simulator.spawn(sessions=5000, spread_days=3, changes_per_s=1)
     with account as simulator, Processes(environment, logs) as processes:
@@ -57,21 +43,7 @@ def main() -> None:
         rows.write_text(json.dumps(connections(simulator, home / "warehouse.db")))
         processes.run("connections", BIN / "airflow", "connections", "import", rows)
 
-        # The log servers would listen on every interface; the UI reads the same files.
-        for name, *options in (
-            ("api-server",),
-            ("scheduler", "--skip-serve-logs"),
-            ("dag-processor",),
-            ("triggerer", "--skip-serve-logs"),
-        ):
-            processes.start(name, BIN / "airflow", name, *options)
-
-        def healthy() -> bool | None:
-            health = fetch(f"{url}/api/v2/monitor/health")
-            parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-            return all(health[part]["status"] == "healthy" for part in parts) or None
-
-        wait_for(healthy, "Airflow", processes)
+        start_airflow(processes)
         files = len(list((ROOT / "example_dags").glob("example_*.py")))
 
         def parsed() -> int | None:
