@@ -169,11 +169,11 @@ class WtsChatBaseSensor(BaseSensorOperator):
         try:
             return super().execute(context)
         except (AirflowSensorTimeout, AirflowSkipException) as error:
-            fault = self._looks(context).fault
-            if fault is None or self.never_fail:
+            if error.__cause__ is not None:
                 raise
-            # Time ran out while the API could not be asked: nobody knows how things stand, so it is no skip.
-            raise fault from error
+            # Time ran out; if the last look could not ask the API, nobody knows how things stand, and it is no skip.
+            looks = self._looks(context)
+            raise looks.fault or waiting.timed_out(looks.condition, float(self.timeout)) from error
 
     def _defer(self, context: Context) -> Any:
         # A minute early, for a worker whose clock is ahead of the server's.

@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 
 from airflow_provider_wtschat.api import instants, sessions
 from airflow_provider_wtschat.api.paging import UPDATED, Walk
-from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, Request
-from airflow_provider_wtschat.api.types import Session
+from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
+from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.budget.limits import READ
 from airflow_provider_wtschat.exceptions import WtsChatAuthenticationError, WtsChatError, WtsChatServerError
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
@@ -36,6 +36,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound="Subscriber")
 
 INTERACTED = "LastInteractionAt"
+_STATUSES = [status.value for status in SessionStatus if status is not SessionStatus.UNDEFINED]
 
 log = logging.getLogger(__name__)
 
@@ -571,7 +572,7 @@ class _List:
         start = await self._catch_up(newcomers, start)
 
         began = asyncio.get_running_loop().time()
-        walk = Walk(sessions.list_(), key=self._key, after=start)
+        walk = Walk(_sessions(), key=self._key, after=start)
         pages = 0
         while (step := walk.next()) is not None:
             # A long way to catch up leaves the account's other clients room.
@@ -615,7 +616,7 @@ class _List:
 
     async def _pages_since(self, since: datetime) -> int:
         bounds = {f"{self._key}.After": instants.write(since)}
-        page = await self._feed.answer(sessions.list_().page(1, 1, bounds=bounds))
+        page = await self._feed.answer(_sessions().page(1, 1, bounds=bounds))
         return math.ceil((page.get("totalItems") or 0) / MAX_PAGE_SIZE)
 
     async def _show(self, rows: list[Session]) -> None:
@@ -636,6 +637,11 @@ class _List:
 
     async def _ask_all(self, waiters: list[Waiter]) -> None:
         await asyncio.gather(*(self._feed.ask(waiter, bulk=len(waiters) > _AT_ONCE) for waiter in waiters))
+
+
+def _sessions() -> PagedRequest[Session]:
+    # Hidden ones are listed only if their status is asked for.
+    return sessions.list_(status=_STATUSES)
 
 
 async def _signal(event: asyncio.Event, seconds: float | None) -> None:
