@@ -133,7 +133,16 @@ def get_provider_info() -> dict[str, Any]:
             "wtschat",
         ),
         "sensors": _modules("sensors", "message", "panel", "scheduled_message", "session"),
-        "triggers": _modules("triggers", "message", "panel", "scheduled_message", "session", "session_event"),
+        "triggers": _modules(
+            "triggers", "campaign", "message", "panel", "scheduled_message", "session", "session_event"
+        ),
+        "transfers": [
+            {
+                "source-integration-name": "SQL",
+                "target-integration-name": INTEGRATION,
+                "python-module": "airflow_provider_wtschat.transfers.sql_to_wtschat",
+            },
+        ],
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [
             {

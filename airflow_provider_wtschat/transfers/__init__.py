@@ -1,0 +1,1 @@
+"""Transfers between WTS Chat and other systems."""

@@ -1,0 +1,534 @@
+"""
+The table of a dispatch: who is to get a message, which try has claimed it, and what became of it.
+
+The table is what keeps a message from being sent twice. A row leaves ``planned`` in one way only, by a conditional
+update that is committed before its request is sent, and nothing but that claim allows the request. Every statement here
+may be repeated after its answer was lost, so a lost connection to the database costs no more than a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import chain, islice
+from typing import Any, TypeVar
+from uuid import UUID, uuid4, uuid5
+
+import tenacity
+
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.transfers.databases import MYSQL, POSTGRES, SQLITE, DbApiHook, driver
+
+T = TypeVar("T")
+
+DEFAULT_TABLE = "wtschat_campaign"
+LONGEST_NAME = 200
+LONGEST_REASON = 500
+STALE_AFTER = timedelta(minutes=30)
+"""No try holds a claim so long: it covers the longest wait for the account's limit and the slowest answer."""
+
+_NAMESPACE = UUID("0c2f3c0e-6f0b-4b43-9a53-2f0d1b7f5f5e")
+_TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
+_ATTEMPTS = 4
+_PAUSE = 0.2
+_BUSY_MS = 60_000
+_ROWS_PER_STATEMENT = 500
+_PLAN = 0
+"""Number of the row that stands for the plan itself."""
+
+# Spelled in the one way that SQLite, PostgreSQL and MySQL understand alike.
+_COLUMNS = """
+    campaign VARCHAR(200) NOT NULL,
+    seq INTEGER NOT NULL,
+    row_key VARCHAR(200) NOT NULL,
+    sender_id VARCHAR(36) NOT NULL UNIQUE,
+    phone VARCHAR(20),
+    content TEXT,
+    status VARCHAR(10) NOT NULL,
+    claimed_by VARCHAR(60),
+    claimed_at VARCHAR(30),
+    message_id VARCHAR(36),
+    reason VARCHAR(500),
+    delivery VARCHAR(20),
+    PRIMARY KEY (campaign, seq)
+"""
+
+
+class Status(StrEnum):
+    """What became of a row."""
+
+    PLANNED = "planned"
+    CLAIMED = "claimed"
+    SENT = "sent"
+    REFUSED = "refused"
+    UNCERTAIN = "uncertain"
+
+
+_FINAL = (Status.SENT, Status.REFUSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """
+    A row to plan.
+
+    :param key: the row's key
+    :param phone: recipient, digits with the country code; ``None`` for a row that is refused
+    :param content: what the message says: ``parameters``, and ``file`` where there is one
+    :param reason: why it is refused; ``None`` for a row that is to be sent
+    """
+
+    key: str
+    phone: str | None
+    content: Mapping[str, Any] | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """
+    A row that was claimed, by this try or an earlier one.
+
+    :param seq: its number
+    :param sender_id: the id that its message carries
+    :param phone: recipient
+    :param content: what the message says
+    :param claimed_at: when it was claimed
+    """
+
+    seq: int
+    sender_id: str
+    phone: str
+    content: Mapping[str, Any]
+    claimed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """
+    Some rows that this try, and nobody else, may send.
+
+    :param name: what the table knows the claim by
+    :param rows: the rows
+    """
+
+    name: str
+    rows: Sequence[Claimed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """
+    What became of a row.
+
+    :param seq: its number
+    :param status: what it is now
+    :param message_id: id of the message
+    :param reason: why it was refused, or what is uncertain; no personal data
+    """
+
+    seq: int
+    status: Status
+    message_id: str | None = None
+    reason: str | None = None
+
+
+def sender_id(campaign: str, key: str | None = None) -> str:
+    """
+    Derive the id that the message of a row carries: the same at every try, and of no use to a stranger.
+
+    :param campaign: the dispatch
+    :param key: the row's key; ``None`` for the plan itself
+    """
+    return str(uuid5(_NAMESPACE, json.dumps([campaign, *([] if key is None else [key])])))
+
+
+class CampaignTable:
+    """
+    The rows of one dispatch.
+
+    :param hook: hook of the database that has the table
+    :param table: its name
+    :param campaign: the dispatch
+    :raises WtsChatArgumentError: if the table's name is none
+    """
+
+    def __init__(self, hook: DbApiHook, table: str, campaign: str) -> None:
+        if not _TABLE.fullmatch(table):
+            msg = f"table: {table!r} was given; a name such as wtschat_campaign or schema.wtschat_campaign is wanted"
+            raise WtsChatArgumentError(msg)
+        self.table = table
+        self.campaign = campaign
+        self._hook = hook
+        self._connection: Any = None
+        self._after = _PLAN
+
+    def create(self) -> None:
+        """Make the table where it is missing."""
+
+        def make(cursor: Any) -> None:
+            # Keys and campaigns that differ in case are different ones, which MySQL's default does not see.
+            kind = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if driver(self._connection) in MYSQL else ""
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {self.table} ({_COLUMNS}){kind}")
+
+        self._do(make)
+
+    def facts(self) -> dict[str, Any] | None:
+        """Return what was noted with the plan; ``None`` if nothing is planned."""
+        rows = self._query("SELECT content FROM {table} WHERE campaign = ? AND seq = ?", self.campaign, _PLAN)
+        return None if not rows else dict(json.loads(rows[0][0]))
+
+    def plan(self, rows: Callable[[], Iterable[Planned]], facts: Mapping[str, Any]) -> bool:
+        """
+        Plan all rows at once, unless somebody has planned the dispatch already.
+
+        :param rows: returns the rows, each time it is called
+        :param facts: what to note with the plan
+        :return: whether this is the plan now; else somebody else's is
+        """
+        header = (_PLAN, "", sender_id(self.campaign), None, json.dumps(facts), "plan", None)
+
+        def insert(cursor: Any) -> None:
+            # One transaction, so that no try ever finds half a plan. The first row keeps everybody else out.
+            self._insert(cursor, [header])
+            numbered = (
+                (
+                    seq,
+                    row.key,
+                    sender_id(self.campaign, row.key),
+                    row.phone,
+                    None if row.content is None else json.dumps(row.content, ensure_ascii=False),
+                    Status.PLANNED.value if row.reason is None else Status.REFUSED.value,
+                    row.reason,
+                )
+                for seq, row in enumerate(rows(), start=_PLAN + 1)
+            )
+            while part := list(islice(numbered, _ROWS_PER_STATEMENT)):
+                self._insert(cursor, part)
+
+        try:
+            self._do(insert)
+        except Exception:
+            if self.facts() is None:
+                raise
+            return False
+        return True
+
+    def claim(self, owner: str, size: int) -> Claim | None:
+        """
+        Claim the next rows: nobody else may send them from now on.
+
+        :param owner: the task instance
+        :param size: how many rows at most
+        :return: the claim; ``None`` if no planned row is left
+        """
+        name = f"{owner}-{uuid4().hex}"
+        while True:
+            found = [seq for (seq,) in self._next(size)]
+            if not found:
+                return None
+            now = instants.write(datetime.now(UTC))
+            self._change(
+                "UPDATE {table} SET status = ?, claimed_by = ?, claimed_at = ?, reason = NULL"
+                " WHERE campaign = ? AND status = ? AND seq IN ({many})",
+                Status.CLAIMED, name, now, self.campaign, Status.PLANNED, many=found,
+            )  # fmt: skip
+            # Others may have been quicker with some of them: what is ours is what the table says is ours.
+            rows = self._query(
+                "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"
+                " WHERE campaign = ? AND status = ? AND claimed_by = ? AND seq IN ({many}) ORDER BY seq",
+                self.campaign, Status.CLAIMED, name, many=found,
+            )  # fmt: skip
+            if rows:
+                self._after = found[-1]
+                return Claim(name=name, rows=[_claimed(row) for row in rows])
+
+    def record(self, claim: Claim, outcomes: Iterable[Outcome]) -> None:
+        """
+        Record what became of claimed rows. One that is final keeps neither phone nor content.
+
+        :param claim: the claim
+        :param outcomes: an outcome for each row of it
+        """
+        by_status: dict[Status, list[Outcome]] = {}
+        for outcome in outcomes:
+            by_status.setdefault(outcome.status, []).append(outcome)
+
+        def write(cursor: Any) -> None:
+            for status, group in by_status.items():
+                case = " ".join(("CASE seq", *["WHEN ? THEN ?"] * len(group), "END"))
+                self._execute(
+                    cursor,
+                    " ".join(
+                        (
+                            "UPDATE {table} SET status = ?, message_id =",
+                            case,
+                            ", reason =",
+                            case,
+                            _emptied(status),
+                            "WHERE campaign = ? AND claimed_by = ? AND seq IN ({many})",
+                        )
+                    ),
+                    status,
+                    *_cases(group, "message_id"),
+                    *_cases(group, "reason"),
+                    self.campaign,
+                    claim.name,
+                    many=[outcome.seq for outcome in group],
+                )
+
+        self._do(write)
+
+    def release(self, claim: Claim) -> None:
+        """
+        Give rows back which were certainly not sent.
+
+        :param claim: the claim
+        """
+        self._change(
+            "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
+            " WHERE campaign = ? AND claimed_by = ? AND seq IN ({many})",
+            Status.PLANNED, self.campaign, claim.name, many=[row.seq for row in claim.rows],
+        )  # fmt: skip
+        self._after = _PLAN
+
+    def abandon(self, owner: str) -> int:
+        """
+        Make claims uncertain that a dead try left behind: earlier ones of this task instance, and old ones of others.
+
+        Should such a try be alive after all it may still record what became of its rows.
+
+        :param owner: the task instance, which has no claim of its own yet
+        :return: how many rows there were
+        """
+        stale = instants.write(datetime.now(UTC) - STALE_AFTER)
+        rows = self._query(
+            "SELECT seq, claimed_by FROM {table} WHERE campaign = ? AND status = ? AND (claimed_by LIKE ?"
+            " OR claimed_at < ?)",
+            self.campaign, Status.CLAIMED, f"{owner}-%", stale,
+        )  # fmt: skip
+        by_claim: dict[str, list[int]] = {}
+        for seq, name in rows:
+            by_claim.setdefault(name, []).append(seq)
+        for name, found in by_claim.items():
+            self._change(
+                "UPDATE {table} SET status = ?, reason = ? WHERE campaign = ? AND status = ? AND claimed_by = ?"
+                " AND seq IN ({many})",
+                Status.UNCERTAIN, "the try that had claimed it ended before it recorded an answer",
+                self.campaign, Status.CLAIMED, name, many=found,
+            )  # fmt: skip
+        return len(rows)
+
+    def uncertain(self) -> Iterator[Claimed]:
+        """Read the rows of which nobody knows whether they were sent."""
+        after = _PLAN
+        while rows := self._query(
+            "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"
+            " WHERE campaign = ? AND status = ? AND seq > ? ORDER BY seq LIMIT 100",
+            self.campaign, Status.UNCERTAIN, after,
+        ):  # fmt: skip
+            after = rows[-1][0]
+            yield from map(_claimed, rows)
+
+    def settle(self, outcome: Outcome) -> None:
+        """
+        Record what a look-up of an uncertain row found.
+
+        :param outcome: sent, or uncertain with a better reason
+        """
+        self._change(
+            " ".join(
+                (
+                    "UPDATE {table} SET status = ?, message_id = ?, reason = ?",
+                    _emptied(outcome.status),
+                    "WHERE campaign = ? AND status = ? AND seq = ?",
+                )
+            ),
+            outcome.status, outcome.message_id, outcome.reason, self.campaign, Status.UNCERTAIN, outcome.seq,
+        )  # fmt: skip
+
+    def plan_again(self) -> int:
+        """
+        Plan the uncertain rows again, by which they may be sent twice.
+
+        :return: how many there were
+        """
+        found = [row.seq for row in self.uncertain()]
+        for start in range(0, len(found), _ROWS_PER_STATEMENT):
+            self._change(
+                "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
+                " WHERE campaign = ? AND status = ? AND seq IN ({many})",
+                Status.PLANNED, self.campaign, Status.UNCERTAIN, many=found[start : start + _ROWS_PER_STATEMENT],
+            )  # fmt: skip
+        return len(found)
+
+    def counts(self) -> dict[Status, int]:
+        """Count the rows by status."""
+        rows = self._query(
+            "SELECT status, count(*) FROM {table} WHERE campaign = ? AND seq > ? GROUP BY status", self.campaign, _PLAN
+        )
+        found = dict(rows)
+        return {status: int(found.get(status.value, 0)) for status in Status}
+
+    def deliveries(self) -> dict[str, int]:
+        """Count the sent rows that were followed up, by the status of their messages."""
+        rows = self._query(
+            "SELECT delivery, count(*) FROM {table} WHERE campaign = ? AND seq > ? AND delivery IS NOT NULL"
+            " GROUP BY delivery",
+            self.campaign, _PLAN,
+        )  # fmt: skip
+        return {str(name): int(number) for name, number in rows}
+
+    def last_claim(self) -> datetime | None:
+        """Return when the last row was claimed."""
+        ((moment,),) = self._query(
+            "SELECT max(claimed_at) FROM {table} WHERE campaign = ? AND seq > ?", self.campaign, _PLAN
+        )
+        return None if moment is None else instants.read(moment)
+
+    def to_follow(self, done: Sequence[str], after: int = _PLAN, limit: int = 100) -> list[tuple[int, str]]:
+        """
+        Read the number and the message id of sent rows whose messages may still change.
+
+        :param done: statuses of messages that need no further look
+        :param after: number of the row to begin behind
+        :param limit: how many rows at most
+        """
+        rows = self._query(
+            "SELECT seq, message_id FROM {table} WHERE campaign = ? AND seq > ? AND status = ?"
+            " AND message_id IS NOT NULL AND (delivery IS NULL OR delivery NOT IN ({many})) ORDER BY seq LIMIT ?",
+            self.campaign, after, Status.SENT, limit, many=done,
+        )  # fmt: skip
+        return [(int(seq), str(message_id)) for seq, message_id in rows]
+
+    def follow(self, deliveries: Mapping[int, tuple[str, str | None]]) -> None:
+        """
+        Record statuses of messages.
+
+        :param deliveries: status, and reason of a failure, by the number of the row
+        """
+
+        def write(cursor: Any) -> None:
+            for seq, (status, reason) in deliveries.items():
+                self._execute(
+                    cursor,
+                    "UPDATE {table} SET delivery = ?, reason = ? WHERE campaign = ? AND seq = ?",
+                    status, reason, self.campaign, seq,
+                )  # fmt: skip
+
+        if deliveries:
+            self._do(write)
+
+    def close(self) -> None:
+        """Close the connection; the next statement opens another one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.close()
+
+    def _next(self, size: int) -> list[tuple[int]]:
+        for after in dict.fromkeys((self._after, _PLAN)):
+            rows = self._query(
+                "SELECT seq FROM {table} WHERE campaign = ? AND seq > ? AND status = ? ORDER BY seq LIMIT ?",
+                self.campaign, after, Status.PLANNED, size,
+            )  # fmt: skip
+            if rows:
+                return rows
+        return []
+
+    def _insert(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
+        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason"
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+        self._execute(
+            cursor,
+            f"INSERT INTO {{table}} ({columns}) VALUES {places}",  # noqa: S608  # places for values
+            *chain.from_iterable((self.campaign, *row) for row in rows),
+        )
+
+    def _query(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> list[Any]:
+        def read(cursor: Any) -> list[Any]:
+            self._execute(cursor, sql, *values, many=many)
+            return [tuple(row) for row in cursor.fetchall()]
+
+        return self._do(read)
+
+    def _change(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> None:
+        self._do(lambda cursor: self._execute(cursor, sql, *values, many=many))
+
+    def _execute(self, cursor: Any, sql: str, *values: Any, many: Sequence[Any] = ()) -> None:
+        # The values of {many} go where it stands, which is behind as many other values as there are places before it.
+        place = sql.partition("{many}")[0].count("?")
+        given = [*values[:place], *many, *values[place:]]
+        text = sql.replace("{table}", self.table).replace("{many}", ", ".join("?" * len(many)))
+        cursor.execute(
+            text.replace("?", self._hook.placeholder),
+            tuple(value.value if isinstance(value, Status) else value for value in given),
+        )
+
+    def _do(self, work: Callable[[Any], T]) -> T:
+        """Do something in a transaction of its own, again on a new connection if that fails."""
+        again = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(_may_pass),
+            wait=tenacity.wait_random_exponential(multiplier=_PAUSE, max=5),
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            reraise=True,
+        )
+        result: T = again(self._transact, work)
+        return result
+
+    def _transact(self, work: Callable[[Any], T]) -> T:
+        try:
+            connection = self._connect()
+            with closing(connection.cursor()) as cursor:
+                result = work(cursor)
+            connection.commit()
+        except BaseException:
+            # Nobody knows what the connection was doing.
+            self.close()
+            raise
+        return result
+
+    def _connect(self) -> Any:
+        if self._connection is None:
+            connection = self._hook.get_conn()
+            name = driver(connection)
+            if name not in SQLITE | POSTGRES | MYSQL:
+                connection.close()
+                msg = f"The table of a dispatch lives in SQLite, PostgreSQL or MySQL; the connection's driver is {name}"
+                raise WtsChatArgumentError(msg)
+            if self._hook.supports_autocommit:
+                self._hook.set_autocommit(connection, False)
+            if name in SQLITE:
+                connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            self._connection = connection
+        return self._connection
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, WtsChatArgumentError)
+
+
+def _claimed(row: Sequence[Any]) -> Claimed:
+    seq, own_id, phone, content, claimed_at = row
+    return Claimed(
+        seq=int(seq),
+        sender_id=str(own_id),
+        phone=str(phone),
+        content=json.loads(content),
+        claimed_at=instants.read(claimed_at),
+    )
+
+
+def _emptied(status: Status) -> str:
+    """Empty what says something of a person, as soon as it is needed no more."""
+    return ", phone = NULL, content = NULL" if status in _FINAL else ""
+
+
+def _cases(group: Sequence[Outcome], field: str) -> list[Any]:
+    return [value for outcome in group for value in (outcome.seq, getattr(outcome, field))]

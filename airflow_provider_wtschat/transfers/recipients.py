@@ -1,0 +1,236 @@
+"""The recipients of a dispatch: read from a query, checked, and kept on disk until they are planned."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.transfers.campaign import LONGEST_NAME, Planned
+from airflow_provider_wtschat.transfers.databases import DbApiHook, streaming_cursor
+
+_CHUNK = 1000
+_SHOWN = 10
+_SAME_RECIPIENT = "an earlier row has the same recipient"
+_TABLE = "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, content TEXT, reason TEXT)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """
+    What the columns of the query mean.
+
+    :param recipient: column with the phone number
+    :param key: column with the key of the row
+    :param parameters: column by parameter of the template
+    :param file: column with the file of the message, a public URL or the id of an uploaded one; ``None`` for none
+    :param country: calling code of a phone number written without one
+    """
+
+    recipient: str
+    key: str
+    parameters: Mapping[str, str]
+    file: str | None = None
+    country: str = phones.DEFAULT_COUNTRY
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the query must have."""
+        return [self.recipient, self.key, *self.parameters.values(), *([self.file] if self.file else [])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """
+    What a dispatch may be like.
+
+    :param recipients: most recipients
+    :param argument: the argument that says so
+    :param invalid: most rows that cannot be sent
+    :param duplicates: ``error``, ``skip`` or ``allow``: what a phone number means that came before
+    """
+
+    recipients: int
+    argument: str
+    invalid: int
+    duplicates: str
+
+
+class Recipients:
+    """
+    The rows of the query, in a temporary database on disk that vanishes with this process.
+
+    So the source is read once and quickly, however long the checks and the plan take, and 100,000 rows take no more
+    memory than 1,000.
+    """
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("")
+        self._rows.execute(_TABLE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget the rows."""
+        self._rows.close()
+
+    def read(self, hook: DbApiHook, sql: str, parameters: Any, layout: Layout, bounds: Bounds) -> None:
+        """
+        Read the query and check its rows.
+
+        :param hook: hook of the database to ask
+        :param sql: the query
+        :param parameters: its parameters, as the database's driver takes them
+        :param layout: what its columns mean
+        :param bounds: what they may hold
+        :raises WtsChatArgumentError: if they may not be sent; it names rows by their number, never by what they say
+        """
+        valid = 0
+        for start, chunk in _chunks(hook, sql, parameters, layout.columns):
+            rows = [(line, *_row(line, row, layout)) for line, row in enumerate(chunk, start=start)]
+            valid += sum(row[-1] is None for row in rows)
+            if valid > bounds.recipients and bounds.duplicates != "skip":
+                raise _too_many(bounds)
+            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?)", rows)
+        self._check_keys()
+        self._check_phones(bounds.duplicates)
+        if self.valid > bounds.recipients:
+            raise _too_many(bounds)
+        self._check_invalid(bounds.invalid)
+
+    @property
+    def valid(self) -> int:
+        """How many rows are to be sent."""
+        return self._count("reason IS NULL")
+
+    @property
+    def invalid(self) -> int:
+        """How many rows are refused."""
+        return self._count("reason IS NOT NULL")
+
+    def planned(self) -> Iterator[Planned]:
+        """Read the rows in the order of the query, each time anew."""
+        with closing(self._rows.execute("SELECT key, phone, content, reason FROM recipient ORDER BY row")) as cursor:
+            for key, phone, content, reason in cursor:
+                kept = None if content is None else json.loads(content)
+                yield Planned(key=key, phone=phone, content=kept, reason=reason)
+
+    def _count(self, condition: str) -> int:
+        ((number,),) = self._rows.execute(f"SELECT count(*) FROM recipient WHERE {condition}")  # noqa: S608  # ours
+        return int(number)
+
+    def _check_keys(self) -> None:
+        keys = self._rows.execute("SELECT min(row), max(row) FROM recipient GROUP BY key HAVING count(*) > 1 LIMIT 1")
+        for first, last in keys:
+            msg = f"key_column: rows {first} and {last} of the query have the same key; each row needs its own"
+            raise WtsChatArgumentError(msg)
+
+    def _check_phones(self, duplicates: str) -> None:
+        if duplicates == "allow":
+            return
+        later = "reason IS NULL AND row NOT IN (SELECT min(row) FROM recipient WHERE reason IS NULL GROUP BY phone)"
+        number = self._count(later)
+        if duplicates == "skip":
+            self._rows.execute(
+                f"UPDATE recipient SET reason = ?, phone = NULL, content = NULL WHERE {later}",  # noqa: S608  # ours
+                (_SAME_RECIPIENT,),
+            )
+        elif number:
+            msg = (
+                f"duplicate_recipients: {number} rows of the query have a phone number that an earlier row has "
+                f"({self._listed(later, number)}); filter them, or say 'skip' or 'allow'"
+            )
+            raise WtsChatArgumentError(msg)
+
+    def _check_invalid(self, most: int) -> None:
+        found = f"reason IS NOT NULL AND reason <> '{_SAME_RECIPIENT}'"
+        number = self._count(found)
+        if number > most:
+            msg = (
+                f"max_invalid: {number} rows of the query cannot be sent, and {most} may be; "
+                f"{self._listed(found, number)}"
+            )
+            raise WtsChatArgumentError(msg)
+
+    def _listed(self, condition: str, number: int) -> str:
+        rows = self._rows.execute(
+            f"SELECT row, reason FROM recipient WHERE {condition} ORDER BY row LIMIT {_SHOWN}"  # noqa: S608  # ours
+        ).fetchall()
+        shown = [f"row {row}: {reason}" if reason else f"row {row}" for row, reason in rows]
+        return ", ".join(shown) + (f" and {number - len(shown)} more" if number > len(shown) else "")
+
+
+def _chunks(
+    hook: DbApiHook, sql: str, parameters: Any, columns: Sequence[str]
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    with streaming_cursor(hook) as cursor:
+        # Without parameters a driver leaves percent signs in the query alone.
+        cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
+        start = 1
+        while rows := cursor.fetchmany(_CHUNK):
+            # Known only now, where the server keeps the rows.
+            places = _places(cursor.description, columns)
+            yield start, [{name: row[place] for name, place in places.items()} for row in map(tuple, rows)]
+            start += len(rows)
+
+
+def _places(description: Sequence[Sequence[Any]], columns: Sequence[str]) -> dict[str, int]:
+    names = [str(column[0]) for column in description]
+    folded = [name.lower() for name in names]
+    places = {}
+    for column in columns:
+        # Databases differ in the case that they give names in.
+        found = [i for i, name in enumerate(names) if name == column] or [
+            i for i, name in enumerate(folded) if name == column.lower()
+        ]
+        if len(found) != 1:
+            number = "no column" if not found else f"{len(found)} columns"
+            msg = f"sql: the query has {number} {column!r}; it has {', '.join(names)}"
+            raise WtsChatArgumentError(msg)
+        places[column] = found[0]
+    return places
+
+
+def _row(line: int, row: Mapping[str, Any], layout: Layout) -> tuple[str, str | None, str | None, str | None]:
+    key = str(row[layout.key] if row[layout.key] is not None else "").strip()
+    if convert.is_nothing(key) or len(key) > LONGEST_NAME:
+        msg = f"key_column: row {line} of the query has no key of 1 to {LONGEST_NAME} characters"
+        raise WtsChatArgumentError(msg)
+    try:
+        # Databases give numbers of several kinds.
+        number = convert.plain(layout.recipient, row[layout.recipient])
+        phone = phones.digits(layout.recipient, number, layout.country)
+    except WtsChatArgumentError:
+        return key, None, None, "no phone number"
+    content: dict[str, Any] = {}
+    for parameter, column in layout.parameters.items():
+        try:
+            value = convert.template_parameters("parameters", {parameter: convert.plain(column, row[column])})
+        except WtsChatArgumentError:
+            return key, None, None, f"nothing to fill the parameter {parameter!r} with"
+        content.setdefault("parameters", {}).update(value or {})
+    if layout.file is not None:
+        try:
+            content["file"] = convert.required(layout.file, convert.file(layout.file, row[layout.file]))
+        except WtsChatArgumentError:
+            return key, None, None, "no file"
+    return key, phone, json.dumps(content, ensure_ascii=False), None
+
+
+def _too_many(bounds: Bounds) -> WtsChatArgumentError:
+    return WtsChatArgumentError(
+        f"{bounds.argument}: the query has more than {bounds.recipients} recipients; raise it if they are meant"
+    )
