@@ -192,9 +192,10 @@ class SendTextOperator(WtsChatDirectSendOperator):
 
 class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
     """
-    Send a file: ``POST /chat/v1/send/image``, ``/audio``, ``/video`` or ``/document``.
+    Send a file: ``POST /chat/v1/send/document``.
 
-    Give the file in one of three ways, and ``to`` or ``session_id``.
+    An image goes by ``POST /chat/v1/send/image``, an audio recording by ``POST /chat/v1/send/audio`` and a video by
+    ``POST /chat/v1/send/video``. Give the file in one of three ways, and ``to`` or ``session_id``.
 
     :param file_kind: ``IMAGE``, ``AUDIO``, ``VIDEO`` or ``DOCUMENT`` (templated). Default: by the extension of path or
         URL, else ``DOCUMENT``

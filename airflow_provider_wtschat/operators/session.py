@@ -108,16 +108,28 @@ class GetSessionOperator(WtsChatSessionBaseOperator):
         self.include_details = include_details
 
 
-class ConcludeSessionOperator(WtsChatSessionBaseOperator):
+class WtsChatSessionChangeOperator(WtsChatSessionBaseOperator):
+    """
+    Change a session.
+
+    :param session_id: id of the session (templated)
+    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
+    """
+
+    def __init__(self, *, session_id: str, stop_bot_in_execution: bool | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.session_id = session_id
+        self.stop_bot_in_execution = stop_bot_in_execution
+
+
+class ConcludeSessionOperator(WtsChatSessionChangeOperator):
     """
     Conclude a session: ``PUT /chat/v1/session/{id}/complete``.
 
     A session that is concluded already is returned as it is, so that a task can be run again.
 
-    :param session_id: id of the session (templated)
     :param reactivate_on_new_message: reopen the session when the contact writes again (templated).
         Default of the API: false
-    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
     """
 
     operation = staticmethod(sessions.conclude)
@@ -125,15 +137,11 @@ class ConcludeSessionOperator(WtsChatSessionBaseOperator):
     def __init__(
         self,
         *,
-        session_id: str,
         reactivate_on_new_message: bool | None = None,
-        stop_bot_in_execution: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.session_id = session_id
         self.reactivate_on_new_message = reactivate_on_new_message
-        self.stop_bot_in_execution = stop_bot_in_execution
 
     def act(self, context: Context, request: Request[Any]) -> Any:
         """
@@ -154,33 +162,26 @@ class ConcludeSessionOperator(WtsChatSessionBaseOperator):
             return session
 
 
-class UpdateSessionStatusOperator(WtsChatSessionBaseOperator):
+class UpdateSessionStatusOperator(WtsChatSessionChangeOperator):
     """
     Change the status of a session: ``PUT /chat/v1/session/{id}/status``.
 
-    :param session_id: id of the session (templated)
     :param status: the new status (templated): ``STARTED``, ``PENDING``, ``IN_PROGRESS``, ``COMPLETED`` or ``HIDDEN``
-    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
     """
 
     operation = staticmethod(sessions.change_status)
 
-    def __init__(
-        self, *, session_id: str, status: str, stop_bot_in_execution: bool | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, status: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.session_id = session_id
         self.status = status
-        self.stop_bot_in_execution = stop_bot_in_execution
 
 
-class UpdateSessionOperator(WtsChatSessionBaseOperator):
+class UpdateSessionOperator(WtsChatSessionChangeOperator):
     """
     Update fields of a session: ``PUT /chat/v2/session/{id}/partial``.
 
     Only what is given changes.
 
-    :param session_id: id of the session (templated)
     :param company_id: id of the company, which the API takes along without changing it (templated)
     :param status: the new status (templated)
     :param end_at: when the session was concluded (templated)
@@ -198,7 +199,6 @@ class UpdateSessionOperator(WtsChatSessionBaseOperator):
         and no value for it in the body, so what the API makes of it is the API's decision
     :param reactivate_disabled: true names the field ``ReactivateDisabled`` in the mask, likewise without a value
         (templated)
-    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
     :param timezone: IANA time zone of ``end_at`` if it has none (templated). Default: UTC
     """
 
@@ -208,7 +208,6 @@ class UpdateSessionOperator(WtsChatSessionBaseOperator):
     def __init__(
         self,
         *,
-        session_id: str,
         company_id: str | None = None,
         status: str | None = None,
         end_at: When | None = None,
@@ -222,12 +221,10 @@ class UpdateSessionOperator(WtsChatSessionBaseOperator):
         clear: Sequence[str] | str | None = None,
         autocomplete: bool | None = None,
         reactivate_disabled: bool | None = None,
-        stop_bot_in_execution: bool | None = None,
         timezone: str = "UTC",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.session_id = session_id
         self.company_id = company_id
         self.status = status
         self.end_at = end_at
@@ -241,20 +238,17 @@ class UpdateSessionOperator(WtsChatSessionBaseOperator):
         self.clear = clear
         self.autocomplete = autocomplete
         self.reactivate_disabled = reactivate_disabled
-        self.stop_bot_in_execution = stop_bot_in_execution
         self.timezone = timezone
 
 
-class TransferSessionOperator(WtsChatSessionBaseOperator):
+class TransferSessionOperator(WtsChatSessionChangeOperator):
     """
     Transfer a session to a department, or to an agent of it: ``PUT /chat/v1/session/{id}/transfer``.
 
-    :param session_id: id of the session (templated)
     :param department_id: id of the department that receives it (templated)
     :param department_name: name of the department, in place of its id (templated)
     :param user_id: ``userId`` of the agent of that department who receives it (templated). Default: the department
     :param user_name: name or e-mail of the agent, in place of the id (templated)
-    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
     """
 
     operation = staticmethod(sessions.transfer)
@@ -263,31 +257,25 @@ class TransferSessionOperator(WtsChatSessionBaseOperator):
     def __init__(
         self,
         *,
-        session_id: str,
         department_id: str | None = None,
         department_name: str | None = None,
         user_id: str | None = None,
         user_name: str | None = None,
-        stop_bot_in_execution: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.session_id = session_id
         self.department_id = department_id
         self.department_name = department_name
         self.user_id = user_id
         self.user_name = user_name
-        self.stop_bot_in_execution = stop_bot_in_execution
 
 
-class AssignSessionOperator(WtsChatSessionBaseOperator):
+class AssignSessionOperator(WtsChatSessionChangeOperator):
     """
     Assign a session to an agent: ``PUT /chat/v1/session/{id}/assignee``.
 
-    :param session_id: id of the session (templated)
     :param user_id: ``userId`` of the agent, which is not the agent's ``id`` (templated)
     :param user_name: name or e-mail of the agent, in place of the id (templated)
-    :param stop_bot_in_execution: stop a chatbot that is running in the session (templated). Default of the API: false
     """
 
     operation = staticmethod(sessions.assign)
@@ -296,17 +284,13 @@ class AssignSessionOperator(WtsChatSessionBaseOperator):
     def __init__(
         self,
         *,
-        session_id: str,
         user_id: str | None = None,
         user_name: str | None = None,
-        stop_bot_in_execution: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.session_id = session_id
         self.user_id = user_id
         self.user_name = user_name
-        self.stop_bot_in_execution = stop_bot_in_execution
 
 
 class WtsChatSessionSendOperator(WtsChatSendOperator):
