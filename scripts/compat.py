@@ -16,6 +16,7 @@ from scripts.local import BIN, ROOT
 
 EVERYWHERE = (
     "tests/compat",
+    "tests/hooks/test_connection_form.py",
     "tests/test_assets.py",
     "tests/test_conftest.py",
     "tests/test_house_rules.py",
