@@ -293,6 +293,12 @@ class BatchSaveContactsOperator(WtsChatUpsertOperator, WtsChatBatchOperator):
         self.fields = fields
         self.phone_country = phone_country
 
+    def given(self) -> dict[str, Any]:
+        """Return the operation's values."""
+        # Before anything is saved, so that a mistake in it is no failure afterwards.
+        convert.texts("fields", self.fields)
+        return super().given()
+
     def found(self) -> dict[str, Any]:
         """Return the contacts with their custom fields as the definitions want them."""
         found = super().found()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 _NET = timedelta(minutes=10)
 """How much later than the trigger itself Airflow ends a deferral."""
 
@@ -49,7 +54,9 @@ def remembers(context: Context) -> bool:
     return context.get("task_state_store") is not None
 
 
-def at_most_once(context: Context, do: Callable[[], T], *, may_repeat: bool, key: str = STATE_KEY) -> T:
+def at_most_once(
+    context: Context, do: Callable[[], T], *, may_repeat: bool, key: str = STATE_KEY, about: str = ""
+) -> T:
     """
     Do something, unless an earlier try of the same task may have done it.
 
@@ -61,8 +68,9 @@ def at_most_once(context: Context, do: Callable[[], T], *, may_repeat: bool, key
     :param do: sends a request that is not safe to repeat, and returns the answer
     :param may_repeat: whether the user allows that it is done twice
     :param key: what the task's state knows it by
+    :param about: what it is about, where that may change from one try to the next
     :return: the answer, of this try or of the earlier one that did it
-    :raises WtsChatFailedError: if an earlier try may have done it
+    :raises WtsChatFailedError: if an earlier try may have done it, or was about something else
     """
     store: Any = context.get("task_state_store")
     try_number = context["ti"].try_number
@@ -72,12 +80,16 @@ def at_most_once(context: Context, do: Callable[[], T], *, may_repeat: bool, key
             raise _refusal(reason)
         return do()
     state = store.get(key) or {}
-    if state.get("state") == "done":
+    if state and state["about"] != about and not may_repeat:
+        reason = f"What is to be sent is something else than in try {state['try_number']}"
+        raise _refusal(reason)
+    if state.get("state") == "done" and state["about"] == about:
         return state["answer"]  # type: ignore[no-any-return]  # what do returned, through JSON
     if state.get("state") == "doing" and not may_repeat:
         reason = f"Try {state['try_number']} was cut off between sending the request and hearing what became of it"
         raise _refusal(reason)
-    store.set(key, {"state": "doing", "try_number": try_number})
+    now = {"try_number": try_number, "about": about}
+    store.set(key, {"state": "doing", **now})
     try:
         answer = do()
     except WtsChatUncertainError:
@@ -86,8 +98,11 @@ def at_most_once(context: Context, do: Callable[[], T], *, may_repeat: bool, key
         # Every other error says that nothing was done.
         store.delete(key)
         raise
-    # If this fails the state stays "doing", with which no later try does it again.
-    store.set(key, {"state": "done", "try_number": try_number, "answer": answer})
+    try:
+        store.set(key, {"state": "done", **now, "answer": answer})
+    except Exception:
+        # It is done all the same; the state stays "doing", with which no later try does it again.
+        log.warning("The answer could not be kept for later tries of the task", exc_info=True)
     return answer
 
 
@@ -112,7 +127,9 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         super().__init__(**kwargs)
         self.may_repeat = may_repeat
 
-    def once(self, context: Context, request: Request[Any], do: Callable[[], T], *, key: str = STATE_KEY) -> T:
+    def once(
+        self, context: Context, request: Request[Any], do: Callable[[], T], *, key: str = STATE_KEY, about: str = ""
+    ) -> T:
         """
         Do what a request is for: at most once if it is not safe to repeat.
 
@@ -120,12 +137,13 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         :param request: the request
         :param do: sends it, and returns the answer
         :param key: what the task's state knows it by
-        :raises WtsChatFailedError: if an earlier try may have done it
+        :param about: what it is about, where that may change from one try to the next
+        :raises WtsChatFailedError: if an earlier try may have done it, or was about something else
         """
         may_repeat = convert.required("may_repeat", convert.boolean("may_repeat", self.may_repeat))
         if request.safe_to_repeat:
             return do()
-        return at_most_once(context, do, may_repeat=may_repeat, key=key)
+        return at_most_once(context, do, may_repeat=may_repeat, key=key, about=about)
 
     def act(self, context: Context, request: Request[Any]) -> Any:
         """
@@ -354,7 +372,11 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
             for number, (things, request) in enumerate(parts):
                 try:
                     results += self.once(
-                        context, request, partial(self._send, things, request), key=f"{STATE_KEY}_{number}"
+                        context,
+                        request,
+                        partial(self._send, things, request),
+                        key=f"{STATE_KEY}_{number}",
+                        about=_digest(things),
                     )
                 except WtsChatError as error:
                     raise self._stopped(context, error, parts, number, results) from error
@@ -395,9 +417,16 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         said.append(f"{this} may be done; look in WTS Chat;" if perhaps else f"{this} are not done;")
         if end < total:
             said.append(f"{rest} were not tried;")
-        said.append(
-            "a retry goes on from there"
-            if goes_on
-            else "do not clear this task, which would begin anew: run what is not done in a new one"
-        )
+        if goes_on:
+            said.append("a retry goes on from there")
+        elif parts[number][1].safe_to_repeat:
+            said.append("the task may be run again when the reason is mended")
+        else:
+            said.append("do not clear this task, which would begin anew: run what is not done in a new one")
         return error.retold(" ".join(said), type(error) if goes_on else WtsChatFailedError)
+
+
+def _digest(things: Sequence[Mapping[str, Any]]) -> str:
+    # Recipients are who they are, although a text to them may hold the time.
+    who = [str(thing.get("to", thing)) for thing in things]
+    return hashlib.sha256(json.dumps(who).encode()).hexdigest()

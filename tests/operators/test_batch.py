@@ -101,6 +101,24 @@ def test_without_memory_the_rest_is_left_to_the_user(account: Account):
     assert sent(account, operator) == recipients(operator)[:100]
 
 
+def test_other_recipients_in_a_later_try_are_refused(account: Account):
+    operator, tries = to_many(account, 120), Tries(Store())
+    operator.__dict__["hook"] = WtsChatHook(max_wait=0.2)
+    account.simulator.inject("429", on=SEND, skip=1, times=None, retry_after="0.05")
+    with pytest.raises(WtsChatRateLimitError):
+        tries(operator)
+    account.simulator.application.faults.clear()
+    operator.__dict__["hook"] = WtsChatHook()
+    first = sent(account, operator)
+    operator.messages[3]["parameters"] = {"hour": "12:00"}
+    operator.messages.insert(0, {"to": account.phone()})
+    with pytest.raises(WtsChatFailedError, match=r"something else than in try 1.*messages\[0:100\] may be done"):
+        tries(operator)
+    del operator.messages[0]
+    assert [row["to"] for row in tries(operator)] == recipients(operator) == sent(account, operator)
+    assert len(first) == 100
+
+
 def test_may_repeat_sends_the_uncertain_ones_again(account: Account):
     operator, tries = to_many(account, 150, may_repeat=True), Tries(Store())
     account.simulator.inject("lost_after", on=SEND)
@@ -186,3 +204,10 @@ def test_custom_fields_of_contacts_are_checked_first(account: Account, once: Tri
     with pytest.raises(WtsChatFailedError, match=r"pointos.*pontos"):
         once(BatchSaveContactsOperator(task_id="save", contacts=rows, upsert=True))
     assert len(account.simulator.books) == books
+
+
+def test_fields_are_checked_before_anything_is_saved(account: Account, once: Tries):
+    before = account.requests
+    with pytest.raises(WtsChatFailedError, match="fields"):
+        once(BatchSaveContactsOperator(task_id="save", contacts=contacts(account, 1), fields=[""]))
+    assert account.requests == before

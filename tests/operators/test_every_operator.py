@@ -43,7 +43,7 @@ def ran() -> dict[str, Any]:
     return {}
 
 
-def test_all_in_one_dag(run_dag, account: Account, ran: dict[str, Any]):
+def test_all_in_one_dag(run_dag, account: Account, ran: dict[str, Any], capfd: pytest.CaptureFixture[str], caplog: Any):
     given = {case.id: [case.arguments(account) for _ in range(3)] for case in CASES}
     with new_dag() as dag:
         for case in CASES:
@@ -54,6 +54,12 @@ def test_all_in_one_dag(run_dag, account: Account, ran: dict[str, Any]):
     ran.update(account=account, given=given, run=run)
     assert run.errors == []
     assert run.state == "success"
+    said = "".join(capfd.readouterr()) + caplog.text
+    assert "GetSessionOperator" in said
+    assert account.simulator.token not in said
+    phones = [contact.phone for contact in account.world.contacts if contact.phone]
+    assert [phone for phone in phones if phone in said or "".join(filter(str.isdigit, phone)) in said] == []
+    assert [send.text for send in account.simulator.sends if send.text and f"'{send.text}'" in said] == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

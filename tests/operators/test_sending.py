@@ -119,6 +119,21 @@ def test_a_killed_try_may_have_sent(account: Account):
     assert sent(account, operator) == 0
 
 
+def test_a_state_that_cannot_be_kept_is_no_failure(account: Account):
+    class Forgetful(Store):
+        def set(self, key: str, value: Any) -> None:
+            if value["state"] == "done":
+                message = "out of order"
+                raise RuntimeError(message)
+            super().set(key, value)
+
+    operator, tries = send(account), Tries(Forgetful())
+    assert tries(operator)["id"] == account.sent_to(operator.session_id)[0].message_id
+    with pytest.raises(WtsChatFailedError, match="cut off"):
+        tries(operator)
+    assert sent(account, operator) == 1
+
+
 def test_creations_are_guarded_too(account: Account, tries: Tries):
     operator = CreateCardOperator(task_id="create", step_id=account.step("Vendas", "Lead"), title=account.phone())
     account.simulator.inject("lost_after", on=CARD)
