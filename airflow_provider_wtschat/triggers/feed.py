@@ -24,8 +24,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from airflow_provider_wtschat.api import instants, sessions
-from airflow_provider_wtschat.api.paging import UPDATED, Walk
+from airflow_provider_wtschat.api.paging import UPDATED, Walk, row_field
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
+from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.budget.limits import READ
 from airflow_provider_wtschat.exceptions import WtsChatAuthenticationError, WtsChatError, WtsChatServerError
@@ -353,7 +354,7 @@ class Feed:
             else:
                 waiter.faults, waiter.fault = 0, None
 
-    async def answer(self, request: Request[T], *, bulk: bool = False) -> T:
+    async def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
         """
         Send a request. On a refused token read the connection again, once: it may have been renewed.
 
@@ -362,10 +363,10 @@ class Feed:
         """
         hook = await self._open(None)
         try:
-            return await hook.run(request, bulk=bulk)
+            return await hook.answer(request, bulk=bulk)
         except WtsChatAuthenticationError:
             renewed = await self._open(hook)
-            return await renewed.run(request, bulk=bulk)
+            return await renewed.answer(request, bulk=bulk)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """
@@ -403,7 +404,7 @@ class Feed:
         try:
             request = next(asking)
             while True:
-                request = asking.send(await self.answer(request, bulk=bulk))
+                request = asking.send((await self.answer(request, bulk=bulk)).value)
         except StopIteration as end:
             value: T = end.value
             return value
@@ -573,17 +574,23 @@ class _List:
 
         began = asyncio.get_running_loop().time()
         walk = Walk(_sessions(), key=self._key, after=start)
-        pages = 0
+        pages, position = 0, self._position or start
         while (step := walk.next()) is not None:
             # A long way to catch up leaves the account's other clients room.
-            rows = walk.accept(await self._feed.answer(step, bulk=pages > 0))
+            answer = await self._feed.answer(step, bulk=pages > 0)
+            rows = walk.accept(answer.value)
             if walk.bounds_ignored:
                 msg = "The API ignores the bounds of its list of sessions, so what changed cannot be told from the rest"
                 raise WtsChatServerError(msg, retryable=True)
+            if pages == 0 and answer.server_time is not None:
+                # It goes on although nothing changes: else what changed last, which may be much, came again each time.
+                # Of two clocks the one behind, since a clock ahead would leave changes out.
+                now = min(answer.server_time, datetime.now(UTC))
+                position = max(position, now - timedelta(seconds=PACE.slack))
             pages += 1
+            position = max([position, *_moments(rows, self._key)])
             await self._show(rows)
-        known = [moment for moment in (self._position, walk.position) if moment is not None]
-        self._position = max(known, default=start)
+        self._position = position
         if overlap or self._overlap_from is None or start <= self._overlap_from:
             self._overlap_from = self._position - timedelta(seconds=PACE.overlap)
             self._overlap_due = began + (PACE.overlap_every if pages > 1 else 0.0)
@@ -616,7 +623,7 @@ class _List:
 
     async def _pages_since(self, since: datetime) -> int:
         bounds = {f"{self._key}.After": instants.write(since)}
-        page = await self._feed.answer(_sessions().page(1, 1, bounds=bounds))
+        page = (await self._feed.answer(_sessions().page(1, 1, bounds=bounds))).value
         return math.ceil((page.get("totalItems") or 0) / MAX_PAGE_SIZE)
 
     async def _show(self, rows: list[Session]) -> None:
@@ -637,6 +644,11 @@ class _List:
 
     async def _ask_all(self, waiters: list[Waiter]) -> None:
         await asyncio.gather(*(self._feed.ask(waiter, bulk=len(waiters) > _AT_ONCE) for waiter in waiters))
+
+
+def _moments(rows: list[Session], key: str) -> list[datetime]:
+    texts = (row.get(row_field(key)) for row in rows)
+    return [instants.read(str(text)) for text in texts if text]
 
 
 def _sessions() -> PagedRequest[Session]:
