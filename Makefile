@@ -57,9 +57,9 @@ bench: $(READY) ## Print the figures of tests/benchmarks
 		--constraint constraints/airflow-$(LINE).txt --requirements pyproject.toml --group bench
 	$(BIN)/python -m scripts.bench
 
-pins: $(READY) ## Renew constraints/*.txt from constraints/*.in and pyproject.toml
+pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
 	set -e; for line in $(patsubst constraints/airflow-%.in,%,$(wildcard constraints/*.in)); do \
-		$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+		$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --no-header --no-annotate \
 			--all-extras --group $$([ $$line = $(LINE) ] && echo bench || echo dev) \
 			--constraint constraints/airflow-$$line.in --output-file constraints/airflow-$$line.txt pyproject.toml; \
 	done
