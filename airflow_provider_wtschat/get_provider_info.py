@@ -105,6 +105,14 @@ def _modules(folder: str, *names: str) -> list[dict[str, Any]]:
     return [{"integration-name": INTEGRATION, "python-modules": modules}]
 
 
+def _transfer(name: str, source: str, target: str) -> dict[str, str]:
+    return {
+        "source-integration-name": source,
+        "target-integration-name": target,
+        "python-module": f"airflow_provider_wtschat.transfers.{name}",
+    }
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe the package to Airflow's provider manager.
 
@@ -137,11 +145,8 @@ def get_provider_info() -> dict[str, Any]:
             "triggers", "campaign", "message", "panel", "scheduled_message", "session", "session_event"
         ),
         "transfers": [
-            {
-                "source-integration-name": "SQL",
-                "target-integration-name": INTEGRATION,
-                "python-module": "airflow_provider_wtschat.transfers.sql_to_wtschat",
-            },
+            _transfer("sql_to_wtschat", "SQL", INTEGRATION),
+            _transfer("wtschat_to_sql", INTEGRATION, "SQL"),
         ],
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [

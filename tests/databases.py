@@ -207,6 +207,13 @@ def sqlite(tmp_path: Path) -> str:
     return json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "database.db")})
 
 
+@pytest.fixture
+def duckdb(tmp_path: Path) -> str:
+    """An Airflow connection, as JSON, to a DuckDB file that is not there yet."""
+    pytest.importorskip("duckdb")
+    return json.dumps({"conn_type": "duckdb", "host": str(tmp_path / "database.duckdb")})
+
+
 @pytest.fixture(params=["sqlite", "postgres", "mariadb"])
 def database(request: pytest.FixtureRequest) -> str:
     """An Airflow connection, as JSON, to an empty database: the test runs on each kind."""

@@ -1,0 +1,308 @@
+"""What the transfers out of WTS Chat share: what to read, in which window, and what to leave out of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from airflow.providers.common.compat.sdk import BaseHook, BaseOperator, get_hook_lineage_collector
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.assets import SCHEME
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_window, find
+from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.warehouse import personal
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+OVERLAP = timedelta(hours=48)
+SETTLE = timedelta(hours=72)
+
+_OURS = {"updated_after", "updated_before", "order_by", "order_direction"}
+"""Filters that the reading sets itself."""
+_LASTING = {"created_after", "created_before", "timezone", "include_details", "phone_country", "nested_list"}
+_LASTING_OF = {
+    "sessions": {"channel_ids", "contact_id", "session_type"},
+    "contacts": {"origin"},
+    "panels": {"panel_type"},
+    "lost_reasons": {"panel_id"},
+    "templates": {"channel_id"},
+    "sequence_contacts": {"sequence_id", "contact_id"},
+    "portfolio_contacts": {"portfolio_id", "contact_ids"},
+    "channels": {"channel_type"},
+    "custom_fields": {"entity_type"},
+}
+"""Filters on what never changes about a row, by resource: a row that fits once fits always."""
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?")
+
+
+@dataclass(frozen=True)
+class Window:
+    """
+    What of the changes to read.
+
+    :param since: start, ``None`` for the beginning
+    :param until: end, ``None`` for now
+    :param given: whether it was given rather than following from what was read before
+    """
+
+    since: datetime | None
+    until: datetime | None
+    given: bool
+
+    @property
+    def label(self) -> str:
+        """The window in words, empty for one that was not given."""
+        ends = ["" if end is None else instants.write(end) for end in (self.since, self.until)]
+        return "/".join(ends) if self.given else ""
+
+
+class WtsChatReadingBaseOperator(BaseOperator):
+    """
+    Read a resource of WTS Chat into something else.
+
+    :param resource: what to read: ``sessions``, ``messages``, ``contacts``, ``cards``, ``agents``, ... (templated)
+    :param filters: arguments of the list's function in :mod:`airflow_provider_wtschat.api`, such as
+        ``{"channel_ids": ["..."]}``; for what is read by parent, of the parents' list (templated). Default: everything
+    :param filter_is_snapshot: allow filters on what changes, such as a status. A row that does not fit any more is not
+        read again, so what was read of it stays as it was when it still did. Default: refuse them (templated)
+    :param since: start of the window, included (templated). Default: where the last complete load ended, minus the
+        overlap
+    :param until: end of the window, excluded (templated). Default: now, on the server's clock
+    :param initial_since: start of the first load of all (templated). Default: the beginning
+    :param overlap: how far to go back behind the last load, since rows can become visible late: timedelta or seconds
+        (templated). Default: 48 hours
+    :param timezone: IANA time zone of dates that have none (templated). Default: UTC
+    :param settle: for messages and notes of sessions: once a day also read sessions that ended within this time, whose
+        messages' statuses still move: timedelta or seconds (templated). Default: 72 hours
+    :param max_requests: for what is read by parent: refuse more requests than this (templated). Default: no bound
+    :param personal_data: ``keep``, ``hash`` (phones, e-mails and names by a keyed hash, everything that people wrote
+        left out) or ``drop`` (templated). Default: ``keep``
+    :param personal_data_conn_id: connection whose password is the key of the hashes (templated)
+    :param exclude: further fields to leave out, such as ``["contactDetails.name", "metadata"]`` (templated)
+    :param workers: threads that read at most (templated). Default: 24
+    :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
+    """
+
+    template_fields: Sequence[str] = (
+        "resource", "filters", "filter_is_snapshot", "since", "until", "initial_since", "overlap", "timezone", "settle",
+        "max_requests", "personal_data", "personal_data_conn_id", "exclude", "workers", "wtschat_conn_id",
+    )  # fmt: skip
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+    ui_color = "#d9f2e3"
+
+    def __init__(
+        self,
+        *,
+        resource: str,
+        filters: Mapping[str, Any] | str | None = None,
+        filter_is_snapshot: bool | str = False,
+        since: When | None = None,
+        until: When | None = None,
+        initial_since: When | None = None,
+        overlap: timedelta | float | str = OVERLAP,
+        timezone: str = "UTC",
+        settle: timedelta | float | str | None = SETTLE,
+        max_requests: int | str | None = None,
+        personal_data: str = "keep",
+        personal_data_conn_id: str | None = None,
+        exclude: Iterable[str] | str | None = None,
+        workers: int | str = WORKERS,
+        wtschat_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.resource = resource
+        self.filters = filters
+        self.filter_is_snapshot = filter_is_snapshot
+        self.since = since
+        self.until = until
+        self.initial_since = initial_since
+        self.overlap = overlap
+        self.timezone = timezone
+        self.settle = settle
+        self.max_requests = max_requests
+        self.personal_data = personal_data
+        self.personal_data_conn_id = personal_data_conn_id
+        self.exclude = exclude
+        self.workers = workers
+        self.wtschat_conn_id = wtschat_conn_id
+
+    @cached_property
+    def hook(self) -> WtsChatHook:
+        """The hook of the task's connection."""
+        return WtsChatHook(self.wtschat_conn_id)
+
+    def checked_resource(self) -> Resource:
+        """
+        Return what to read.
+
+        :raises WtsChatArgumentError: if there is none of that name, or a window is given for what has none
+        """
+        found = find(convert.required_text("resource", self.resource))
+        windowed = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
+        given = [name for name, value in windowed.items() if value is not None]
+        if found.kind is Kind.SNAPSHOT and given:
+            msg = f"{', '.join(given)}: {found.name} has no window, all rows are read each time"
+            raise WtsChatArgumentError(msg)
+        return found
+
+    def checked_filters(self, resource: Resource) -> dict[str, Any]:
+        """
+        Return the filters.
+
+        :param resource: what to read
+        :raises WtsChatArgumentError: if one is on a field that changes, and that was not allowed
+        """
+        filters = convert.mapping("filters", self.filters) or {}
+        filters = {name: value for name, value in filters.items() if value is not None}
+        ours = sorted(_OURS & set(filters))
+        if ours:
+            msg = f"filters: {', '.join(ours)} are set by the reading itself; give since and until"
+            raise WtsChatArgumentError(msg)
+        of = resource.parent if resource.kind is Kind.CHILDREN and resource.parent else resource.name
+        changing = sorted(set(filters) - _LASTING - _LASTING_OF.get(of, set()))
+        if changing and not convert.boolean("filter_is_snapshot", self.filter_is_snapshot):
+            msg = (
+                f"filters: {', '.join(changing)} can change for a row of {of}. A row that does not fit any more would "
+                "not be read again and stay as it was. Read everything and filter afterwards, or say "
+                "filter_is_snapshot=True if that is what you want"
+            )
+            raise WtsChatArgumentError(msg)
+        return filters
+
+    def checked_window(self) -> Window | None:
+        """
+        Return the window that was given, or ``None``.
+
+        :raises WtsChatArgumentError: if it is empty, runs backwards, or an end of it is no date
+        """
+        zone = convert.required_text("timezone", self.timezone)
+        low = None if self.since is None else instants.parse("since", self.since, zone)
+        high = None if self.until is None else instants.parse("until", self.until, zone)
+        if low is not None and high is not None:
+            check_window(low, high)
+        return None if low is None and high is None else Window(low, high, given=True)
+
+    def window(self, mark: datetime | None) -> Window:
+        """
+        Return the window to read.
+
+        :param mark: the end of what was loaded before, ``None`` for nothing
+        """
+        given = self.checked_window()
+        if given is not None and given.since is not None:
+            return given
+        until = given.until if given else None
+        if mark is None:
+            zone = convert.required_text("timezone", self.timezone)
+            since = None if self.initial_since is None else instants.parse("initial_since", self.initial_since, zone)
+        else:
+            since = mark - timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
+        if since is not None and until is not None:
+            check_window(since, until)
+        return Window(since, until, given=given is not None)
+
+    def editor(self, row: type, inside: str | None = None) -> personal.Edit | None:
+        """
+        Return what takes personal data out of rows.
+
+        :param row: type of the rows
+        :param inside: the field that they are in, where they are a part of the resource's own rows
+        :raises WtsChatArgumentError: if an argument about personal data is refused
+        """
+        mode = personal.mode_of(self.personal_data)
+        key = None
+        if self.personal_data_conn_id is not None:
+            key_id = convert.required_text("personal_data_conn_id", self.personal_data_conn_id)
+            key = (BaseHook.get_connection(key_id).password or "").encode()
+        exclude = convert.texts("exclude", self.exclude) or []
+        if inside is not None:
+            exclude = [path.removeprefix(f"{inside}.") for path in exclude if path.startswith(f"{inside}.")]
+        return personal.editor(row, mode, key, exclude)
+
+    def reading_arguments(self) -> dict[str, Any]:
+        """
+        Return the arguments of a reading that are the same for each.
+
+        :raises WtsChatArgumentError: if one is refused
+        """
+        return {
+            "workers": convert.required("workers", convert.integer("workers", self.workers, minimum=1)),
+            "max_requests": convert.integer("max_requests", self.max_requests, minimum=1),
+        }
+
+    def settling(self) -> timedelta | None:
+        """
+        Return for how long what ended is read again.
+
+        :raises WtsChatArgumentError: if it is no duration
+        """
+        seconds = convert.seconds("settle", self.settle)
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
+        """
+        Report, once, what was read and where it went.
+
+        :param output_uri: address of the destination, where it has one
+        :param resource: name of the resource
+        :param figures: what to keep with it
+        """
+        collector = get_hook_lineage_collector()
+        host = urlsplit(self.hook.resolve().base_url).netloc
+        collector.add_input_asset(self.hook, scheme=SCHEME, asset_kwargs={"host": host, "resource": resource})
+        if output_uri is not None:
+            collector.add_output_asset(self.hook, uri=output_uri, asset_extra=dict(figures))
+
+    def tell_outlets(self, context: Context, figures: Mapping[str, Any]) -> None:
+        """
+        Put the figures on the events of the task's outlets.
+
+        :param context: context of the task
+        :param figures: what to keep with each
+        """
+        events = context.get("outlet_events")
+        if events is None:
+            return
+        for outlet in self.outlets:
+            if getattr(outlet, "uri", None):
+                events[outlet].extra.update(figures)
+
+
+def holder(context: Context) -> str:
+    """
+    Name the task and run, for others who wait for it.
+
+    :param context: context of the task
+    """
+    ti: Any = context.get("ti")
+    where = "an unknown task" if ti is None else f"{getattr(ti, 'dag_id', '?')}.{getattr(ti, 'task_id', '?')}"
+    run = getattr(ti, "run_id", None)
+    return f"{where} of {run}" if run else where
+
+
+def table_name(argument: str, value: Any) -> tuple[str | None, str]:
+    """
+    Take the name of a table.
+
+    :param argument: name of the argument
+    :param value: the name, with or without its schema
+    :return: the schema, ``None`` for the connection's own, and the whole name
+    :raises WtsChatArgumentError: if it is none
+    """
+    name = convert.required_text(argument, value).strip()
+    if not _PLAIN_NAME.fullmatch(name):
+        convert.refuse(argument, value, "a name such as sessions or raw.sessions is wanted, of letters, digits and _")
+    schema, _, _ = name.rpartition(".")
+    return schema or None, name

@@ -1,0 +1,279 @@
+"""Loading what changed in WTS Chat into a table of a database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.exceptions import WtsChatServerError
+from airflow_provider_wtschat.extraction import Batch, Kind, Reading, Resource, read
+from airflow_provider_wtschat.operators.base import failing_for_good
+from airflow_provider_wtschat.transfers.reading import Window, WtsChatReadingBaseOperator, holder, table_name
+from airflow_provider_wtschat.warehouse.database import LEASE, Database, Load, Run
+from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
+from airflow_provider_wtschat.warehouse.tables import PARTS, table
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+LOCK_TIMEOUT = 3 * LEASE
+"""Seconds to wait for another run: long enough to outlive one that was killed."""
+
+_ROWS = 1_000
+"""Rows that go to the database at once."""
+_CHILD_ROWS = 20_000
+_PARENTS = 500
+"""Rows of children, or parents complete, after which the latter are recorded: a later try goes on from there."""
+
+
+class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
+    """
+    Load what changed in WTS Chat into a table of PostgreSQL, MySQL, MariaDB, SQLite or DuckDB.
+
+    Pages go to a staging table of this attempt; one short transaction merges it into the table and moves the
+    watermark, which is kept in the table ``wtschat_loads`` beside it. There is one row for each id, in its newest
+    version by ``updated_at``, then ``read_at``; a row is written only if it differs from the one that is there, and
+    ``loaded_at`` moves only then. A rerun does no harm: it brings the newest version of each row and removes none.
+
+    The table is made if it is missing, with a column for each field of the contract and the whole row in ``payload``;
+    columns that are missing are added, and none is changed. Instants are in UTC. Of agents, departments, channels,
+    tags, custom fields and panels all rows are read each time; those which are gone get ``missing_since`` and stay,
+    because others point at them. Panels bring their steps in a second table, ``<table>_steps``.
+
+    A window given by ``since`` or ``until`` never moves the watermark, so a backfill can run beside the schedule.
+
+    :param sql_conn_id: connection of the type ``postgres``, ``mysql``, ``sqlite`` or ``duckdb``, whose host is the path
+        of its file (templated)
+    :param table: name of the table, with or without its schema (templated). Default: that of the resource
+    :param history: also append every version that is seen to ``<table>_history`` (templated). Default: no
+    :param max_rejects: rows without an id or an instant of their last change that may be left out before the task
+        fails (templated). Default: 0
+    :param lock_timeout: seconds to wait for another run of the same load before failing (templated). Default: 180
+    """
+
+    template_fields: Sequence[str] = (
+        *WtsChatReadingBaseOperator.template_fields,
+        "sql_conn_id",
+        "table",
+        "history",
+        "max_rejects",
+        "lock_timeout",
+    )
+
+    def __init__(
+        self,
+        *,
+        sql_conn_id: str,
+        table: str | None = None,
+        history: bool | str = False,
+        max_rejects: int | str = 0,
+        lock_timeout: float | str = LOCK_TIMEOUT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql_conn_id = sql_conn_id
+        self.table = table
+        self.history = history
+        self.max_rejects = max_rejects
+        self.lock_timeout = lock_timeout
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Load what changed.
+
+        :param context: context of the task
+        :return: figures: rows read and written, requests, the window, how far it went, and the watermark
+        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
+        :raises WtsChatError: if a retry may help
+        """
+        with failing_for_good():
+            resource = self.checked_resource()
+            filters = self.checked_filters(resource)
+            given = self.checked_window()
+            schema, name = table_name("table", self.table if self.table is not None else resource.name)
+            tally = Tally()
+            tables = {name: table(resource.name)}
+            shapers = {name: Shaper(tables[name], tally, self.editor(resource.row))}
+            for part, field in PARTS.get(resource.name, {}).items():
+                each = f"{name}_{field}"
+                tables[each] = table(part)
+                shapers[each] = Shaper(tables[each], tally, self.editor(tables[each].row, field))
+            max_rejects = convert.required("max_rejects", convert.integer("max_rejects", self.max_rejects, minimum=0))
+            history = bool(convert.boolean("history", self.history))
+            wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
+            arguments = self.reading_arguments()
+            conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
+            self.hook.resolve()
+            started = time.monotonic()
+            load = Load(name, self.wtschat_conn_id, resource.name, filters, given.label if given else "")
+            with (
+                Database(conn_id, schema) as database,
+                Run(database, load, tables, holder=holder(context), wait=wait, history=history) as run,
+            ):
+                window = self.window(run.watermark)
+                if tables[name].dimension:
+                    window = Window(None, None, given=False)
+                reading = self._read(resource, filters, window, run, arguments)
+                sink = _Sink(run, shapers, name, resource, tally, max_rejects)
+                self._say(resource, window, name)
+                sink.take(reading)
+                figures = self._finish(resource, filters, window, run, reading, tally)
+            figures["seconds"] = round(time.monotonic() - started, 3)
+            self.log.info(
+                "Loaded %s into %s: %d rows read, %d new or changed, %d requests, %.1f s",
+                resource.name, name, figures["rows"], figures["written"], figures["requests"], figures["seconds"],
+            )  # fmt: skip
+            self.tell_lineage(_uri(conn_id, name), resource.name, figures)
+            self.tell_outlets(context, figures)
+            return figures
+
+    def _read(
+        self, resource: Resource, filters: Mapping[str, Any], window: Window, run: Run, arguments: Mapping[str, Any]
+    ) -> Reading[Any]:
+        settle = None
+        if resource.kind is Kind.CHILDREN and not window.given and resource.parent == "sessions":
+            settle = self.settling() if run.settled_on != _today() else None
+        return read(
+            self.hook,
+            resource.name,
+            window.since,
+            window.until,
+            filters=filters,
+            known=run.known if resource.kind is Kind.CHILDREN else None,
+            settle=settle,
+            **arguments,
+        )
+
+    def _say(self, resource: Resource, window: Window, name: str) -> None:
+        low, high = (None if end is None else instants.write(end) for end in (window.since, window.until))
+        if table(resource.name).dimension:
+            self.log.info("Loading all %s into %s", resource.name, name)
+        else:
+            self.log.info(
+                "Loading %s into %s, from %s to %s", resource.name, name, low or "the beginning", high or "now"
+            )
+
+    def _finish(
+        self,
+        resource: Resource,
+        filters: Mapping[str, Any],
+        window: Window,
+        run: Run,
+        reading: Reading[Any],
+        tally: Tally,
+    ) -> dict[str, Any]:
+        dimension = table(resource.name).dimension
+        moves = reading.verified and not window.given and not dimension
+        if not reading.verified:
+            self.log.warning(
+                "The reading is not verified (%s), so the next one begins where this one did",
+                "; ".join(reading.reasons),
+            )
+        run.merge(
+            since=window.since,
+            until_reached=reading.until_reached if moves else None,
+            whole=reading.started_at if dimension and not filters and reading.verified else None,
+            settled_on=_today() if resource.kind is Kind.CHILDREN and not window.given else None,
+        )
+        if tally.cleaned or tally.misfits or tally.rejected:
+            self.log.warning(
+                "%d rows had characters that databases refuse, which were replaced; %d values did not fit their column "
+                "and are in the payload only; %d rows were left out",
+                tally.cleaned, tally.misfits, tally.rejected,
+            )  # fmt: skip
+        return {
+            "resource": resource.name,
+            "table": run.load.destination,
+            "rows": reading.rows,
+            "written": run.written,
+            "cleaned": tally.cleaned,
+            "misfits": tally.misfits,
+            "rejected": tally.rejected,
+            "requests": reading.requests,
+            "since": _written(window.since),
+            "until": _written(window.until),
+            "until_reached": _written(reading.until_reached),
+            "verified": reading.verified,
+            "watermark": None if window.given or dimension else _written(run.watermark),
+        }
+
+
+class _Sink:
+    """Takes batches of a reading into the staging tables, and children into their table as parents are complete."""
+
+    def __init__(
+        self, run: Run, shapers: Mapping[str, Shaper], name: str, resource: Resource, tally: Tally, max_rejects: int
+    ) -> None:
+        self._run = run
+        self._shapers = shapers
+        self._name = name
+        self._resource = resource
+        self._tally = tally
+        self._max_rejects = max_rejects
+        self._waiting: dict[str, list[Values]] = {each: [] for each in shapers}
+        self._complete: dict[str, str] = {}
+
+    def take(self, reading: Reading[Any]) -> None:
+        """Take all batches."""
+        try:
+            for batch in reading:
+                self._take(batch)
+                if len(self._complete) >= _PARENTS or (self._complete and self._run.staged >= _CHILD_ROWS):
+                    self._record()
+            self._flush(0)
+            if self._complete:
+                self._record()
+        finally:
+            reading.close()
+
+    def _take(self, batch: Batch[Any]) -> None:
+        self._waiting[self._name] += self._shapers[self._name].shape(batch.rows, batch.read_at)
+        for field in PARTS.get(self._resource.name, {}).values():
+            rows = [inner for row in batch.rows for inner in row.get(field) or ()]
+            each = f"{self._name}_{field}"
+            self._waiting[each] += self._shapers[each].shape(rows, batch.read_at)
+        if self._tally.rejected > self._max_rejects:
+            msg = (
+                f"max_rejects: {self._tally.rejected} rows have no id or no instant of their last change, and "
+                f"{self._max_rejects} may be left out. The API sent what is none of its rows; nothing was loaded"
+            )
+            raise WtsChatServerError(msg, retryable=True)
+        if batch.parent is not None and batch.complete:
+            self._complete[batch.parent.id] = batch.parent.version
+        self._flush(_ROWS)
+
+    def _flush(self, least: int) -> None:
+        for name, rows in self._waiting.items():
+            if len(rows) > least:
+                self._run.stage(name, rows)
+                self._waiting[name] = []
+
+    def _record(self) -> None:
+        self._flush(0)
+        self._run.merge(parents=self._complete)
+        self._complete = {}
+
+
+def _uri(conn_id: str, name: str) -> str | None:
+    """Return the address of a table, without a user or a password."""
+    found = BaseHook.get_connection(conn_id)
+    if found.conn_type in ("sqlite", "duckdb"):
+        return f"file://{found.host}#{name}"
+    schema, _, alone = name.rpartition(".")
+    port = found.port or {"postgres": 5432, "mysql": 3306}.get(found.conn_type or "")
+    inside = f"/{schema or 'public'}" if found.conn_type == "postgres" else ""
+    return f"{found.conn_type}://{found.host}:{port}/{found.schema}{inside}/{alone}"
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%d}"
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else instants.write(moment)

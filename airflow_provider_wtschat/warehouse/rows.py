@@ -1,0 +1,163 @@
+"""Making a row of a table out of a row of the API."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.warehouse.tables import Column, Kinds, Table
+
+Values = tuple[Any, ...]
+
+_REFUSED = re.compile("[\0\ud800-\udfff]")
+"""What no text of a database may hold: NUL, and halves of a character."""
+_BIGGEST = 2**63
+_LONGEST_ID = 64
+
+
+@dataclass
+class Tally:
+    """
+    What happened to rows on their way.
+
+    :param rows: rows taken
+    :param cleaned: rows with characters that databases refuse, which were replaced
+    :param misfits: values that do not fit their column, which is empty for them; the payload has them
+    :param rejected: rows left out, since they have no id or no instant of their last change, or are no JSON
+    """
+
+    rows: int = 0
+    cleaned: int = 0
+    misfits: int = 0
+    rejected: int = 0
+
+
+class Shaper:
+    """
+    Makes rows of a table.
+
+    Instants are written in one spelling, since the API has several: the same row has to have the same hash.
+
+    :param table: the table
+    :param tally: where to count
+    :param edit: what to do to a row first, such as taking personal data out
+    """
+
+    def __init__(
+        self, table: Table, tally: Tally, edit: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    ) -> None:
+        self._tally = tally
+        self._edit = edit
+        self._instants = [column.path[0] for column in table.columns if column.kind is Kinds.INSTANT]
+        self._columns = [(column, _FITS[column.kind]) for column in table.columns]
+
+    def shape(self, rows: Iterable[Any], read_at: datetime) -> list[Values]:
+        """
+        Make rows.
+
+        :param rows: rows as the API sent them
+        :param read_at: when they were read, on the server's clock
+        :return: values of the table's ``loaded`` columns; instants are texts in one spelling
+        """
+        moment = instants.write(read_at)
+        shaped = []
+        for row in rows:
+            self._tally.rows += 1
+            values = self._one(row, moment)
+            if values is None:
+                self._tally.rejected += 1
+            else:
+                shaped.append(values)
+        return shaped
+
+    def _one(self, row: Any, read_at: str) -> Values | None:
+        if not isinstance(row, Mapping):
+            return None
+        edited = self._edit(row) if self._edit else dict(row)
+        for name in self._instants:
+            text = edited.get(name)
+            if text is not None:
+                edited[name] = one_spelling(text)
+        # Rows are compared by the instant of their last change, so there must be one.
+        edited["updatedAt"] = edited.get("updatedAt") or edited.get("createdAt")
+        try:
+            payload = json.dumps(edited, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+            if "\\u0000" in payload:
+                raise UnicodeError
+            data = payload.encode()
+        except UnicodeError:
+            edited = _clean(edited)
+            payload = json.dumps(edited, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+            data = payload.encode()
+            self._tally.cleaned += 1
+        except (TypeError, ValueError):
+            return None
+        key = edited.get("id")
+        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_ID or not _is_instant(edited["updatedAt"]):
+            return None
+        values: list[Any] = []
+        for column, fits in self._columns:
+            value = _at(edited, column)
+            if value is not None and not fits(value):
+                self._tally.misfits += 1
+                value = None
+            values.append(value)
+        return (*values, payload, hashlib.sha256(data).hexdigest(), read_at)
+
+
+def one_spelling(text: Any) -> Any:
+    """
+    Write an instant of the API in one spelling; what is none stays as it is.
+
+    :param text: such as ``2026-09-09T11:48:00.99776200``
+    :return: such as ``2026-09-09T11:48:00.997762Z``
+    """
+    try:
+        return instants.write(instants.read(text))
+    except (TypeError, ValueError, OverflowError):
+        return text
+
+
+def _at(row: Mapping[str, Any], column: Column) -> Any:
+    value = row.get(column.path[0])
+    for name in column.path[1:]:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _is_instant(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 27 and value[-1] == "Z"
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and -_BIGGEST <= value < _BIGGEST
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e308
+
+
+_FITS: dict[Kinds, Callable[[Any], bool]] = {
+    Kinds.ID: lambda value: isinstance(value, str) and len(value) <= _LONGEST_ID,
+    Kinds.TEXT: lambda value: isinstance(value, str),
+    Kinds.INSTANT: _is_instant,
+    Kinds.INTEGER: _is_integer,
+    Kinds.NUMBER: _is_number,
+    Kinds.BOOLEAN: lambda value: isinstance(value, bool),
+}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return _REFUSED.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {_clean(name): _clean(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(inner) for inner in value]
+    return value

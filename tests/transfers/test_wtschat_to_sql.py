@@ -1,0 +1,267 @@
+"""Loading into a table, on every kind of database."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatFailedError
+from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
+from airflow_provider_wtschat.warehouse import database as database_module
+from airflow_provider_wtschat.warehouse.database import Database, Load, Run
+from airflow_provider_wtschat.warehouse.tables import table
+from tests.loading import Table, execute, load, messages, truth
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.reads(sessions=250, odd_characters=0.3, tie=30)
+def test_table_is_what_the_account_holds(reading, destination):
+    figures = load()
+    assert Table().versions() == truth(reading)
+    assert (figures["rows"], figures["written"], figures["rejected"]) == (250, 250, 0)
+    assert figures["cleaned"] > 0
+    assert figures["verified"]
+    assert figures["misfits"] == 0
+
+    session = reading.world.sessions.get(Table().rows("id")[0].id)
+    row = Table().rows("id, status, channel_id, unread_count, updated_at, created_at", f"WHERE id = '{session.id}'")[0]
+    assert (row.status, row.channel_id) == (session.status, session.channel_id)
+    assert row.created_at <= row.updated_at
+
+
+def test_second_load_writes_what_changed_and_nothing_else(reading, destination):
+    load()
+    before, mark = Table().loaded(), Table().watermark()
+    changed, gone = list(truth(reading))[:2]
+    reading.world.change_session(changed, title="Outro")
+    reading.world.delete_session(gone)
+    created = reading.world.create_session().id
+
+    figures = load()
+    after = Table().loaded()
+    assert figures["written"] == 2
+    assert {row for row in after if after[row] != before.get(row)} == {changed, created}
+    assert gone in after, "a load removes nothing"
+    assert Table().watermark() >= mark
+    assert Table().versions() | {gone: ""} == truth(reading) | {gone: ""}
+
+
+def test_older_version_does_not_replace_a_newer_one(reading, destination):
+    load()
+    execute("UPDATE sessions SET updated_at = '2031-01-01 00:00:00', hash = 'another'")
+    assert load()["written"] == 0
+
+
+def test_missing_columns_come_back_and_unknown_fields_stay_in_the_payload(reading, destination):
+    load()
+    execute("ALTER TABLE sessions DROP COLUMN title")
+    assert "title" not in Table().columns()
+    changed = next(iter(truth(reading)))
+    reading.world.change_session(changed, title="Outro")
+    load()
+    (row,) = Table().rows("id, title", f"WHERE id = '{changed}'")
+    assert row.title == "Outro"
+
+
+def test_dimensions_keep_what_is_gone(reading, destination):
+    load("departments")
+    everything = Table("departments").rows("id, missing_since")
+    assert all(row.missing_since is None for row in everything)
+    gone = everything[0].id
+    kept = reading.world.departments.get(gone)
+    reading.world.departments.delete(gone)
+    load("departments")
+    marked = {row.id for row in Table("departments").rows("id, missing_since") if row.missing_since}
+    assert marked == {gone}
+    reading.world.departments.put(kept)
+    load("departments")
+    assert not any(row.missing_since for row in Table("departments").rows("id, missing_since"))
+
+
+def test_panels_bring_their_steps(reading, destination):
+    load("panels", table="boards")
+    steps = {step["id"]: step["title"] for panel in Table("boards").payloads() for step in panel["steps"]}
+    assert {row.id: row.title for row in Table("boards_steps").rows("id, title")} == steps
+    assert len(steps) > 3
+
+
+def test_history_keeps_every_version_that_was_seen(reading, destination):
+    load(history=True)
+    changed = next(iter(truth(reading)))
+    for title in ("Um", "Dois"):
+        reading.world.change_session(changed, title=title)
+        load(history=True)
+    load(history=True)
+    versions = Table("sessions_history").rows("updated_at, title", f"WHERE id = '{changed}'")
+    assert [row.title for row in versions][1:] == ["Um", "Dois"]
+    assert len(Table("sessions_history").rows("id")) == 122
+
+
+@pytest.mark.reads(sessions=12)
+def test_children_are_read_once(reading, destination):
+    figures = load("messages")
+    told = messages(reading)
+    assert set(Table("messages").versions()) == told
+    assert figures["rows"] == len(told) > 12
+
+    assert load("messages")["requests"] == 0
+    answered = next(iter(truth(reading)))
+    reading.world.add_inbound_message(answered, "Oi")
+    figures = load("messages")
+    assert (figures["requests"], figures["written"]) == (1, 1)
+
+
+@pytest.mark.reads(sessions=8)
+def test_retry_goes_on_with_the_parents_that_are_left(reading, plain_destination, monkeypatch):
+    from airflow_provider_wtschat.transfers import wtschat_to_sql
+
+    monkeypatch.setattr(wtschat_to_sql, "_PARENTS", 2)
+    reading.inject("401", on="GET /chat/v1/session/{id}/message", skip=5, times=None)
+    with pytest.raises(WtsChatFailedError):
+        load("messages", workers=1)
+    reading.application.faults.clear()
+    assert load("messages", workers=1)["requests"] <= 4
+    assert set(Table("messages").versions()) == messages(reading)
+
+
+def test_windows_that_are_given_leave_the_mark_alone(reading, plain_destination):
+    load(since="2020-01-01", until="2030-01-01")
+    assert Table().watermark() is None
+    load()
+    mark = Table().watermark()
+    figures = load(since="2020-01-01")
+    assert Table().watermark() == mark
+    assert figures["rows"] == 120
+    assert figures["watermark"] is None
+
+
+def test_each_filter_has_a_mark_of_its_own(reading, plain_destination):
+    load()
+    (channel, *_) = {row.channel_id for row in Table().rows("channel_id")}
+    figures = load(filters={"channel_ids": [channel]}, initial_since="2021-05-01")
+    assert figures["since"] == "2021-05-01T00:00:00.000000Z"
+    assert load()["since"] > "2026"
+
+
+def test_mark_stays_when_the_server_ignores_the_order(reading, plain_destination):
+    from dataclasses import replace
+
+    load()
+    mark = Table().watermark()
+    reading.world.options = replace(reading.world.options, ignore_order_by=True, tie_order="arbitrary")
+    figures = load(overlap=timedelta(days=400))
+    assert figures["verified"] is False
+    assert Table().watermark() == mark
+
+
+REFUSED = {
+    "resource": ({"resource": "chats"}, "sessions, contacts"),
+    "status filter": ({"filters": {"status": ["PENDING"]}}, "filter_is_snapshot"),
+    "own window": ({"filters": {"updated_after": "2026-01-01"}}, "since and until"),
+    "unknown filter": ({"filters": {"colour": "red"}, "filter_is_snapshot": True}, "colour"),
+    "reversed window": ({"since": "2026-02-01", "until": "2026-01-01"}, "backwards"),
+    "empty window": ({"since": "2026-02-01", "until": "2026-02-01"}, "empty"),
+    "rendered to nothing": ({"since": "None"}, "since"),
+    "window of a dimension": ({"resource": "agents", "since": "2026-02-01"}, "no window"),
+    "table": ({"table": "x; DROP TABLE y"}, "table"),
+    "personal data": ({"personal_data": "hide"}, "keep, hash, drop"),
+    "no key": ({"personal_data": "hash"}, "personal_data_conn_id"),
+    "exclude": ({"exclude": ["contactDetails.colour"]}, "contactDetails.colour"),
+    "exclude the id": ({"exclude": ["id"]}, "cannot be left out"),
+    "workers": ({"workers": "none"}, "workers"),
+    "rejects": ({"max_rejects": -1}, "max_rejects"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_any_request(case, reading, plain_destination):
+    arguments, words = REFUSED[case]
+    with pytest.raises(WtsChatFailedError, match=words):
+        load(**arguments)
+    assert reading.requests == []
+
+
+def test_filters_on_what_changes_can_be_wanted(reading, plain_destination):
+    load(filters={"status": ["PENDING"]}, filter_is_snapshot="true")
+    assert {row.status for row in Table().rows("status")} == {"PENDING"}
+
+
+def test_other_tables_are_left_alone(reading, destination):
+    execute("CREATE TABLE sessions (id INTEGER)")
+    with pytest.raises(WtsChatFailedError, match="not made for this"):
+        load()
+    assert Table().columns() == {"id"}
+
+
+def test_second_run_waits_and_then_fails_in_words(reading, plain_destination):
+    other = Load("sessions", "wtschat_default", "sessions", {})
+    with (
+        Database("warehouse") as database,
+        Run(database, other, {"sessions": table("sessions")}, holder="dag.task of run", wait=0),
+    ):
+        with pytest.raises(WtsChatError, match=r"by dag\.task of run") as raised:
+            load(lock_timeout=0)
+        assert raised.value.retryable
+    load(lock_timeout=0)
+
+
+def test_run_that_fell_silent_is_taken_over(reading, destination, monkeypatch):
+    if destination == "duckdb":
+        pytest.skip("one process at a time opens a DuckDB file")
+    monkeypatch.setattr(database_module, "LEASE", 0.0)
+    tables = {"sessions": table("sessions")}
+    other = Load("sessions", "wtschat_default", "sessions", {})
+    with Database("warehouse") as database:
+        silent = Run(database, other, tables, holder="silent", wait=0)
+        with silent:
+            load(lock_timeout=5)
+            with pytest.raises(WtsChatError, match="taken over"):
+                silent.stage("sessions", [])
+        assert not Table(silent.staging("sessions")).columns(), "what it staged is gone"
+    assert Table().versions() == truth(reading)
+
+
+def test_rows_that_cannot_be_stored_fail_the_load_or_are_counted(reading, plain_destination, monkeypatch):
+    from airflow_provider_wtschat.simulator import views
+
+    whole = views.session
+    broken = next(iter(truth(reading)))
+
+    def without_id(world, session, *rest, **details):
+        row = whole(world, session, *rest, **details)
+        return {**row, "id": None} if session.id == broken else row
+
+    monkeypatch.setattr(views, "session", without_id)
+    with pytest.raises(WtsChatError, match="max_rejects"):
+        load()
+    assert Table().rows("id") == []
+    assert load(max_rejects=5)["rejected"] >= 1
+    assert len(Table().rows("id")) == 119
+
+
+def test_arguments_render_as_text(reading, plain_destination):
+    figures = load(
+        filters="{'created_after': '2020-01-01'}", overlap="3600", workers="3", history="False", max_rejects="0",
+        lock_timeout="1", settle="7200",
+    )  # fmt: skip
+    assert figures["rows"] == 120
+    assert {"sql_conn_id", "table", "resource", "wtschat_conn_id"} <= set(WtsChatToSqlOperator.template_fields)
+
+
+def test_duckdb_must_be_there(monkeypatch):
+    import sys
+
+    from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
+
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", '{"conn_type": "duckdb", "host": "/tmp/x"}')
+    with pytest.raises(AirflowOptionalProviderFeatureException, match=r"airflow-provider-wtschat\[duckdb\]"):
+        Database("warehouse")
+
+
+def test_connections_of_other_kinds_are_refused(monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", "http://example.com")
+    with pytest.raises(WtsChatArgumentError, match="merge_sql"):
+        Database("warehouse")
