@@ -169,6 +169,20 @@ def test_an_order_of_its_own_is_refused(hook):
         read_changes(hook, sessions.list_(order_by="CreatedAt"))
 
 
+@pytest.mark.parametrize("wrong", [{"workers": 0}, {"workers": 65}, {"page_size": 101}, {"page_size": 0}])
+def test_sizes_out_of_bounds_are_refused(hook, wrong):
+    with pytest.raises(WtsChatArgumentError, match=next(iter(wrong))):
+        read_changes(hook, sessions.list_(), **wrong)
+
+
+@account(sessions=10)
+def test_own_bounds_outside_of_the_window_leave_nothing(hook, simulator):
+    changes = read_changes(hook, sessions.list_(updated_before="2020-01-01"), "2021-01-01", "2021-02-01")
+    assert list(changes) == []
+    assert simulator.requests == []
+    assert changes.until_reached is not None
+
+
 @pytest.mark.parametrize("wrong", ["ignore_order_by", "ignore_bounds"])
 def test_a_server_that_ignores_order_or_bounds_costs_no_row(hook, monkeypatch, wrong):
     with Simulator(sessions=1500, limits=False, strict=True, **{wrong: True}) as simulator:
@@ -525,6 +539,17 @@ def test_sessions_that_ended_lately_are_read_again_on_another_day(hook, simulato
 
     assert again(today) == set()
     assert again(yesterday) == set(ended)
+
+
+@account(sessions=40)
+def test_a_parent_that_is_gone_has_no_children(hook, simulator):
+    messages = iter(read(hook, "messages", page_size=2, workers=1))
+    first = next(messages)
+    gone = next(row.id for row in simulator.world.sessions if row.id != first.parent.id)
+    simulator.world.delete_session(gone)
+    done = {batch.parent.id: len(batch.rows) for batch in messages if batch.complete}
+    assert len(done) >= 39
+    assert done.get(gone, 0) == 0
 
 
 @account(sessions=50)

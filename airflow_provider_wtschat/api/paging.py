@@ -54,8 +54,9 @@ class Walk(Generic[Row]):
     Over a key that never changes (``CreatedAt``) each row is given once. Over one that moves (``UpdatedAt``) a row
     that changes meanwhile is given again in its newer version; no version is given twice.
 
-    A list is read by page number, and the reading is not ``verified``, if the caller gave an order of his own, if the
-    list has no bounds to read by, or if the answers show that the server ignores order or bounds.
+    A list is read by page number, and the reading is not ``verified``, if the request has an order of its own, if the
+    list takes no bounds of the key, or if the answers show that the server ignores order or bounds. A list that fits
+    on one page is verified in any case.
 
     :param request: the list. Its own bounds are kept
     :param page_size: rows per page, 1 to 100
@@ -170,7 +171,7 @@ class Walk(Generic[Row]):
             if self._before is None or self._before > behind:
                 rest = self._piece(key, behind, self._before, at, level.behind)
                 self.cut(behind)
-                level.behind = 0
+                level.rest = level.behind = 0
                 return [rest]
             level, key, at = tie, tie.key, {**at, key: tie_at}
         cuts = level.cuts(pieces, self.page_size)
@@ -445,6 +446,7 @@ class _Keys:
     def _enter_tie(self, at: datetime) -> None:
         held = {**self.held, **_around(self.key, at, (self.low, self.high))}
         self.tie_at = at
+        self.behind = self.rest
         self.tie = _Keys(self.keys[1:], self.limits, held) if len(self.keys) > 1 else _Equal(self.key, held)
 
     def _leave_tie(self) -> None:
@@ -600,7 +602,8 @@ class _Numbers:
 
 
 def _keys(request: PagedRequest[Any], key: str) -> tuple[str, ...]:
-    if request.order_by or request.order_direction or request.paging is Paging.PORTFOLIO:
+    # The list of Paging.PORTFOLIO has no direction, so nobody knows what its order means.
+    if request.order_by or request.order_direction or request.paging is Paging.PORTFOLIO or key not in request.bounds:
         return ()
     wanted = dict.fromkeys((key, CREATED, UPDATED))
     return tuple(name for name in wanted if name in request.bounds)

@@ -17,7 +17,7 @@ from typing import Any
 from airflow_provider_wtschat.api.paging import CREATED, Walk
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest
 from airflow_provider_wtschat.api.response import Answer
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
 from airflow_provider_wtschat.extraction.reading import (
     LOOK_EVERY,
     WORKERS,
@@ -26,6 +26,7 @@ from airflow_provider_wtschat.extraction.reading import (
     Parent,
     Progress,
     Reading,
+    read_at,
     read_changes,
 )
 from airflow_provider_wtschat.extraction.resources import RESOURCES, Resource
@@ -152,13 +153,17 @@ class Children(Reading[Any]):
                 progress.say(None if not self.rows else left * self.rows / max(1, len(self.parents.chosen) - left))
                 if answered is None:
                     continue
-                if not isinstance(answered.answer, Answer):
-                    raise answered.answer
                 parent, walk = answered.tag
-                self.started_at = self.started_at or answered.answer.server_time
-                rows = walk.accept(answered.answer.value)
-                self._doubt(walk.reason)
-                following = walk.next()
+                rows: list[Any] = []
+                following = None
+                if isinstance(answered.answer, Answer):
+                    self.started_at = self.started_at or answered.answer.server_time
+                    rows = walk.accept(answered.answer.value)
+                    self._doubt(walk.reason)
+                    following = walk.next()
+                elif not isinstance(answered.answer, WtsChatNotFoundError):
+                    # A parent that was deleted since it was chosen has no children.
+                    raise answered.answer
                 if following is not None:
                     workers.submit(answered.tag, following)
                 else:
@@ -166,8 +171,7 @@ class Children(Reading[Any]):
                     self._begin(workers, waiting)
                 self.rows += len(rows)
                 self.requests = workers.requests
-                read_at = workers.server_time or datetime.now(UTC)
-                yield Batch(rows, read_at, walk.request, parent, complete=following is None)
+                yield Batch(rows, read_at(answered), walk.request, parent, complete=following is None)
         self.until_reached = self.parents.until_reached
         progress.say(0, end=True)
 

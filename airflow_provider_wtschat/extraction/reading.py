@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
+from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Walk, row_field
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
+from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction.windows import check_window
 from airflow_provider_wtschat.extraction.workers import Answered, Workers
@@ -274,14 +276,12 @@ class Changes(Reading[Row]):
                     self.rows += len(rows)
                     self.requests = workers.requests
                     if rows:
-                        read_at = workers.server_time or datetime.now(UTC)
-                        yield Batch(rows, read_at, part.source.request)
+                        yield Batch(rows, read_at(answered), part.source.request)
                 progress.say(sum(map(_remaining, self._parts)))
             self.requests = workers.requests
-        reached = [source.reached for source in self._sources]
-        self.until_reached = min((moment for moment in reached if moment is not None), default=self.until)
-        if None in reached:
-            self.until_reached = self.since
+        reached = [source.reached or self.since for source in self._sources]
+        known = [moment for moment in reached if moment is not None]
+        self.until_reached = min(known) if known and len(known) == len(reached) else self.since
         progress.say(0, end=True)
 
     def _part(self, source: _Source, after: datetime | None, before: datetime | None) -> _Part:
@@ -291,7 +291,10 @@ class Changes(Reading[Row]):
     def _start(self, workers: Workers[_Part], part: _Part) -> None:
         part.source.parts += 1
         self._parts.append(part)
-        self._ask(workers, part)
+        if not self._ask(workers, part):
+            # The request's own bounds leave nothing of the window.
+            part.kind = "whole"
+            self._finish(workers, part, workers.server_time)
 
     def _ask(self, workers: Workers[_Part], part: _Part) -> bool:
         request = part.walk.next()
@@ -328,7 +331,8 @@ class Changes(Reading[Row]):
         self.expected = (self.expected or 0) + (walk.total or 0)
         part.kind = "whole"
         if self.started_at is None:
-            self._say_no_clock()
+            if source is self._sources[0]:
+                self._say_no_clock()
         elif walk.by_key and walk.next() is not None:
             settled = self.started_at - SETTLED
             end = settled if self.until is None else min(settled, self.until)
@@ -416,6 +420,16 @@ def read_snapshot(
     return Snapshot(hook, requests, bulk=bulk, page_size=page_size)
 
 
+def read_at(answered: Answered[Any]) -> datetime:
+    """
+    Tell when rows were read: the server's clock, or the worker's where the server does not say.
+
+    :param answered: what became of the request
+    """
+    said = answered.answer.server_time if isinstance(answered.answer, Answer) else None
+    return said or datetime.now(UTC)
+
+
 def _remaining(part: _Part) -> int:
     return part.walk.remaining or 0
 
@@ -444,7 +458,7 @@ def read_changes(
     :param until: end, excluded. Default: now, on the server's clock
     :param timezone: IANA time zone of dates that have none. Default: UTC
     :param key: the field that the window is on. Default: ``UpdatedAt``
-    :param workers: threads at most
+    :param workers: threads at most, 1 to 64
     :param bulk: whether to leave the account's other clients room. Default: yes
     :param page_size: rows per page, 1 to 100
     :return: the reading: iterate over it, then read ``until_reached`` and ``verified``
@@ -454,9 +468,11 @@ def read_changes(
     high = None if until is None else instants.parse("until", until, timezone)
     if low is not None and high is not None:
         check_window(low, high)
+    count = convert.required("workers", convert.integer("workers", workers, minimum=1, maximum=64))
+    size = convert.required("page_size", convert.integer("page_size", page_size, minimum=1, maximum=MAX_PAGE_SIZE))
     requests = [request] if isinstance(request, PagedRequest) else list(request)
     for one in requests:
         if one.order_by or one.order_direction:
             msg = f"order_by: {one.label} has an order of its own, in which rows that move are lost; leave it out"
             raise WtsChatArgumentError(msg)
-    return Changes(hook, requests, low, high, key=key, workers=workers, bulk=bulk, page_size=page_size)
+    return Changes(hook, requests, low, high, key=key, workers=count, bulk=bulk, page_size=size)

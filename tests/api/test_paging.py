@@ -316,6 +316,7 @@ def test_memory_stays_flat():
         sessions.list_(order_by="CreatedAt", order_direction="DESCENDING"),
         sessions.list_(order_direction="DESCENDING"),
         sessions.list_().having(bounds=()),
+        sessions.list_().having(bounds=(UPDATED,)),
         sessions.list_().having(paging=Paging.PORTFOLIO),
     ],
 )
