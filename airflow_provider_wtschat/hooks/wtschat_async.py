@@ -227,7 +227,8 @@ class WtsChatAsyncHook(BaseHook):
             meaning = _meaning(request, error)
             if meaning is error:
                 raise
-            raise meaning from error
+            # Without its cause, whose words show the address: a phone number in its path, or a proxy's password.
+            raise meaning from None
 
 
 def _meaning(request: Request[Any], error: BaseException) -> BaseException:

@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import requests
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-from airflow_provider_wtschat.api import sessions, tags
+from airflow_provider_wtschat.api import contacts, sessions, tags
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
@@ -31,6 +32,8 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator
 
 TEXT = "A text that no log may show"
+PHONE = "5511900000001"
+SECRET = "secret-of-the-proxy"
 ALL = "/chat/*"
 
 
@@ -237,6 +240,30 @@ def test_the_token_shows_nowhere(
     assert simulator.token not in " ".join(f"{each} {each!r}" for each in shown)
     at_info = "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.INFO)
     assert TEXT not in at_info
+
+
+def unreachable(simulator: Simulator) -> list[dict[str, Any]]:
+    """Connections that fail before and in the middle of a request, directly and through a proxy."""
+    proxy = {"https": f"http://user:{SECRET}@{simulator.url.removeprefix('http://')}"}
+    nobody = {"https": f"http://user:{SECRET}@127.0.0.1:9"}
+    return [
+        connection("http://127.0.0.1:9"),
+        connection(simulator.url.replace("http://", "https://")),
+        {**connection("https://wts.invalid"), "extra": {"proxies": proxy}},
+        {**connection("https://wts.invalid"), "extra": {"proxies": nobody}},
+    ]
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_traceback_shows_neither_phone_nor_password_of_a_proxy(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GONE", json.dumps(unreachable(simulator)[number]))
+    with pytest.raises(WtsChatServerError) as raised:
+        WtsChatHook("gone", max_retries=0).run(contacts.get_by_phone(PHONE))
+    shown = "".join(traceback.format_exception(raised.value))
+    assert PHONE not in shown
+    assert SECRET not in shown
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ import json
 import logging
 import socket
 import threading
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, Connection
 
-from airflow_provider_wtschat.api import sessions
+from airflow_provider_wtschat.api import contacts, sessions
 from airflow_provider_wtschat.exceptions import (
     WtsChatAuthenticationError,
     WtsChatConnectionError,
@@ -26,7 +27,7 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
 from tests.conftest import AIRFLOW_2
-from tests.hooks.test_wtschat import ALL, ONCE, TEXT, UUID, connection, some_session
+from tests.hooks.test_wtschat import ALL, ONCE, PHONE, SECRET, TEXT, UUID, connection, some_session, unreachable
 
 
 async def tell(simulator: Simulator, call: Awaitable[Any]) -> tuple[Any, int, int]:
@@ -154,6 +155,18 @@ async def test_the_token_shows_nowhere(
     assert simulator.token not in shown
 
 
+@pytest.mark.parametrize("number", range(4))
+async def test_a_traceback_shows_neither_phone_nor_password_of_a_proxy(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_GONE", json.dumps(unreachable(simulator)[number]))
+    with pytest.raises(WtsChatServerError) as raised:
+        await WtsChatAsyncHook("gone", max_retries=0).run(contacts.get_by_phone(PHONE))
+    shown = "".join(traceback.format_exception(raised.value))
+    assert PHONE not in shown
+    assert SECRET not in shown
+
+
 async def test_the_loop_is_never_blocked(
     simulator: Simulator, session_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -182,5 +195,5 @@ async def test_the_connection_is_read_without_blocking(
         assert threading.current_thread() is not loop_thread, "the loop was blocked"
         return real(conn_id)
 
-    monkeypatch.setattr(BaseHook, "get_connection", watched)
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(watched))
     assert (await WtsChatAsyncHook().run(sessions.get(session_id)))["id"] == session_id
