@@ -43,18 +43,18 @@ _FALSE = frozenset({"false", "0", "no"})
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def refuse(name: str, value: Any, wanted: str, cause: Exception | None = None) -> NoReturn:
+def refuse(name: str, value: Any, wanted: str) -> NoReturn:
     """
     Refuse a value.
 
     :param name: name of the argument
     :param value: what was given
     :param wanted: what is wanted instead
-    :param cause: what a conversion said
     :raises WtsChatArgumentError: always
     """
     msg = f"{name}: {shown(value)} was given; {wanted}"
-    raise WtsChatArgumentError(msg) from cause
+    # Without its cause: what a conversion says quotes the value.
+    raise WtsChatArgumentError(msg) from None
 
 
 def is_nothing(value: Any) -> bool:
@@ -211,8 +211,8 @@ def number(name: str, value: Any, *, minimum: float | None = None, maximum: floa
         result = int(str(value)) if re.fullmatch(r"\s*[+-]?\d+\s*", str(value)) else float(str(value))
         if not math.isfinite(result):
             raise ValueError
-    except ValueError as error:
-        refuse(name, value, "a number is wanted", error)
+    except ValueError:
+        refuse(name, value, "a number is wanted")
     if (minimum is not None and result < minimum) or (maximum is not None and result > maximum):
         low = "" if minimum is None else f" from {minimum}"
         high = "" if maximum is None else f" to {maximum}"

@@ -170,8 +170,8 @@ def _date(name: str, value: Any) -> str:
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip())
-        except ValueError as error:
-            convert.refuse(name, value, "a date such as '2026-09-01' is wanted", error)
+        except ValueError:
+            convert.refuse(name, value, "a date such as '2026-09-01' is wanted")
     if moment is None:
         convert.refuse(name, value, "a date such as '2026-09-01' is wanted")
     if not isinstance(moment, datetime):
@@ -187,8 +187,8 @@ def _time(name: str, value: Any) -> str:
     if isinstance(value, str):
         try:
             moment = time.fromisoformat(value.strip())
-        except ValueError as error:
-            convert.refuse(name, value, "a time of day such as '08:30' is wanted", error)
+        except ValueError:
+            convert.refuse(name, value, "a time of day such as '08:30' is wanted")
     if moment is None or moment.tzinfo is not None:
         convert.refuse(name, value, "a time of day without a zone is wanted, such as '08:30'")
     return moment.isoformat(timespec="seconds")

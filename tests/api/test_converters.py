@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import custom_fields
 from airflow_provider_wtschat.api.masking import masked, shown
 from airflow_provider_wtschat.api.types import ClassificationCategory, SessionStatus
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
@@ -264,6 +266,14 @@ def test_batch_takes(value, expected):
 def test_batch_refuses(value, words):
     with pytest.raises(WtsChatArgumentError, match=f"^{words}"):
         convert.batch("messages", value, ("to", "file"))
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "DATE", "TIME"])
+def test_a_refused_text_is_not_in_the_traceback_either(kind: str):
+    said = " ".join(["Maria is", "ill"])
+    with pytest.raises(WtsChatArgumentError) as refused:
+        custom_fields.encode([{"key": "k", "type": kind}], {"k": said})
+    assert said not in "".join(traceback.format_exception(refused.value))
 
 
 # ----------------------------------------------------------------------------------------------------- field masks
