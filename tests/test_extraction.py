@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import random
 import re
 import signal
 import threading
@@ -22,6 +23,7 @@ from airflow_provider_wtschat.api.operations import OPERATIONS
 from airflow_provider_wtschat.api.request import PagedRequest, Paging
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatAuthenticationError
 from airflow_provider_wtschat.extraction import RESOURCES, Kind, Reading, read, read_changes, reading, windows
+from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator
 
@@ -37,6 +39,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
     # An account of its own: a held budget of another test must not hold this one.
     connection = {**json.loads(simulator.connection_json), "extra": {"account": uuid4().hex}}
     monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", json.dumps(connection))
+    monkeypatch.setattr(transport, "_SHORTEST_BACK_OFF", 0.01)
 
 
 @pytest.fixture
@@ -119,6 +122,36 @@ def test_nothing_is_lost_while_rows_move(hook, monkeypatch, how):
             assert kept.get(row_id, "lost") >= version
         assert at_start - set(kept) <= at_start - set(truth(simulator))
         assert abs(changes.until_reached.timestamp() * 1e6 - simulator.world.now()) < 10e6
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100))
+def test_nothing_is_lost_over_many_accounts(hook, monkeypatch, seed):
+    chance = random.Random(seed)
+    options = {
+        "sessions": chance.choice([150, 1200, 3000]),
+        "changes_per_s": chance.choice([0, 20, 200]),
+        "bounds": chance.choice(["inclusive", "exclusive"]),
+        "tie_order": chance.choice(["stable", "arbitrary"]),
+        "tie": chance.choice([0, 130, 1000]),
+        "deletions": chance.choice([0.0, 0.3]),
+        "clock_skew_s": chance.choice([-10.0, 0.0, 10.0]),
+        "spread_days": chance.choice([0.05, 1.0, 90.0]),
+        "latency_ms": chance.choice([0, 5, 20]),
+        "faults": chance.choice(
+            ["", "502=0.01,html=0.01,empty=0.01,truncated=0.01,cut_json=0.01,lost_after=0.01,500=0.01"]
+        ),
+    }
+    with Simulator(limits=False, seed=seed, **options) as simulator:
+        connect(monkeypatch, simulator)
+        changes = read_changes(hook, sessions.list_(), workers=chance.choice([1, 3, 24]))
+        kept = newest(changes)
+        simulator.world.churn.set_rate(0)
+        missing = {
+            row_id for row_id, at in truth(simulator, changes.until_reached).items() if kept.get(row_id, "") < at
+        }
+    assert missing == set(), options
+    assert changes.verified, (changes.reasons, options)
 
 
 @account(sessions=3000, spread_days=30)
