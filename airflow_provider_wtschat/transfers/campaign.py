@@ -71,6 +71,8 @@ class Status(StrEnum):
 
 
 _FINAL = (Status.SENT, Status.REFUSED)
+_OPEN = (Status.CLAIMED, Status.UNCERTAIN)
+"""What a claimer finds its rows in: another try may have taken it for dead, and even have found a row's message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +215,7 @@ class CampaignTable:
                 self._insert(cursor, part)
 
         try:
-            self._do(insert)
+            self._do(insert, unless=lambda: self.facts() is not None)
         except Exception:
             if self.facts() is None:
                 raise
@@ -272,7 +274,7 @@ class CampaignTable:
                             ", reason =",
                             case,
                             _emptied(status),
-                            "WHERE campaign = ? AND claimed_by = ? AND seq IN ({many})",
+                            "WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
                         )
                     ),
                     status,
@@ -280,6 +282,7 @@ class CampaignTable:
                     *_cases(group, "reason"),
                     self.campaign,
                     claim.name,
+                    *_OPEN,
                     many=[outcome.seq for outcome in group],
                 )
 
@@ -293,8 +296,8 @@ class CampaignTable:
         """
         self._change(
             "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
-            " WHERE campaign = ? AND claimed_by = ? AND seq IN ({many})",
-            Status.PLANNED, self.campaign, claim.name, many=[row.seq for row in claim.rows],
+            " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
+            Status.PLANNED, self.campaign, claim.name, *_OPEN, many=[row.seq for row in claim.rows],
         )  # fmt: skip
         self._after = _PLAN
 
@@ -471,10 +474,10 @@ class CampaignTable:
             tuple(value.value if isinstance(value, Status) else value for value in given),
         )
 
-    def _do(self, work: Callable[[Any], T]) -> T:
-        """Do something in a transaction of its own, again on a new connection if that fails."""
+    def _do(self, work: Callable[[Any], T], *, unless: Callable[[], bool] = lambda: False) -> T:
+        """Do something in a transaction of its own; if that fails, again on a new connection, unless that is vain."""
         again = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_may_pass),
+            retry=tenacity.retry_if_exception(lambda error: _may_pass(error) and not unless()),
             wait=tenacity.wait_random_exponential(multiplier=_PAUSE, max=5),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             reraise=True,

@@ -39,6 +39,7 @@ from airflow_provider_wtschat.transfers.campaign import (
     DEFAULT_TABLE,
     LONGEST_NAME,
     LONGEST_REASON,
+    STALE_AFTER,
     CampaignTable,
     Claim,
     Claimed,
@@ -355,7 +356,8 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     @cached_property
     def _rows(self) -> CampaignTable:
         options = self._options
-        hook = database("table_conn_id", self.table_conn_id or self.sql_conn_id)
+        argument = "sql_conn_id" if self.table_conn_id is None else "table_conn_id"
+        hook = database(argument, getattr(self, argument))
         return CampaignTable(hook, options.table, options.campaign)
 
     def _dispatch(self, context: Context, options: _Options, rows: CampaignTable) -> dict[str, Any]:
@@ -662,6 +664,13 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
                 "Nobody knows whether %d messages were sent. The table %s has their rows, with the status uncertain",
                 counts[Status.UNCERTAIN],
                 options.table,
+            )
+        if counts[Status.CLAIMED]:
+            self.log.warning(
+                "%d messages are claimed by another worker: if it is dead, the next try after %d minutes makes them "
+                "uncertain",
+                counts[Status.CLAIMED],
+                STALE_AFTER.total_seconds() // 60,
             )
         failed = counts[Status.REFUSED] + counts[Status.UNCERTAIN] + sum(deliveries.get(name, 0) for name in _FAILURES)
         if options.max_failed is not None:

@@ -1,0 +1,701 @@
+"""Dispatches: plan, claim, send, record; what each answer means; and what survives whom."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowException, TaskDeferred
+
+from airflow_provider_wtschat.api import converters
+from airflow_provider_wtschat.exceptions import (
+    WtsChatConnectionError,
+    WtsChatError,
+    WtsChatFailedError,
+    WtsChatRateLimitError,
+)
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.simulator import Simulator
+from airflow_provider_wtschat.transfers import campaign as campaigns
+from airflow_provider_wtschat.transfers import sql_to_wtschat
+from airflow_provider_wtschat.transfers.campaign import CampaignTable, Claim, Claimed, Outcome, Planned, Status
+from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
+from tests.transfers.conftest import SEND, Warehouse, arguments, channel, connect, context
+
+Dispatch = Callable[..., dict[str, Any]]
+
+
+def sent(simulator: Simulator) -> list[str]:
+    """Return who got a message, once for each."""
+    return [str(send.recipient) for send in simulator.sends]
+
+
+def digits(recipient: str) -> str:
+    return "".join(sign for sign in recipient if sign.isdigit())
+
+
+# Plan, claim, send, record
+
+
+def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    any_warehouse.fill(250)
+    result = dispatch()
+    assert result == {
+        "campaign": "reminders", "table": "wtschat_campaign", "recipients": 250,
+        "planned": 0, "claimed": 0, "sent": 250, "refused": 0, "uncertain": 0, "delivery": {},
+    }  # fmt: skip
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 250
+    first = simulator.sends[0]
+    assert (digits(str(first.recipient)), first.parameters) == (
+        "5511900000001",
+        {"nome": "Cliente 1", "valor": "R$ 1,00"},
+    )
+    assert [entry.path for entry in simulator.requests].count("/chat/v1/send/template/batch") == 3
+    by_sender = {send.sender_id: send.message_id for send in simulator.sends}
+    rows = any_warehouse.rows()
+    assert [row.row_key for row in rows] == [str(i) for i in range(1, 251)]
+    assert all(by_sender[row.sender_id] == row.message_id for row in rows)
+    assert all((row.phone, row.content, row.reason) == (None, None, None) for row in rows)
+
+    any_warehouse.execute("INSERT INTO customers VALUES (?, ?, ?, ?)", [(251, "11988887777", "Nova", "R$ 1")])
+    assert dispatch() == result  # a later try asks the table, not the query
+    assert dispatch(run_id="another") == result
+    assert len(simulator.sends) == 250
+    assert dispatch(campaign="Reminders")["sent"] == 251  # case tells campaigns apart in every database
+
+
+def test_order_and_columns_are_those_of_the_query(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(3)
+    dispatch(
+        sql="SELECT phone AS TELEFONE, id, name FROM customers WHERE id > ? ORDER BY id DESC",
+        parameters=(1,),
+        recipient_column="telefone",
+        parameter_columns=["name"],
+        template_name="modelo_exemplo",
+    )
+    assert [send.parameters for send in simulator.sends] == [{"1": "Cliente 3"}, {"1": "Cliente 2"}]
+
+
+def test_values_become_what_whatsapp_takes(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(1, name=lambda i: "Ana\n\tMaria     Souza" + "x" * 2000)
+    dispatch()
+    (send,) = simulator.sends
+    assert send.parameters is not None
+    assert send.parameters["nome"].startswith("Ana Maria Souzax")
+    assert len(send.parameters["nome"]) == 1024
+
+
+def test_files_go_with_their_rows(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(2, amount=lambda i: f"https://files.example/{i}.pdf")
+    dispatch(template_name="catalogo", parameter_columns=["name"], file_column="amount")
+    assert [send.file for send in simulator.sends] == ["https://files.example/1.pdf", "https://files.example/2.pdf"]
+
+
+def test_a_dry_run_sends_and_plans_nothing(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(40, phone=lambda i: "none" if i == 7 else f"119{i:08}")
+    result = dispatch(dry_run="true", max_invalid=1)
+    assert (result["dry_run"], result["planned_already"]) == (True, False)
+    assert (result["recipients"], result["refused"], result["minutes"]) == (39, 1, 1)
+    assert not simulator.sends
+    assert not warehouse.rows()
+    dispatch(max_invalid=1)
+    assert dispatch(dry_run=True)["planned_already"] is True
+    assert len(simulator.sends) == 39
+
+
+def test_minutes_of_a_dry_run_are_those_of_the_limit():
+    assert [sql_to_wtschat._minutes(number, scheduled=False) for number in (0, 1, 100_000, 150_100)] == [0, 1, 2, 4]
+    assert sql_to_wtschat._minutes(1_000, scheduled=True) == 5
+
+
+def test_rows_that_cannot_be_sent_are_refused(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(
+        6,
+        phone=lambda i: {2: "call me", 3: None, 5: "(11) 90000-0001"}.get(i, f"(11) 9000{i}-0001"),
+        name=lambda i: None if i == 4 else "Ana",
+    )
+    warehouse.execute("UPDATE customers SET phone = '+55 11 90000-0001' WHERE id = 1")
+    result = dispatch(max_invalid=3, duplicate_recipients="skip")
+    assert (result["sent"], result["refused"]) == (2, 4)
+    assert {row.row_key: row.reason for row in warehouse.rows() if row.status == "refused"} == {
+        "2": "no phone number",
+        "3": "no phone number",
+        "4": "nothing to fill the parameter 'nome' with",
+        "5": "an earlier row has the same recipient",
+    }
+    assert len(simulator.sends) == 2
+
+
+def test_duplicates_may_be_allowed(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(3, phone=lambda i: "11900000001")
+    assert dispatch(duplicate_recipients="allow")["sent"] == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"sql": "SELECT * FROM customers WHERE id > 3"},
+            "max_invalid: 1 rows .* and 0 may be; row 2: no phone number",
+        ),
+        ({"sql": "SELECT * FROM customers", "max_recipients": 2}, "max_recipients: .* more than 2 recipients"),
+        ({"sql": "SELECT * FROM customers WHERE id IN (1, 2, 3)"}, r"duplicate_recipients: 1 rows .* \(row 3\)"),
+        ({"sql": "SELECT 7 AS id, phone, name, amount FROM customers WHERE id < 3"}, "key_column: rows 1 and 2"),
+        ({"sql": "SELECT NULL AS id, phone, name, amount FROM customers"}, "key_column: row 1 of the query has no key"),
+        ({"key_column": "nope"}, "no column 'nope'; it has id, phone, name, amount"),
+        ({"template_name": "nope"}, "template_name: nothing is named exactly 'nope'; there are .*'boas_vindas'"),
+        ({"template_name": "em_revisao", "parameter_columns": ["name"]}, "'em_revisao' is InRevision"),
+        ({"template_name": None}, "template_id, template_name: neither was given"),
+        ({"template_name": None, "template_id": "0b1c2d3e-0000-4000-8000-000000000001"}, "has no template"),
+        ({"parameter_columns": {"nome": "name"}}, "parameter_columns: .* it lacks valor"),
+        ({"parameter_columns": {"nome": "name", "valor": "amount", "x": "id"}}, "parameter_columns: .* it has no x"),
+        ({"from_channel": None}, "from_channel: is required"),
+        ({"from_channel": None, "from_channel_name": "nope"}, "from_channel_name: nothing is named exactly"),
+        ({"campaign": "{{ x }}".replace("{{ x }}", "None")}, "campaign: 'None' was given"),
+        ({"campaign": "x" * 201}, "campaign: 201 characters"),
+        ({"table": "x; DROP TABLE customers"}, "table: .* a name such as wtschat_campaign"),
+        ({"sql_conn_id": "wtschat_default"}, "sql_conn_id: .* is no database"),
+        ({"duplicate_recipients": "maybe"}, "duplicate_recipients: .*error, skip, allow"),
+        ({"wait_for_status": "QUEUED"}, "wait_for_status: .*SENT, DELIVERED, READ"),
+        ({"max_failed": -1}, "max_failed"),
+        ({"send_before": "2020-01-01"}, "send_before: 2020-01-01.* is over"),
+        ({"schedule_at": "2020-01-01"}, "schedule_at: 2020-01-01.* is over"),
+        ({"schedule_at": "2999-01-02", "send_before": "2999-01-01"}, "schedule_at: .* later than send_before"),
+        ({"schedule_at": "2999-01-01", "wait_for_status": "READ", "enable_bot": True}, "enable_bot, wait_for_status"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_sent(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, changed: dict[str, Any], said: str
+):
+    warehouse.fill(5, phone=lambda i: {3: "11900000001", 5: "123"}.get(i, f"1190000000{i}"))
+    with pytest.raises(WtsChatFailedError, match=said):
+        dispatch(**{"sql": "SELECT * FROM customers WHERE id < 3", **changed})
+    assert not simulator.sends
+    if changed.get("sql_conn_id") is None and "table" not in changed:
+        exists = warehouse.execute("SELECT name FROM sqlite_master WHERE name = 'wtschat_campaign'")
+        assert not exists or not warehouse.rows()
+
+
+def test_a_campaign_keeps_its_template(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(3)
+    dispatch()
+    with pytest.raises(WtsChatFailedError, match="template_id: the campaign was planned with another value"):
+        dispatch(template_name="boas_vindas", parameter_columns=None)
+    assert dispatch(from_channel=f"+{digits(channel(simulator))}")["sent"] == 3  # another spelling is no other channel
+    assert len(simulator.sends) == 3
+
+
+# What each answer means
+
+
+def claims_of(warehouse: Warehouse) -> int:
+    return warehouse.statuses().get("claimed", 0)
+
+
+@pytest.mark.parametrize(("fault", "status"), [("400", 400), ("401", 401), ("403", 403)])
+def test_what_is_refused_is_not_sent_again(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, fault: str, status: int
+):
+    warehouse.fill(250)
+    simulator.inject(fault, on=SEND)
+    if fault == "400":
+        assert (dispatch()["refused"], warehouse.statuses()) == (100, {"refused": 100, "sent": 150})
+    else:
+        # No other row would fare better: the token cannot send.
+        with pytest.raises(WtsChatFailedError):
+            dispatch()
+        assert warehouse.statuses() == {"refused": 100, "planned": 150}
+        assert dispatch()["sent"] == 150
+    assert len(simulator.sends) == 150
+    reasons = {row.reason for row in warehouse.rows() if row.status == "refused"}
+    assert len(reasons) == 1
+    assert f"HTTP {status}" in str(reasons.pop())
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["lost_before", "lost_after", "502", "502_acted", "504_acted", "html", "html_acted", "error200", "truncated",
+     "cut_json", "empty", "500", "500_acted", "404", "form_error", "entity_error_save", "error200_keyed"],
+)  # fmt: skip
+def test_what_nobody_knows_is_looked_up_and_not_sent_again(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch, fault: str
+):
+    monkeypatch.setattr(converters, "MAX_BATCH", 5)
+    warehouse.fill(10)
+    simulator.inject(fault, on=SEND)
+    acted = len(simulator.sends)
+    result = dispatch()
+    acted = len(simulator.sends) - 5
+    assert acted in (0, 5)
+    assert (result["sent"], result["uncertain"]) == (5 + acted, 5 - acted)
+    assert dispatch() == result
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 5 + acted
+    by_sender = {send.sender_id: send.message_id for send in simulator.sends}
+    assert {row.sender_id: row.message_id for row in warehouse.rows() if row.status == "sent"} == by_sender
+    assert all(row.phone and row.content and row.reason for row in warehouse.rows() if row.status == "uncertain")
+
+
+@pytest.mark.parametrize("options", [{"sender_lookup": "none"}])
+def test_a_look_up_without_ids_finds_hints_but_no_proof(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(2)
+    simulator.inject("lost_after", on=SEND)
+    assert dispatch()["uncertain"] == 2
+    messages = {send.message_id for send in simulator.sends}
+    assert all(any(message in str(row.reason) for message in messages) for row in warehouse.rows())
+
+
+def test_a_full_limit_leaves_rows_planned(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.fill(150)
+    simulator.inject("429", on=SEND, skip=1, times=None, retry_after="0.05")
+    monkeypatch.setattr(SqlToWtsChatTemplateOperator, "hook", WtsChatHook(max_wait=0.2))
+    with pytest.raises(WtsChatRateLimitError):
+        dispatch()
+    assert warehouse.statuses() == {"sent": 100, "planned": 50}
+    assert all(row.phone for row in warehouse.rows() if row.status == "planned")
+    simulator.application.faults.clear()
+    monkeypatch.setattr(SqlToWtsChatTemplateOperator, "hook", WtsChatHook())
+    assert dispatch()["sent"] == 150
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 150
+
+
+def test_without_a_connection_rows_stay_planned(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.fill(3)
+    operator = SqlToWtsChatTemplateOperator(**arguments(simulator))
+    real, broken = CampaignTable.claim, threading.Event()
+
+    def claim(self: CampaignTable, owner: str, size: int) -> Claim | None:
+        if not broken.is_set():
+            broken.set()
+            simulator.stop()
+        return real(self, owner, size)
+
+    monkeypatch.setattr(CampaignTable, "claim", claim)
+    operator.__dict__["hook"] = WtsChatHook(max_retries=1)
+    with pytest.raises(WtsChatConnectionError):
+        operator.execute(context())
+    assert warehouse.statuses() == {"planned": 3}
+    simulator.start()
+    connect(simulator, monkeypatch)
+    assert dispatch()["sent"] == 3
+
+
+def test_it_stops_after_three_unclear_answers(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(converters, "MAX_BATCH", 2)
+    warehouse.fill(10)
+    simulator.inject("504", on=SEND, times=None)
+    with pytest.raises(WtsChatFailedError, match=r"3 requests ended without a clear answer.*still planned"):
+        dispatch()
+    assert warehouse.statuses() == {"uncertain": 6, "planned": 4}
+    simulator.application.faults.clear()
+    assert dispatch()["sent"] == 4
+
+
+def test_it_stops_after_three_refusals_in_a_row(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(converters, "MAX_BATCH", 1)
+    warehouse.fill(9)
+    simulator.inject("400", on=SEND, times=2)
+    simulator.inject("400", on=SEND, skip=1, times=3)
+    with pytest.raises(WtsChatFailedError, match="3 requests in a row were refused"):
+        dispatch()
+    assert warehouse.statuses() == {"refused": 5, "sent": 1, "planned": 3}
+
+
+def claim_of(number: int) -> Claim:
+    now = datetime.now(UTC)
+    rows = [Claimed(seq=i, sender_id=f"s{i}", phone="5511900000001", content={}, claimed_at=now) for i in range(number)]
+    return Claim(name="claim", rows=rows)
+
+
+@pytest.mark.parametrize(
+    ("results", "statuses"),
+    [
+        ([{"senderId": "s1", "id": "b"}, {"senderId": "s0", "id": "a"}], ["sent a", "sent b"]),
+        ([{"senderId": "s1", "id": "b"}], ["uncertain", "sent b"]),
+        ([{"senderId": "s1", "id": "b"}, {"id": "a"}], ["uncertain", "sent b"]),
+        ([{"id": "a"}, {"id": "b"}], ["sent a", "sent b"]),
+        ([{"id": "a"}], ["uncertain", "uncertain"]),
+        ([{"id": "a"}, {"id": "b"}, {"id": "c"}], ["uncertain", "uncertain"]),
+        ([{"senderId": "x", "id": "a"}, {"senderId": "y", "id": "b"}], ["uncertain", "uncertain"]),
+        ([{"senderId": "s0", "id": "a", "status": "FAILED"}, {"senderId": "s1"}], ["refused a", "sent"]),
+        ([None, "x"], ["uncertain", "uncertain"]),
+        (None, ["uncertain", "uncertain"]),
+    ],
+)
+def test_results_are_told_apart_by_id_else_by_place(results: Any, statuses: list[str]):
+    outcomes = sql_to_wtschat._matched(claim_of(2), {"results": results})
+    assert [f"{outcome.status} {outcome.message_id or ''}".strip() for outcome in outcomes] == statuses
+    assert sql_to_wtschat._matched(claim_of(1), ["no mapping"])[0].status is Status.UNCERTAIN
+
+
+@pytest.mark.parametrize("options", [{"batch_results": "shuffled"}, {"batch_results": "partial"}], ids=str)
+def test_odd_answers_of_the_api(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(100)
+    assert dispatch()["sent"] == 100  # what a partial answer leaves out is found by the look-up
+    by_sender = {send.sender_id: send.message_id for send in simulator.sends}
+    assert all(by_sender[row.sender_id] == row.message_id for row in warehouse.rows())
+
+
+# Tries, claims and workers
+
+
+def test_claims_of_a_dead_try_become_uncertain(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(2)
+    dispatch()
+    warehouse.execute(
+        "UPDATE wtschat_campaign SET status = 'claimed', phone = '5511900000001', content = '{}' WHERE seq > 0"
+    )
+    mine = warehouse.rows()[0].claimed_by
+    warehouse.execute("UPDATE wtschat_campaign SET claimed_by = 'other-1' WHERE seq = 2")
+    assert mine
+    result = dispatch()
+    assert (result["sent"], result["claimed"]) == (1, 1)  # found by its id; another's claim may be alive
+    long_ago = (datetime.now(UTC) - campaigns.STALE_AFTER - timedelta(minutes=1)).isoformat()[:26] + "Z"
+    warehouse.execute(f"UPDATE wtschat_campaign SET claimed_at = '{long_ago}', sender_id = 'unheard' WHERE seq = 2")
+    assert dispatch()["uncertain"] == 1
+    assert len(simulator.sends) == 2
+
+
+def test_to_send_again_is_the_users_decision(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(converters, "MAX_BATCH", 2)
+    warehouse.fill(4)
+    simulator.inject("lost_before", on=SEND)
+    simulator.inject("lost_after", on=SEND)
+    monkeypatch.setattr(SqlToWtsChatTemplateOperator, "_look_up", lambda *args: None)
+    assert dispatch()["uncertain"] == 4
+    monkeypatch.undo()
+    connect(simulator, monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", warehouse.connection)
+    assert dispatch(resend_uncertain="yes")["sent"] == 4
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 4  # what the look-up found is not sent again
+
+
+def test_a_late_record_of_a_try_taken_for_dead_counts(any_warehouse: Warehouse):
+    table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+    table.create()
+    table.plan(lambda: planned(4), {})
+    claim = table.claim("a", 4)
+    assert claim is not None
+    assert table.abandon("a") == 4
+    table.settle(Outcome(seq=1, status=Status.SENT, message_id="found"))
+    table.record(claim, [Outcome(seq=1, status=Status.UNCERTAIN), Outcome(seq=2, status=Status.SENT, message_id="m")])
+    assert [(row.status, row.message_id) for row in any_warehouse.rows()] == [
+        ("sent", "found"), ("sent", "m"), ("uncertain", None), ("uncertain", None),
+    ]  # fmt: skip
+    table.release(Claim(name=claim.name, rows=claim.rows[2:]))
+    assert table.plan_again() == 0
+    again = table.claim("b", 4)
+    assert again is not None
+    assert [row.seq for row in again.rows] == [3, 4]
+    table.record(claim, [Outcome(seq=3, status=Status.SENT)])  # no longer the claimer's
+    assert any_warehouse.statuses() == {"sent": 2, "claimed": 2}
+    table.close()
+
+
+def planned(number: int) -> list[Planned]:
+    return [Planned(key=str(i), phone="5511900000001", content={}) for i in range(number)]
+
+
+def together(number: int, work: Callable[[], Any]) -> list[Any]:
+    """Do something in so many threads at once, and return what came out of each."""
+    results: list[Any] = []
+    start = threading.Barrier(number)
+
+    def run() -> None:
+        start.wait()
+        results.append(work())
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == number
+    return results
+
+
+def test_a_row_is_claimed_once(any_warehouse: Warehouse):
+    first = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+    first.create()
+    first.plan(lambda: planned(400), {})
+    first.close()
+
+    def claim_all() -> list[int]:
+        table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+        found: list[int] = []
+        while (claim := table.claim("owner", 7)) is not None:
+            found += [row.seq for row in claim.rows]
+        table.close()
+        return found
+
+    claimed = [seq for found in together(6, claim_all) for seq in found]
+    assert sorted(claimed) == list(range(1, 401))
+
+
+def test_a_dispatch_is_planned_once(any_warehouse: Warehouse):
+    first = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+    first.create()
+
+    def plan() -> tuple[bool, int]:
+        table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+        mine = threading.get_ident() % 1000 + 300
+        done = table.plan(lambda: planned(mine), {"rows": mine}), mine
+        table.close()
+        return done
+
+    plans = together(4, plan)
+    (winner,) = [number for won, number in plans if won]
+    assert first.facts() == {"rows": winner}
+    assert first.counts()[Status.PLANNED] == winner
+    first.close()
+
+
+def test_half_a_plan_is_none(any_warehouse: Warehouse):
+    table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+    table.create()
+
+    def rows() -> Any:
+        yield from planned(700)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        table.plan(rows, {})
+    assert table.facts() is None
+    assert not any_warehouse.rows()
+    assert table.plan(lambda: planned(700), {})
+    table.close()
+
+
+def test_a_lost_connection_to_the_database_costs_no_row(any_warehouse: Warehouse):
+    table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+    table.create()
+    table.plan(lambda: planned(3), {})
+    table._connection.close()
+    claim = table.claim("a", 3)
+    assert claim is not None
+    table._connection.close()
+    table.record(claim, [Outcome(seq=row.seq, status=Status.SENT, message_id="m") for row in claim.rows])
+    assert any_warehouse.statuses() == {"sent": 3}
+    table.close()
+
+
+def test_the_table_may_be_in_another_database(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.fill(2)
+    other = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "other.db")})
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", other)
+    assert dispatch(table_conn_id="other", table="dispatches")["sent"] == 2
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", other)
+    assert [row.status for row in Warehouse(other).rows("dispatches")] == ["sent", "sent"]
+
+
+# Time
+
+
+def test_nothing_is_sent_once_it_is_too_late(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(converters, "MAX_BATCH", 1)
+    warehouse.fill(3)
+    real = CampaignTable.record
+
+    def record(self: CampaignTable, claim: Claim, outcomes: Any) -> None:
+        real(self, claim, outcomes)
+        time.sleep(1)
+
+    monkeypatch.setattr(CampaignTable, "record", record)
+    with pytest.raises(WtsChatFailedError, match=r"send_before: .* is over"):
+        dispatch(send_before=datetime.now(UTC) + timedelta(seconds=0.9))
+    assert warehouse.statuses() == {"sent": 1, "planned": 2}
+
+
+def test_messages_are_scheduled_one_by_one(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(3)
+    moment = {"schedule_at": "2999-12-24 09:00", "timezone": "America/Sao_Paulo"}
+    with pytest.raises(WtsChatFailedError, match=r"max_scheduled: .* more than 2 recipients"):
+        dispatch(**moment, max_scheduled=2)
+    simulator.inject("lost_after", on="POST /chat/v1/scheduled-message")
+    result = dispatch(**moment)
+    assert (result["sent"], result["uncertain"]) == (2, 1)
+    assert [write.body["scheduling"] for write in simulator.books] == ["2999-12-24T12:00:00.000000Z"] * 3
+    assert simulator.books[0].body["templateParams"]["parameters"]["nome"] == "Cliente 1"
+    assert dispatch(**moment) == result
+    assert len(simulator.books) == 3
+
+
+# Follow-up
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look sooner and faster."""
+    monkeypatch.setattr(sql_to_wtschat, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.5)))
+    monkeypatch.setattr(sql_to_wtschat, "_HOURLY", timedelta(seconds=0.3))
+    monkeypatch.setattr(sql_to_wtschat, "LOOK_PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("options", [{"message_step_s": 0.3, "fail_share": 0.3}])
+def test_messages_are_followed(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(20)
+    result = dispatch(wait_for_status="DELIVERED", deferrable=False)
+    found = result["delivery"]
+    assert sum(found.values()) == 20
+    assert set(found) <= {"DELIVERED", "READ", "FAILED"}
+    assert found["FAILED"] > 0
+    assert all(row.reason for row in warehouse.rows() if row.delivery == "FAILED")
+    looks = [entry.path for entry in simulator.requests if entry.path.startswith("/chat/v1/send/message/")]
+    failed = {row.message_id for row in warehouse.rows() if row.delivery == "FAILED"}
+    assert len(looks) > 20
+    assert all(sum(path.endswith(str(message)) for path in looks) < 4 for message in failed)  # final ones are left out
+    for most in (found["FAILED"], 0.9, "0.5"):
+        assert dispatch(wait_for_status="DELIVERED", max_failed=most) == result
+    for most in (0, 0.01):
+        with pytest.raises(WtsChatFailedError, match=r"max_failed: \d+ of 20 messages"):
+            dispatch(wait_for_status="DELIVERED", max_failed=most)
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("options", [{"message_step_s": 3600.0}])
+def test_following_ends_in_time(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(2)
+    simulator.inject("404", on="GET /chat/v1/send/message/{id}")
+    simulator.inject("502", on="GET /chat/v1/send/message/{id}", skip=3, times=1)
+    result = dispatch(wait_for_status="READ", follow_up_for=0.9, deferrable=False)
+    assert result["delivery"] == {"QUEUED": 2}
+    # Later still it looks once more, and ends.
+    assert dispatch(wait_for_status="READ", follow_up_for=0.9, deferrable=False) == result
+
+
+def test_looks_come_after_minutes_and_then_every_hour():
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    looks = sql_to_wtschat._looks(start)
+    assert [int((next(looks) - start).total_seconds() / 60) for _ in range(7)] == [1, 5, 15, 60, 120, 180, 240]
+    assert pytest.approx(0.24) == sql_to_wtschat.LOOK_PAUSE  # 500 in 2 minutes, half of what the API allows
+
+
+def test_deferring_holds_no_worker_and_repeats_nothing(
+    warehouse: Warehouse, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.fill(3)
+    operator = SqlToWtsChatTemplateOperator(**arguments(simulator, wait_for_status="SENT", deferrable=True))
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context())
+    path, kwargs = deferred.value.trigger.serialize()
+    assert path == "airflow_provider_wtschat.triggers.campaign.CampaignTrigger"
+    assert list(json.loads(json.dumps(kwargs))) == ["look_at"]
+    again = SqlToWtsChatTemplateOperator(**arguments(simulator, wait_for_status="SENT", deferrable=True))
+    result = again.execute_complete(context(), {"status": "due"})
+    assert sum(result["delivery"].values()) == 3
+    assert len(simulator.sends) == 3
+
+
+async def test_the_trigger_only_waits():
+    from airflow_provider_wtschat.triggers.campaign import CampaignTrigger
+
+    started = time.monotonic()
+    moment = (datetime.now(UTC) + timedelta(seconds=0.2)).isoformat()
+    events = [event async for event in CampaignTrigger(look_at=moment).run()]
+    assert [event.payload for event in events] == [{"status": "due"}]
+    assert time.monotonic() - started > 0.1
+    _, kwargs = CampaignTrigger(look_at="2020-01-01T00:00:00Z").serialize()
+    assert [event.payload async for event in CampaignTrigger(**kwargs).run()] == [{"status": "due"}]
+
+
+# In a real Airflow
+
+
+def make_dag(simulator: Simulator, **changed: Any) -> DAG:
+    with DAG("test_dispatch", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
+        SqlToWtsChatTemplateOperator(**arguments(simulator, **changed))
+    return dag
+
+
+@pytest.mark.airflow
+@pytest.mark.usefixtures("soon")
+def test_a_dispatch_in_a_dag(
+    warehouse: Warehouse,
+    simulator: Simulator,
+    run_dag: Any,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+):
+    warehouse.fill(30, name=lambda i: "Zacarias Segredo")
+    simulator.inject("lost_after", on=SEND)
+    caplog.set_level(logging.INFO)
+    dag = make_dag(simulator, campaign="of {{ ds }}", wait_for_status="SENT", deferrable=True, dry_run="{{ 'false' }}")
+    run = run_dag(dag, logical_date=pendulum.datetime(2026, 3, 1))
+    assert run.state == "success", run.errors
+    result = run.xcom("dispatch")
+    assert (result["campaign"], result["sent"]) == ("of 2026-03-01", 30)
+    assert sum(result["delivery"].values()) == 30
+    again = run_dag(dag, logical_date=pendulum.datetime(2026, 3, 1))
+    assert again.xcom("dispatch") == result
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 30
+    out, err = capfd.readouterr()
+    logged = out + err + caplog.text + json.dumps(result)
+    assert "Planned 30 recipients" in logged
+    for secret in ("Zacarias", "R$ 7,00", "90000-0007", "5511900000007", "11900000007", simulator.token):
+        assert secret not in logged
+
+
+@pytest.mark.airflow
+def test_an_execution_timeout_ends_the_task_and_leaves_the_truth(
+    warehouse: Warehouse, simulator: Simulator, run_dag: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(converters, "MAX_BATCH", 5)
+    warehouse.fill(15)
+    simulator.inject("slow", on=SEND, skip=1, delay_s=8)
+    dag = make_dag(simulator, execution_timeout=timedelta(seconds=2))
+    assert run_dag(dag).state == "failed"
+    assert warehouse.statuses() == {"sent": 5, "uncertain": 5, "planned": 5}
+    dag = make_dag(simulator)
+    assert run_dag(dag).state == "success"
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 15
+    assert warehouse.statuses() == {"sent": 15}
+
+
+def test_errors_name_no_person(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    warehouse.fill(3, phone=lambda i: "Zacarias", name=lambda i: "Segredo")
+    with pytest.raises(AirflowException) as raised:
+        dispatch()
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert "Zacarias" not in str(error)
+        error = error.__cause__
+    assert isinstance(raised.value, WtsChatError)
+
+
+def test_rows_need_little_memory(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+    """The operator itself keeps no row: what it holds is a claim."""
+    held = SimpleNamespace(most=0)
+    real = CampaignTable._query
+
+    def query(self: CampaignTable, *args: Any, **kwargs: Any) -> list[Any]:
+        rows = real(self, *args, **kwargs)
+        held.most = max(held.most, len(rows))
+        return rows
+
+    warehouse.fill(1000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CampaignTable, "_query", query)
+        dispatch()
+    assert held.most == 100
