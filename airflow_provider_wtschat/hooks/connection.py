@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import mask_secret
+from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE
@@ -85,6 +86,10 @@ class ConnectionSettings:
             msg = f"Connection {conn_id!r} has no API token: put it into the field API token (password)"
             raise WtsChatAuthenticationError(msg)
         mask_secret(token)
+        if not (token.isascii() and token.isprintable()):
+            # No header takes it, and what refuses it there shows the token.
+            msg = f"Connection {conn_id!r}: the API token holds a line break or a character beyond ASCII; paste it anew"
+            raise WtsChatAuthenticationError(msg)
         try:
             account = convert.text("account", given.get("account"))
             return cls(
@@ -108,7 +113,7 @@ class ConnectionSettings:
                 ),
                 verify_ssl=_or(convert.boolean("verify_ssl", given.get("verify_ssl")), True),
                 proxies={
-                    scheme: convert.required_text(f"proxies[{scheme!r}]", url)
+                    scheme: _proxy(scheme, url)
                     for scheme, url in (convert.mapping("proxies", given.get("proxies")) or {}).items()
                 },
             )
@@ -117,13 +122,27 @@ class ConnectionSettings:
             raise WtsChatArgumentError(msg) from error
 
     @property
-    def is_secure(self) -> bool:
-        """Whether the token travels encrypted."""
-        return self.base_url.startswith("https://")
+    def proxy(self) -> str | None:
+        """The proxy to go through: the connection's own, else the environment's."""
+        return select_proxy(self.base_url, {**get_environ_proxies(self.base_url), **self.proxies})
 
 
 def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
+
+
+def _proxy(scheme: str, url: Any) -> str:
+    text = convert.required_text(f"proxies[{scheme!r}]", url).strip()
+    try:
+        pieces = urlsplit(text)
+        usable = pieces.scheme in ("http", "https") and pieces.hostname and pieces.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        # Without the value, which may hold a password.
+        msg = f"proxies[{scheme!r}]: a URL such as http://proxy.example:3128 is wanted"
+        raise WtsChatArgumentError(msg)
+    return text
 
 
 def _base_url(host: str | None, schema: str | None, port: int | None) -> str:

@@ -352,6 +352,9 @@ class WtsChatHook(BaseHook):
                 headers=None if content is None else {"Content-Type": "application/json"},
                 timeout=(min(transport.CONNECT_TIMEOUT, read), read),
                 allow_redirects=False,
+                # Given here, since what a session says gives way to the environment.
+                verify=settings.verify_ssl,
+                proxies=dict(settings.proxies),
             )
             value = response.judge(request, answered.status_code, answered.headers, answered.content)
             return Answer(value, response.server_time(answered.headers))
@@ -368,7 +371,7 @@ class WtsChatHook(BaseHook):
 def _meaning(request: Request[Any], error: BaseException) -> BaseException:
     wrapped = error.args[0] if error.args else None
     reason = wrapped.reason if isinstance(wrapped, MaxRetryError) else None
-    words = str(reason).rpartition(": ")[2] or type(error).__name__
+    words = str(getattr(reason, "original_error", reason)).rpartition(": ")[2] or type(error).__name__
     if isinstance(reason, _NO_CONNECTION):
         return transport.not_connected(request, words)
     # Other TLS faults can come in the middle of an answer; a certificate is judged before anything is sent.

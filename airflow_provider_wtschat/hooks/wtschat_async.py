@@ -172,7 +172,7 @@ class WtsChatAsyncHook(BaseHook):
                 "Authorization": f"Bearer {settings.token}",
             },
             connector=aiohttp.TCPConnector(ssl=trust),
-            trust_env=not settings.proxies,
+            proxy=settings.proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         # Of its own accord it would send again what a lost connection cut off, past the budget and the rules.
@@ -213,7 +213,6 @@ class WtsChatAsyncHook(BaseHook):
                 settings.base_url + request.target,
                 data=content,
                 headers=None if content is None else {"Content-Type": "application/json"},
-                proxy=settings.proxies.get(settings.base_url.partition(":")[0]),
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=min(transport.CONNECT_TIMEOUT, read), sock_read=read
                 ),

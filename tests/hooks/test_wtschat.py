@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import signal
 import socket
 import threading
 import traceback
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -29,6 +32,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatUncertainError,
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
 
 TEXT = "A text that no log may show"
@@ -295,6 +299,10 @@ def test_every_spelling_of_the_host_means_the_same(
     [
         ({"password": ""}, "no API token"),
         ({"password": "Bearer "}, "no API token"),
+        ({"password": "pn_secret\nand more"}, "line break"),
+        ({"password": "pn_secret\u200b"}, "line break"),
+        ({"extra": {"proxies": {"https": "user:secret@proxy:3128"}}}, "proxies"),
+        ({"extra": {"proxies": {"https": "http://user:secret@proxy:99999"}}}, "proxies"),
         ({"host": "ftp://example.com"}, "host"),
         ({"host": "https://user:secret@example.com"}, "host: holds a user or password"),
         ({"extra": {"page_size": 101}}, "page_size"),
@@ -311,6 +319,7 @@ def test_a_connection_that_cannot_be_used_says_why(
         WtsChatHook("bad").resolve()
     assert "bad" in str(raised.value)
     assert isinstance(raised.value, WtsChatArgumentError | WtsChatAuthenticationError)
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
     ok, message = WtsChatHook("bad").test_connection()
     assert not ok
     assert words.partition(":")[0] in message
@@ -332,6 +341,82 @@ def test_extras_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (settings.timeout, settings.max_retries, settings.page_size) == (7.0, 1, 50)
     assert (settings.account, settings.verify_ssl) == ("acme", False)
     assert dict(settings.proxies) == {"https": "http://proxy.example:3128"}
+
+
+class Environment(NamedTuple):
+    """What the worker's environment says, and a proxy that it must not lead to."""
+
+    tokens: list[str]
+    url: str
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Environment]:
+    """A proxy for everything in front of an API that answers all; netrc and certificates of the worker's own."""
+    tokens: list[str] = []
+
+    class Everything(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            tokens.append(self.headers["Authorization"])
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_: Any) -> None: ...
+
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "no-such-bundle.pem"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Everything) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Environment(tokens, f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def test_what_the_connection_says_counts_more_than_the_environment(
+    environment: Environment, no_limits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"proxies": {"http": environment.url}, "verify_ssl": False}
+    monkeypatch.setenv("AIRFLOW_CONN_OWN", json.dumps({**connection("http://wts.example"), "extra": extra}))
+    hook = WtsChatHook("own", max_retries=0)
+    assert hook.run(tags.list_()) == []
+    assert asyncio.run(WtsChatAsyncHook("own", max_retries=0).run(tags.list_())) == []
+    assert environment.tokens == ["Bearer pn_example"] * 2
+    assert verified_by(hook, monkeypatch) is False
+
+
+def test_without_a_word_of_the_connection_the_environment_counts(
+    environment: Environment, no_limits: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", environment.url)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_OWN", json.dumps({**connection("http://wts.example"), "extra": {"account": "environment"}})
+    )
+    hook = WtsChatHook("own", max_retries=0)
+    assert hook.run(tags.list_()) == []
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    assert asyncio.run(WtsChatAsyncHook("own", max_retries=0).run(tags.list_())) == []
+    assert environment.tokens == ["Bearer pn_example"] * 2
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "bundle.pem")
+    assert verified_by(hook, monkeypatch) == "bundle.pem"
+
+
+def verified_by(hook: WtsChatHook, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what the next request lets the server's certificate be checked by."""
+    asked: dict[str, Any] = {}
+
+    def send(self: requests.Session, request: Any, **how: Any) -> Any:
+        asked.update(how)
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    with pytest.raises(WtsChatServerError):
+        hook.run(tags.list_())
+    return asked["verify"]
 
 
 @pytest.mark.parametrize(
