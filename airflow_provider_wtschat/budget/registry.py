@@ -68,7 +68,11 @@ def _make_budget(account: str, spec: str, bulk_share: float, limits: Limits) -> 
     if spec == "process":
         return Budget(ProcessStore(limits), None, bulk_share)
     if spec.startswith(("redis://", "rediss://")):
-        return Budget(ProcessStore(limits), RedisStore(spec, digest, limits), bulk_share)
+        try:
+            store = RedisStore(spec, digest, limits)
+        except ValueError:
+            raise _no_budget() from None
+        return Budget(ProcessStore(limits), store, bulk_share)
     try:
         share = float(spec)
     except ValueError:
@@ -77,12 +81,17 @@ def _make_budget(account: str, spec: str, bulk_share: float, limits: Limits) -> 
         return Budget(ProcessStore(limits, _check_share("[wtschat] budget", share)), None, bulk_share)
     directory = Path(spec or Path(os.environ.get("AIRFLOW_HOME", "~/airflow"), "wtschat")).expanduser()
     if not directory.is_absolute():
-        msg = (
-            f"The option budget in section [wtschat] is {spec!r}; give an absolute directory, a redis:// URL, "
-            "'process', or a share of the account's limits such as 0.25."
-        )
-        raise WtsChatArgumentError(msg)
+        raise _no_budget()
     return Budget(ProcessStore(limits), DirectoryStore(directory, digest, limits), bulk_share)
+
+
+def _no_budget() -> WtsChatArgumentError:
+    # Without the value, which may be a URL with a password.
+    return WtsChatArgumentError(
+        "The option budget in section [wtschat] means nothing; give an absolute directory, a redis:// URL "
+        "(special characters of its password percent-encoded), 'process', or a share of the account's limits such as "
+        "0.25."
+    )
 
 
 def _check_share(name: str, share: float) -> float:
