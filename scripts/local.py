@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -125,14 +126,16 @@ def free_port(wanted: int = 0) -> int:
 
     :param wanted: the port to prefer.
     :return: that port if it is free, else another one.
+    :raises OSError: if there is none.
     """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    # Below those that systems give to outgoing connections, one of which might come before the server does.
+    ports = random.sample(range(20_000, 32_000), 100)
+    for port in [wanted, *ports] if wanted else ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 def wait_for(look: Callable[[], T | None], what: str, processes: Processes, seconds: float = 90) -> T:
@@ -208,21 +211,20 @@ def serving_environment(home: Path, port: int, **options: str) -> dict[str, str]
     :return: all variables.
     """
     url = f"http://127.0.0.1:{port}"
-    return airflow_environment(
-        home,
-        AIRFLOW__API__BASE_URL=url,
-        AIRFLOW__API__HOST="127.0.0.1",
-        AIRFLOW__API__PORT=str(port),
-        AIRFLOW__API__WORKERS="1",
-        AIRFLOW__API_AUTH__JWT_SECRET=secrets.token_hex(32),
-        AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
-        AIRFLOW__CORE__EXECUTOR="LocalExecutor",
-        AIRFLOW__CORE__PARALLELISM="4",
-        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
-        AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC="1",
-        AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME="0.1",
-        **options,
-    )
+    serving = {
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+    }
+    return airflow_environment(home, **(serving | options))
 
 
 def start_airflow(processes: Processes) -> None:
@@ -231,17 +233,16 @@ def start_airflow(processes: Processes) -> None:
     :param processes: where they go, with a `serving_environment`.
     :raises SystemExit: if they do not come up.
     """
+    url = processes.environment["AIRFLOW__API__BASE_URL"]
     # The log servers would listen on every interface; the UI reads the same files.
-    for name, *options in (
-        ("api-server",),
-        ("scheduler", "--skip-serve-logs"),
-        ("dag-processor",),
-        ("triggerer", "--skip-serve-logs"),
-    ):
+    for name, *options in (("api-server",), ("dag-processor",), ("triggerer", "--skip-serve-logs")):
         processes.start(name, BIN / "airflow", name, *options)
+    # A task that starts before the API server answers is lost.
+    wait_for(lambda: fetch(f"{url}/api/v2/version"), "The API server", processes)
+    processes.start("scheduler", BIN / "airflow", "scheduler", "--skip-serve-logs")
 
     def healthy() -> bool | None:
-        health = fetch(f"{processes.environment['AIRFLOW__API__BASE_URL']}/api/v2/monitor/health")
+        health = fetch(f"{url}/api/v2/monitor/health")
         parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
         return all(health[part]["status"] == "healthy" for part in parts) or None
 
