@@ -58,10 +58,9 @@ with DAG(
     @task
     def copy_sessions() -> dict[str, int]:
         """Store every session that changed in the interval; the figures go into XCom, the rows do not."""
-        context = get_current_context()
-        start, end = context["data_interval_start"], context["data_interval_end"]
-        if start is None or end is None or start >= end:
-            message = f"The run has no data interval ({start} to {end}): schedule the Dag with CronDataIntervalTimetable"
+        start, end = interval()
+        if start >= end:
+            message = f"The data interval is empty ({start}): schedule the Dag with CronDataIntervalTimetable"
             raise ValueError(message)
         # Sessions are asked for a while before the interval too, since rows can become visible late.
         request = sessions.list_(
@@ -97,6 +96,16 @@ with DAG(
 
     create_table() >> (counts := copy_sessions())
     count_rows(counts)
+
+
+def interval() -> tuple[datetime, datetime]:
+    """Return the run's data interval; triggered on Airflow 3 a run can have none, and gets the last full hour."""
+    context = get_current_context()
+    start, end = context["dag_run"].data_interval_start, context["dag_run"].data_interval_end
+    if start and end:
+        return start, end
+    end = context["dag_run"].run_after.replace(minute=0, second=0, microsecond=0)
+    return end - timedelta(hours=1), end
 
 
 def as_row(session: dict[str, Any]) -> tuple[Any, ...]:
