@@ -1,0 +1,130 @@
+"""A real Airflow for tests: scheduler, triggerer and what they need, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from scripts.local import (
+    BIN,
+    ROOT,
+    Processes,
+    airflow_environment,
+    free_port,
+    serving_environment,
+    start_airflow,
+    wait_for,
+)
+from tests.conftest import AIRFLOW_2
+
+
+class LiveAirflow:
+    """
+    Airflow as it runs in production, but on SQLite: everything is up within the ``with`` block and ended with it.
+
+    Dags are unpaused from the beginning, so what is scheduled runs.
+
+    :param home: an empty directory.
+    :param dags: files of Dags.
+    :param connections: connections by id, in the words of Airflow's JSON format.
+    :param options: further variables of the environment.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags: Sequence[Path],
+        connections: Mapping[str, Mapping[str, Any]],
+        **options: str,
+    ) -> None:
+        self.home = home
+        self.connections = connections
+        logs, folder = home / "logs", home / "dags"
+        logs.mkdir()
+        folder.mkdir()
+        for path in dags:
+            shutil.copy(path, folder)
+        options = {
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+            "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+            "PYTHONPATH": str(ROOT),
+            **options,
+        }
+        if AIRFLOW_2:
+            environment = airflow_environment(home, **options)
+        else:
+            environment = serving_environment(home, free_port(), **options)
+        self.processes = Processes(environment, logs)
+
+    def __enter__(self) -> Self:
+        self.processes.__enter__()
+        try:
+            self.cli("db", "migrate")
+            if self.connections:
+                rows = self.home / "connections.json"
+                rows.write_text(json.dumps(self.connections))
+                self.cli("connections", "import", str(rows))
+                rows.unlink()
+            if AIRFLOW_2:
+                for name in ("scheduler", "triggerer"):
+                    self.processes.start(name, BIN / "airflow", name, "--skip-serve-logs")
+            else:
+                start_airflow(self.processes)
+        except BaseException:
+            self.processes.__exit__()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.processes.__exit__()
+
+    def cli(self, *arguments: str) -> str:
+        """Run a command of Airflow; return what it printed."""
+        done = subprocess.run(
+            [str(BIN / "airflow"), *arguments],
+            env=self.processes.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def query(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Read from the metadata database."""
+        with closing(sqlite3.connect(self.home / "airflow.db", timeout=30)) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(sql, values)]
+
+    def wait_for_dag(self, dag_id: str) -> None:
+        """Wait until a Dag can be run."""
+        known = "SELECT 1 FROM serialized_dag WHERE dag_id = ?"
+        wait_for(lambda: self.query(known, dag_id) or None, dag_id, self.processes)
+
+    def wait_for_run(self, dag_id: str, run_type: str, seconds: float = 90) -> dict[str, Any]:
+        """Wait until a run of a type is over, whatever became of it; return its row and its tasks' ``states``."""
+        over = "SELECT * FROM dag_run WHERE dag_id = ? AND run_type = ? AND state IN ('success', 'failed')"
+        found = wait_for(
+            lambda: self.query(over, dag_id, run_type) or None,
+            f"The {run_type} run of {dag_id}",
+            self.processes,
+            seconds,
+        )
+        (run,) = found
+        tasks = "SELECT task_id, state FROM task_instance WHERE dag_id = ? AND run_id = ?"
+        states = {row["task_id"]: row["state"] for row in self.query(tasks, dag_id, run["run_id"])}
+        return run | {"states": states}
