@@ -817,11 +817,11 @@ def test_a_spec_without_meaning_is_refused(spec: str):
         get_budget("a", spec)
 
 
-@pytest.mark.parametrize("spec", ["redis://:12/pw@host", "redis://:12@host:99999", "Redis://:12@host"])
+@pytest.mark.parametrize("spec", ["redis://:pw/pw@host", "redis://:pw@host:99999", "Redis://:pw@host"])
 def test_a_refused_spec_does_not_show_its_password(spec: str):
     with pytest.raises(WtsChatArgumentError, match="budget") as refused:
         get_budget("a", spec)
-    assert ":12" not in str(refused.value)
+    assert "pw" not in str(refused.value)
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
