@@ -23,15 +23,6 @@ def read(keep, since=None, **how):
     return {"until": changes.until_reached.isoformat(), "verified": changes.verified}
 """
 
-ITERATE = """
-from airflow_provider_wtschat.api import sessions
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-
-def read(keep):
-    for page in WtsChatHook().pages(sessions.list_()):
-        keep(page)
-"""
-
 NUMBERS = """
 from airflow_provider_wtschat.api import sessions
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
