@@ -1,0 +1,180 @@
+"""
+The proof of the promise: whatever fails and whoever is killed, nobody gets a message twice.
+
+A thousand customers, a fault of any kind in every twentieth answer, and workers in processes of their own that are
+killed (SIGKILL) while they plan, before they claim, between claim and request, and between request and record. Two of
+them work at once, and all are cleared and run again, until nothing is planned; a Dag run comes last. Then the
+simulator's books tell who got what.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import traceback
+from collections import Counter
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_wtschat.api import converters
+from airflow_provider_wtschat.exceptions import WtsChatError
+from airflow_provider_wtschat.simulator import FAULTS, Simulator
+from airflow_provider_wtschat.transfers.campaign import CampaignTable
+from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
+from tests.transfers.conftest import Warehouse, arguments, connect, context
+
+CUSTOMERS = 1000
+BATCH = 10
+SHARE = 0.05
+KILLS = ("planning", "before the claim", "between claim and request", "between request and record")
+MOST_RUNS = 40
+
+pytestmark = pytest.mark.airflow
+
+
+def kill_after(times: int, method: str, *, before: bool) -> None:
+    """Let this process be killed at the n-th call of a method of the table."""
+    real, calls = getattr(CampaignTable, method), iter(range(1, times + 1))
+
+    def called(self: CampaignTable, *args: Any, **kwargs: Any) -> Any:
+        last = next(calls, times) == times
+        if last and before:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(self, *args, **kwargs)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(CampaignTable, method, called)
+
+
+def arm(kill: str | None, times: int) -> None:
+    if kill == "planning":
+        kill_after(times, "_insert", before=False)
+    elif kill == "before the claim":
+        kill_after(times, "claim", before=True)
+    elif kill == "between claim and request":
+        kill_after(times, "claim", before=False)
+    elif kill == "between request and record":
+        kill_after(times, "record", before=True)
+
+
+def start(simulator: Simulator, worker: int, kill: str | None = None, times: int = 1) -> int:
+    """Let a worker, always the same task of the same run, work in a process of its own; the id of the process."""
+    child = os.fork()
+    if child == 0:
+        try:
+            arm(kill, times)
+            SqlToWtsChatTemplateOperator(**arguments(simulator)).execute(context(f"run {worker}"))
+        except WtsChatError as error:
+            print(f"worker {worker}: {type(error).__name__}: {error}", flush=True)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    return child
+
+
+def end(child: int) -> bool:
+    """Wait for a process, and say whether it was killed."""
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def prove(
+    seed: int, warehouse: Warehouse, run_dag: Any, monkeypatch: pytest.MonkeyPatch, *, sender_lookup: str
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(converters, "MAX_BATCH", BATCH)
+    warehouse.fill(CUSTOMERS)
+    options = {
+        "faults": {name: SHARE / len(FAULTS) for name in FAULTS},
+        "batch_results": rng.choice(["ordered", "shuffled", "partial"]),
+        "sender_lookup": sender_lookup,
+    }
+    with Simulator(sessions=20, seed=seed, limits=False, strict=True, retry_after="never", **options) as simulator:
+        connect(simulator, monkeypatch)
+        killed = 0
+        for kill in (KILLS[0], *rng.sample(KILLS[1:], len(KILLS) - 1)):
+            # A fault may end a worker before it comes to its death.
+            while not end(start(simulator, 1, kill, rng.randint(1, 3))):
+                assert kill == KILLS[0] or "planned" in warehouse.statuses()
+            killed += 1
+        for _ in range(MOST_RUNS):
+            both = [start(simulator, 1), start(simulator, 2, rng.choice([*KILLS[1:], None, None]), rng.randint(1, 6))]
+            killed += sum([end(child) for child in both])
+            if not {"planned", "claimed"} & warehouse.statuses().keys():
+                break
+        simulator.application.faults.clear()
+        with DAG("proof", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
+            SqlToWtsChatTemplateOperator(**arguments(simulator))
+        assert run_dag(dag).state == "success"
+        judge(simulator, warehouse, with_ids=sender_lookup != "none")
+    assert killed >= len(KILLS)
+
+
+def judge(simulator: Simulator, warehouse: Warehouse, *, with_ids: bool) -> None:
+    """Compare the table with the simulator's books."""
+    got = Counter(str(send.recipient) for send in simulator.sends)
+    assert [number for number in got.values() if number > 1] == []
+    books = {str(send.sender_id): send.message_id for send in simulator.sends}
+    rows = warehouse.rows()
+    assert len(rows) == CUSTOMERS
+    by_status = {status: [row for row in rows if row.status == status] for status in ("sent", "refused", "uncertain")}
+    assert sum(map(len, by_status.values())) == CUSTOMERS
+    assert {row.sender_id: row.message_id for row in by_status["sent"]}.items() <= books.items()
+    assert not books.keys() & {row.sender_id for row in by_status["refused"]}
+    assert all(row.reason for name in ("refused", "uncertain") for row in by_status[name])
+    unknown = books.keys() - {row.sender_id for row in by_status["sent"]}
+    assert unknown <= {row.sender_id for row in by_status["uncertain"]}
+    if with_ids:
+        assert not unknown  # each message that went out was found by its id
+    assert len(by_status["sent"]) > CUSTOMERS / 2
+    print({name: len(found) for name, found in by_status.items()}, "sent by the books:", len(books))
+
+
+DATABASES = ("sqlite", "postgres", "mariadb")
+
+
+def cases(seeds: range) -> list[Any]:
+    return [
+        pytest.param(
+            seed,
+            DATABASES[seed % len(DATABASES)],
+            ("otp", "none")[seed % 2],
+            id=f"{seed}-{DATABASES[seed % len(DATABASES)]}-{('otp', 'none')[seed % 2]}",
+        )
+        for seed in seeds
+    ]
+
+
+@pytest.mark.parametrize(("seed", "kind", "sender_lookup"), cases(range(3)))
+def test_nobody_gets_a_message_twice(
+    request: pytest.FixtureRequest,
+    run_dag: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    kind: str,
+    sender_lookup: str,
+):
+    connection = request.getfixturevalue(kind)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", connection)
+    prove(seed, Warehouse(connection), run_dag, monkeypatch, sender_lookup=sender_lookup)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("seed", "kind", "sender_lookup"), cases(range(3, 103)))
+def test_nobody_gets_a_message_twice_over_many_seeds(
+    request: pytest.FixtureRequest,
+    run_dag: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    kind: str,
+    sender_lookup: str,
+):
+    connection = request.getfixturevalue(kind)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", connection)
+    prove(seed, Warehouse(connection), run_dag, monkeypatch, sender_lookup=sender_lookup)
