@@ -146,6 +146,7 @@ def get_provider_info() -> dict[str, Any]:
         ),
         "transfers": [
             _transfer("sql_to_wtschat", "SQL", INTEGRATION),
+            _transfer("wtschat_to_object_storage", INTEGRATION, "Object Storage"),
             _transfer("wtschat_to_sql", INTEGRATION, "SQL"),
         ],
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],

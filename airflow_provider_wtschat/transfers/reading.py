@@ -16,11 +16,12 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.assets import SCHEME
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatServerError
 from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_window, find
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.warehouse import personal
+from airflow_provider_wtschat.warehouse.rows import Tally
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -90,13 +91,16 @@ class WtsChatReadingBaseOperator(BaseOperator):
         left out) or ``drop`` (templated). Default: ``keep``
     :param personal_data_conn_id: connection whose password is the key of the hashes (templated)
     :param exclude: further fields to leave out, such as ``["contactDetails.name", "metadata"]`` (templated)
+    :param max_rejects: rows without an id or an instant of their last change that may be left out before the task
+        fails (templated). Default: 0
     :param workers: threads that read at most (templated). Default: 24
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
 
     template_fields: Sequence[str] = (
         "resource", "filters", "filter_is_snapshot", "since", "until", "initial_since", "overlap", "timezone", "settle",
-        "max_requests", "personal_data", "personal_data_conn_id", "exclude", "workers", "wtschat_conn_id",
+        "max_requests", "personal_data", "personal_data_conn_id", "exclude", "max_rejects",
+        "workers", "wtschat_conn_id",
     )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
     ui_color = "#d9f2e3"
@@ -117,6 +121,7 @@ class WtsChatReadingBaseOperator(BaseOperator):
         personal_data: str = "keep",
         personal_data_conn_id: str | None = None,
         exclude: Iterable[str] | str | None = None,
+        max_rejects: int | str = 0,
         workers: int | str = WORKERS,
         wtschat_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
@@ -135,6 +140,7 @@ class WtsChatReadingBaseOperator(BaseOperator):
         self.personal_data = personal_data
         self.personal_data_conn_id = personal_data_conn_id
         self.exclude = exclude
+        self.max_rejects = max_rejects
         self.workers = workers
         self.wtschat_conn_id = wtschat_conn_id
 
@@ -242,6 +248,14 @@ class WtsChatReadingBaseOperator(BaseOperator):
             "max_requests": convert.integer("max_requests", self.max_requests, minimum=1),
         }
 
+    def reject_limit(self) -> int:
+        """
+        Return how many rows may be left out.
+
+        :raises WtsChatArgumentError: if it is no number
+        """
+        return convert.required("max_rejects", convert.integer("max_rejects", self.max_rejects, minimum=0))
+
     def settling(self) -> timedelta | None:
         """
         Return for how long what ended is read again.
@@ -278,6 +292,22 @@ class WtsChatReadingBaseOperator(BaseOperator):
         for outlet in self.outlets:
             if getattr(outlet, "uri", None):
                 events[outlet].extra.update(figures)
+
+
+def check_rejects(tally: Tally, limit: int) -> None:
+    """
+    Fail if too many rows had to be left out.
+
+    :param tally: what happened to rows
+    :param limit: how many may be left out
+    :raises WtsChatServerError: if there were more; retryable
+    """
+    if tally.rejected > limit:
+        msg = (
+            f"max_rejects: {tally.rejected} rows have no id or no instant of their last change, and {limit} may be "
+            "left out. The API sent what is none of its rows; what was read is not stored"
+        )
+        raise WtsChatServerError(msg, retryable=True)
 
 
 def holder(context: Context) -> str:

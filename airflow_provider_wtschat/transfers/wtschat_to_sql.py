@@ -11,10 +11,15 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.exceptions import WtsChatServerError
 from airflow_provider_wtschat.extraction import Batch, Kind, Reading, Resource, read
 from airflow_provider_wtschat.operators.base import failing_for_good
-from airflow_provider_wtschat.transfers.reading import Window, WtsChatReadingBaseOperator, holder, table_name
+from airflow_provider_wtschat.transfers.reading import (
+    Window,
+    WtsChatReadingBaseOperator,
+    check_rejects,
+    holder,
+    table_name,
+)
 from airflow_provider_wtschat.warehouse.database import LEASE, Database, Load, Run
 from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
 from airflow_provider_wtschat.warehouse.tables import PARTS, table
@@ -52,8 +57,6 @@ class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
         of its file (templated)
     :param table: name of the table, with or without its schema (templated). Default: that of the resource
     :param history: also append every version that is seen to ``<table>_history`` (templated). Default: no
-    :param max_rejects: rows without an id or an instant of their last change that may be left out before the task
-        fails (templated). Default: 0
     :param lock_timeout: seconds to wait for another run of the same load before failing (templated). Default: 180
     """
 
@@ -62,7 +65,6 @@ class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
         "sql_conn_id",
         "table",
         "history",
-        "max_rejects",
         "lock_timeout",
     )
 
@@ -72,7 +74,6 @@ class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
         sql_conn_id: str,
         table: str | None = None,
         history: bool | str = False,
-        max_rejects: int | str = 0,
         lock_timeout: float | str = LOCK_TIMEOUT,
         **kwargs: Any,
     ) -> None:
@@ -80,7 +81,6 @@ class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
         self.sql_conn_id = sql_conn_id
         self.table = table
         self.history = history
-        self.max_rejects = max_rejects
         self.lock_timeout = lock_timeout
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
                 each = f"{name}_{field}"
                 tables[each] = table(part)
                 shapers[each] = Shaper(tables[each], tally, self.editor(tables[each].row, field))
-            max_rejects = convert.required("max_rejects", convert.integer("max_rejects", self.max_rejects, minimum=0))
+            max_rejects = self.reject_limit()
             history = bool(convert.boolean("history", self.history))
             wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
             arguments = self.reading_arguments()
@@ -238,12 +238,7 @@ class _Sink:
             rows = [inner for row in batch.rows for inner in row.get(field) or ()]
             each = f"{self._name}_{field}"
             self._waiting[each] += self._shapers[each].shape(rows, batch.read_at)
-        if self._tally.rejected > self._max_rejects:
-            msg = (
-                f"max_rejects: {self._tally.rejected} rows have no id or no instant of their last change, and "
-                f"{self._max_rejects} may be left out. The API sent what is none of its rows; nothing was loaded"
-            )
-            raise WtsChatServerError(msg, retryable=True)
+        check_rejects(self._tally, self._max_rejects)
         if batch.parent is not None and batch.complete:
             self._complete[batch.parent.id] = batch.parent.version
         self._flush(_ROWS)

@@ -54,8 +54,8 @@ class Load:
 
     @property
     def digest(self) -> str:
-        """Tells filters apart."""
-        told = json.dumps([self.filters, self.window], sort_keys=True, default=str)
+        """Tells sources, filters and windows apart."""
+        told = json.dumps([self.source, self.filters, self.window], sort_keys=True, default=str)
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     @property
@@ -458,16 +458,13 @@ class Run:
         dialect = self.database.dialect
         staging = self.staging(name)
         parts = [f"{dialect.quote(column.name)} {dialect.kinds[column.kind]}" for column in table.loaded]
-        seq = f"seq {dialect.kinds[Kinds.INTEGER]}" + (" PRIMARY KEY" if dialect.indexed else "")
+        seq = f"seq {dialect.kinds[Kinds.INTEGER]}" + (" PRIMARY KEY" if dialect.keyed else "")
         with self.database.transaction() as cursor:
             cursor.execute(
                 f"{dialect.staging_prefix} {dialect.quote(staging)} "
                 f"({seq}, superseded {dialect.kinds[Kinds.INTEGER]} DEFAULT 0, {', '.join(parts)})"
                 f"{dialect.table_options}"
             )
-            if dialect.indexed:
-                index = dialect.quote(f"{staging.rpartition('.')[2]}_id")
-                cursor.execute(f"CREATE INDEX {index} ON {dialect.quote(staging)} (id)")
 
     def _drop_staging(self, attempt: str) -> None:
         for name in self._tables:

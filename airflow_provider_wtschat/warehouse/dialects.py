@@ -35,8 +35,8 @@ class Dialect(ABC):
     staging_prefix: ClassVar[str] = "CREATE TABLE"
     for_update: ClassVar[str] = ""
     table_options: ClassVar[str] = ""
-    indexed: ClassVar[bool] = True
-    """Whether an index helps to find a few rows of a staging table."""
+    keyed: ClassVar[bool] = True
+    """Whether a key helps to find a few rows of a staging table."""
 
     @contextmanager
     def cursor(self, connection: Any) -> Iterator[Any]:
@@ -428,7 +428,7 @@ class DuckDb(Dialect):
 
     name = "duckdb"
     clock = "epoch(current_timestamp)"
-    indexed = False
+    keyed = False
     kinds: ClassVar[dict[Kinds, str]] = {
         Kinds.ID: "VARCHAR",
         Kinds.TEXT: "VARCHAR",
