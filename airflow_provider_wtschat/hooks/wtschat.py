@@ -99,6 +99,14 @@ class WtsChatHook(BaseHook):
         self._budget: Budget | None = None
         self._local = threading.local()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was read and opened, so that a copy begins anew and the token stays here."""
+        return {**self.__dict__, "_settings": None, "_budget": None, "_local": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what a copy is made of."""
+        self.__dict__.update(state, _local=threading.local())
+
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields, for Airflow up to 3.1; later ones read the provider's metadata."""
@@ -152,14 +160,15 @@ class WtsChatHook(BaseHook):
     def get_conn(self) -> requests.Session:
         """Return the session of this thread: kept connections, authentication, proxies."""
         session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
+        # Over a connection that it shares with its parent, a forked child would read the parent's answers.
+        if session is None or self._local.process != os.getpid():
             settings = self.resolve()
             session = requests.Session()
             session.auth = TokenAuth(settings.token)
             session.headers.update({"User-Agent": transport.USER_AGENT, "Accept": "application/json"})
             session.verify = settings.verify_ssl
             session.proxies.update(settings.proxies)
-            self._local.session = session
+            self._local.session, self._local.process = session, os.getpid()
         return session
 
     def run(self, request: Request[T], *, bulk: bool = False) -> T:

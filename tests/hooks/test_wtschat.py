@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import logging
+import os
+import pickle
 import signal
 import socket
 import threading
@@ -224,6 +227,30 @@ def test_the_session_is_kept_in_a_thread_and_not_shared_between_threads(simulato
     thread.join()
     assert others
     assert others[0] is not own
+
+
+def test_a_forked_child_opens_its_own_session(simulator: Simulator) -> None:
+    hook = WtsChatHook()
+    own = hook.get_conn()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if hook.get_conn() is not own and hook.run(tags.list_()) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert hook.get_conn() is own
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda hook: pickle.loads(pickle.dumps(hook))])
+def test_a_copy_begins_anew_and_takes_no_token_along(
+    simulator: Simulator, copied: Callable[[WtsChatHook], WtsChatHook]
+) -> None:
+    hook = WtsChatHook(max_retries=3)
+    assert hook.log
+    assert hook.run(tags.list_())
+    assert simulator.token.encode() not in pickle.dumps(hook)
+    other = copied(hook)
+    assert other.run(tags.list_()) == hook.run(tags.list_())
+    assert other.max_retries == 3
+    assert other.get_conn() is not hook.get_conn()
 
 
 @pytest.mark.parametrize("pasted", ["{}", "Bearer {}", "bearer {}", "  {}\n"])
