@@ -54,7 +54,8 @@ class Pace:
     :param overlap_every: between two readings that go back so far, once they fill more than a page
     :param direct: between two direct questions for one waiter of a list, at least
     :param direct_pause: between two direct questions for waiters of lists: a tenth of the account's limit
-    :param by_id_pause: between two questions for what no list tells of: half of the account's limit
+    :param by_id_pause: between two questions for what no list tells of, and between two last looks: half of the
+        account's limit
     :param last_look: that a waiter whose time is up waits for its last look
     :param faults: in a row, after which the waiters are told
     :param longest_pause: between two readings while they fail
@@ -292,6 +293,7 @@ class Feed:
         self._direct = _Round(self, PACE.direct_pause)
         self._by_id = _Round(self, PACE.by_id_pause)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._last_look = asyncio.Semaphore(1)
         self._gates = {bulk: asyncio.Semaphore(_AT_ONCE) for bulk in (False, True)}
         self._hook: WtsChatAsyncHook | None = None
         self._opening = asyncio.Lock()
@@ -325,13 +327,18 @@ class Feed:
         """
         await asyncio.wait({waiter.outcome}, timeout=max(0.0, seconds))
         if not waiter.done:
-            # Many may run out of time together; what this costs of the limit is bounded by what it may take.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PACE.last_look):
-                    await self.ask(waiter)
+                    await self._look_a_last_time(waiter)
             if waiter.fault is not None:
                 raise waiter.fault
         return waiter.outcome.result() if waiter.done else None
+
+    async def _look_a_last_time(self, waiter: Waiter) -> None:
+        # One after the other: thousands may run out of time together, and must not take the account's limit for it.
+        await self._last_look.acquire()
+        asyncio.get_running_loop().call_later(PACE.by_id_pause, self._last_look.release)
+        await self.ask(waiter)
 
     async def ask(self, waiter: Waiter, *, bulk: bool = False) -> None:
         """
