@@ -37,8 +37,8 @@ class Line:
 
 
 LINES = {
-    "2.11": Line((3, 13), (*EVERYWHERE, "tests/example_dags")),
-    "3.0": Line((3, 13), EVERYWHERE),
+    "2.11": Line((3, 13), (*EVERYWHERE, "tests/example_dags", "tests/sensors")),
+    "3.0": Line((3, 13), (*EVERYWHERE, "tests/sensors")),
     "3.1": Line((3, 14), EVERYWHERE),
     "3.2": Line((3, 14), EVERYWHERE),
 }

@@ -1,4 +1,4 @@
-"""Waiting under a real scheduler and triggerer."""
+"""Waiting under a real scheduler and triggerer: two minutes on Airflow 2, which runs one task at a time on SQLite."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ WAIT, EVENTS = "example_wtschat_wait_for_sessions", "example_wtschat_session_eve
 
 
 @pytest.mark.airflow
+@pytest.mark.soak
 def test_deferred_sensors_sends_and_asset_events(tmp_path: Path) -> None:
     home = tmp_path / "airflow"
     home.mkdir()
