@@ -145,9 +145,9 @@ def get_provider_info() -> dict[str, Any]:
             "triggers", "campaign", "message", "panel", "scheduled_message", "session", "session_event"
         ),
         "transfers": [
-            _transfer("sql_to_wtschat", "SQL", INTEGRATION),
-            _transfer("wtschat_to_object_storage", INTEGRATION, "Object Storage"),
-            _transfer("wtschat_to_sql", INTEGRATION, "SQL"),
+            _transfer("sql_to_wtschat", "Common SQL", INTEGRATION),
+            _transfer("wtschat_to_object_storage", INTEGRATION, "Common IO"),
+            _transfer("wtschat_to_sql", INTEGRATION, "Common SQL"),
         ],
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [

@@ -18,6 +18,8 @@ from unittest.mock import patch
 
 import jsonschema
 import pytest
+from airflow.providers.common.io import get_provider_info as common_io
+from airflow.providers.common.sql import get_provider_info as common_sql
 
 import airflow_provider_wtschat
 from airflow_provider_wtschat.get_provider_info import get_provider_info
@@ -78,9 +80,15 @@ def test_package_name_is_that_of_the_distribution():
 def test_airflow_accepts_the_metadata():
     schema = json.loads((files("airflow") / "provider_info.schema.json").read_text())
     jsonschema.validate(INFO, schema)
-    integrations = {item["integration-name"] for item in INFO["integrations"]}
-    for kind in ("hooks", "operators", "sensors", "triggers"):
-        assert {item["integration-name"] for item in INFO.get(kind, [])} <= integrations
+    named = {
+        item[name]
+        for kind in ("hooks", "operators", "sensors", "triggers", "transfers")
+        for item in INFO.get(kind, [])
+        for name in ("integration-name", "source-integration-name", "target-integration-name")
+        if name in item
+    }
+    known = [INFO, common_io.get_provider_info(), common_sql.get_provider_info()]
+    assert named <= {item["integration-name"] for info in known for item in info["integrations"]}
 
 
 @pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
