@@ -57,7 +57,12 @@ class Found:
 
 
 class PartFile(ABC):
-    """A part that is being written, on this machine."""
+    """
+    A part that is being written, on this machine.
+
+    :param path: path of the file
+    :param table: what its rows are
+    """
 
     suffix: ClassVar[str]
 
@@ -68,7 +73,11 @@ class PartFile(ABC):
 
     @abstractmethod
     def write(self, rows: Sequence[Values]) -> None:
-        """Append rows: values of the table's ``loaded`` columns."""
+        """
+        Append rows.
+
+        :param rows: values of the table's ``loaded`` columns
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -1,0 +1,114 @@
+"""
+The statements that other warehouses need to take over the Parquet of a copy.
+
+Load the parts that manifests name into a table as they are, with the warehouse's own operator, and merge that one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.warehouse.tables import LOADED_AT, Column, Kinds, table
+
+
+@dataclass(frozen=True)
+class _Speech:
+    """How a warehouse writes names and types."""
+
+    quotes: str
+    types: dict[Kinds, str]
+    upper: bool = False
+    now: str = "CURRENT_TIMESTAMP"
+
+    def name(self, name: str) -> str:
+        return f"{self.quotes}{name.upper() if self.upper else name}{self.quotes}"
+
+
+def _types(text: str, instant: str, integer: str, number: str, boolean: str) -> dict[Kinds, str]:
+    texts = dict.fromkeys((Kinds.ID, Kinds.TEXT, Kinds.JSON, Kinds.HASH), text)
+    return {
+        **texts,
+        Kinds.INSTANT: instant,
+        Kinds.INTEGER: integer,
+        Kinds.NUMBER: number,
+        Kinds.BOOLEAN: boolean,
+    }
+
+
+_SPEECH = {
+    "bigquery": _Speech("`", _types("STRING", "TIMESTAMP", "INT64", "FLOAT64", "BOOL"), now="CURRENT_TIMESTAMP()"),
+    "databricks": _Speech("`", _types("STRING", "TIMESTAMP", "BIGINT", "DOUBLE", "BOOLEAN"), now="CURRENT_TIMESTAMP()"),
+    "duckdb": _Speech('"', _types("VARCHAR", "TIMESTAMP WITH TIME ZONE", "BIGINT", "DOUBLE", "BOOLEAN")),
+    "postgres": _Speech('"', _types("TEXT", "TIMESTAMPTZ", "BIGINT", "DOUBLE PRECISION", "BOOLEAN")),
+    # What is loaded by name without quotes is upper case there.
+    "snowflake": _Speech(
+        '"', _types("VARCHAR", "TIMESTAMP_TZ", "NUMBER(38, 0)", "DOUBLE", "BOOLEAN"), upper=True,
+        now="CURRENT_TIMESTAMP()",
+    ),
+}  # fmt: skip
+
+
+def create_sql(dialect: str, resource: str, name: str) -> str:
+    """
+    Write the statement that makes the table to merge into.
+
+    :param dialect: ``bigquery``, ``databricks``, ``duckdb``, ``postgres`` or ``snowflake``
+    :param resource: name of the resource
+    :param name: name of the table, as the warehouse writes it
+    :return: the statement
+    :raises WtsChatArgumentError: if the warehouse or the resource is not known
+    """
+    speech = _speech(dialect)
+    columns = [*_columns(resource), LOADED_AT]
+    lines = ",\n".join(f"  {speech.name(column.name)} {speech.types[column.kind]}" for column in columns)
+    return f"CREATE TABLE IF NOT EXISTS {name} (\n{lines}\n)"
+
+
+def merge_sql(dialect: str, resource: str, *, target: str, source: str) -> str:
+    """
+    Write the statement that merges loaded parts into a table.
+
+    There is one row for each id then, in its newest version by ``updated_at``, then ``_read_at``; a row is written only
+    if it differs from the one that is there, and ``loaded_at`` moves only then.
+
+    :param dialect: ``bigquery``, ``databricks``, ``duckdb``, ``postgres`` (from 15) or ``snowflake``
+    :param resource: name of the resource
+    :param target: the table to merge into, as the warehouse writes it
+    :param source: the table with the loaded parts, as the warehouse writes it
+    :return: the statement
+    :raises WtsChatArgumentError: if the warehouse or the resource is not known
+    """
+    speech = _speech(dialect)
+    names = [speech.name(column.name) for column in _columns(resource)]
+    row_id, updated, read, digest = map(speech.name, ("id", "updated_at", "_read_at", "hash"))
+    loaded, listed = speech.name("loaded_at"), ", ".join(names)
+    sets = ",\n    ".join([*(f"{name} = s.{name}" for name in names if name != row_id), f"{loaded} = {speech.now}"])
+    return (
+        f"MERGE INTO {target} AS t\n"  # noqa: S608
+        "USING (\n"
+        f"  SELECT {listed} FROM (\n"
+        f"    SELECT {listed}, ROW_NUMBER() OVER (\n"
+        f"      PARTITION BY {row_id} ORDER BY {updated} DESC, {read} DESC\n"
+        f"    ) AS place FROM {source}\n"
+        "  ) AS ranked WHERE place = 1\n"
+        f") AS s ON t.{row_id} = s.{row_id}\n"
+        f"WHEN MATCHED AND s.{digest} <> t.{digest} AND (s.{updated} > t.{updated}\n"
+        f"  OR (s.{updated} = t.{updated} AND s.{read} >= t.{read})) THEN UPDATE SET\n"
+        f"    {sets}\n"
+        f"WHEN NOT MATCHED THEN INSERT ({listed}, {loaded})\n"
+        f"  VALUES ({', '.join(f's.{name}' for name in names)}, {speech.now})"
+    )
+
+
+def _columns(resource: str) -> list[Column]:
+    return [
+        Column("_read_at", column.kind) if column.name == "read_at" else column for column in table(resource).loaded
+    ]
+
+
+def _speech(dialect: str) -> _Speech:
+    if dialect not in _SPEECH:
+        msg = f"dialect: {dialect!r} was given; one of {', '.join(_SPEECH)} is wanted"
+        raise WtsChatArgumentError(msg)
+    return _SPEECH[dialect]

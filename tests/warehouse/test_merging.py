@@ -1,0 +1,62 @@
+"""The statements for other warehouses, run where they can be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.extraction import RESOURCES
+from airflow_provider_wtschat.warehouse.database import Database
+from airflow_provider_wtschat.warehouse.merging import create_sql, merge_sql
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_merged_table_has_the_newest_row_of_each_id(kind, request, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", request.getfixturevalue(kind))
+    rows = [
+        ("a", "2026-01-01", "2026-01-02", "old", "h1"),
+        ("a", "2026-01-03", "2026-01-04", "new", "h2"),
+        ("a", "2026-01-03", "2026-01-03", "read before", "h3"),
+        ("b", "2026-01-01", "2026-01-02", "b", "h4"),
+    ]
+
+    def merged(staged):
+        with Database("warehouse") as database, database.transaction() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS raw")
+            cursor.execute(create_sql(kind, "tags", "tags"))
+            cursor.execute(create_sql(kind, "tags", "raw"))
+            for row in staged:
+                sql = "INSERT INTO raw (id, updated_at, _read_at, name, hash) VALUES (?, ?, ?, ?, ?)"
+                database.ask(cursor, sql, row)
+            cursor.execute(merge_sql(kind, "tags", target="tags", source="raw"))
+            return [
+                (row_id, name, isinstance(loaded, datetime))
+                for row_id, name, loaded in database.ask(
+                    cursor, "SELECT id, name, CAST(loaded_at AS TIMESTAMP) FROM tags"
+                )
+            ]
+
+    assert merged(rows) == [("a", "new", True), ("b", "b", True)]
+    assert merged(rows[:1]) == [("a", "new", True), ("b", "b", True)]
+    later = ("b", "2026-02-01", "2026-02-01", "later", "h5")
+    assert merged([later]) == [("a", "new", True), ("b", "later", True)]
+
+
+@pytest.mark.parametrize("dialect", ["bigquery", "databricks", "snowflake"])
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_statements_name_every_column_once(dialect, resource):
+    merge = merge_sql(dialect, resource, target="t", source="s")
+    made = create_sql(dialect, resource, "t")
+    names = [line.split()[0] for line in made.splitlines()[1:-1]]
+    assert len(names) == len(set(names))
+    for name in names:
+        assert name in merge
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(WtsChatArgumentError, match="bigquery"):
+        merge_sql("oracle", "sessions", target="t", source="s")
+    with pytest.raises(WtsChatArgumentError, match="sessions"):
+        create_sql("bigquery", "chats", "t")
