@@ -121,7 +121,7 @@ class WtsChatBaseOperator(BaseOperator):
         """
         Return the operation's values as they were given. An id that is given by name is any id until it is found.
 
-        :raises WtsChatArgumentError: if an id and a name are given for the same thing
+        :raises WtsChatArgumentError: if an id and a name are given for the same thing, or a name says nothing
         """
         twins = {name_argument(argument) for argument in self.named}
         values = {}
@@ -130,7 +130,8 @@ class WtsChatBaseOperator(BaseOperator):
             if argument in self.template_fields and argument not in twins:
                 values[parameter] = getattr(self, argument)
         for argument in self.named:
-            if getattr(self, name_argument(argument)) is None:
+            # A name that says nothing is refused here, before anything is asked.
+            if convert.text(name_argument(argument), getattr(self, name_argument(argument))) is None:
                 continue
             if getattr(self, argument) is not None:
                 msg = f"{argument}, {name_argument(argument)}: both were given; give one of them"

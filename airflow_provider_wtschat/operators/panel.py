@@ -89,7 +89,7 @@ class WtsChatStepOperator(WtsChatPanelOperator):
     def given(self) -> dict[str, Any]:
         """Return the operation's values, with any id in place of that of a step that is given by name."""
         given = super().given()
-        if self.step_name is not None:
+        if convert.text("step_name", self.step_name) is not None:
             if self.step_id is not None:
                 msg = "step_id, step_name: both were given; give one of them"
                 raise WtsChatArgumentError(msg)

@@ -244,7 +244,11 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
             return super().resume_execution(next_method, next_kwargs, context)
 
     def _condition(self, message_id: str) -> waiting.MessageHasStatus:
-        return waiting.MessageHasStatus(message_id=message_id, target_statuses=self.wait_for_status)
+        try:
+            return waiting.MessageHasStatus(message_id=message_id, target_statuses=self.wait_for_status)
+        except WtsChatArgumentError as error:
+            msg = str(error).replace("target_statuses", "wait_for_status")
+            raise error.retold(msg, WtsChatArgumentError) from None
 
     def _seconds(self, argument: str) -> float:
         return convert.required(argument, convert.seconds(argument, getattr(self, argument)))

@@ -113,6 +113,9 @@ BAD: list[tuple[type, dict[str, Any], str]] = [
     (UpdateSessionOperator, {"session_id": ID, "clear": ["title"]}, "clear.*department_id"),
     (UpdateSessionOperator, {"session_id": ID, "end_at": "soon"}, "end_at"),
     (UpdateSessionOperator, {"session_id": "x", "department_name": "Vendas"}, "session_id"),
+    (UpdateSessionOperator, {"session_id": ID, "department_name": "None"}, "department_name.*template"),
+    (CreateCardOperator, {"panel_name": "Vendas", "step_name": " ", "title": "x"}, "step_name.*template"),
+    (CreateCardOperator, {"panel_name": "None", "step_name": "Lead", "title": "x"}, "panel_name.*template"),
     (TransferSessionOperator, {"session_id": ID}, "department"),
     (
         TransferSessionOperator,

@@ -258,7 +258,8 @@ def test_a_wait_that_runs_out_fails_for_good(account: Account, tries: Tries):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"wait_for_status": "ARRIVED"}, "target_statuses.*SENT"),
+        ({"wait_for_status": "ARRIVED"}, "^wait_for_status.*SENT"),
+        ({"wait_for_status": []}, "^wait_for_status"),
         ({"wait_timeout": "soon"}, "wait_timeout"),
         ({"poll_interval": -1}, "poll_interval"),
         ({"deferrable": "perhaps"}, "deferrable"),
