@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 
@@ -28,8 +30,8 @@ def left_running(home: Path) -> list[str]:
     return found
 
 
-def start(home: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "scripts.demo", "--home", str(home)]
+def start(home: Path, script: str = "demo", *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", f"scripts.{script}", "--home", str(home), *options]
     # As in a terminal, where Ctrl-C reaches every process of the foreground group.
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -67,6 +69,29 @@ def test_interrupted_demo_leaves_nothing_running(tmp_path: Path, number):
     finally:
         process.kill()
     assert process.returncode == 128 + number, output
+    assert left_running(tmp_path) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_ui_comes_up_with_every_example_and_goes_down_again(tmp_path: Path):
+    examples = len(list((ROOT / "example_dags").glob("example_*.py")))
+    process = start(tmp_path, "ui", "--port", "0")
+    try:
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if line.startswith("Ctrl-C ends it"):
+                break
+        (url,) = re.findall(rf"Airflow is up with {examples} example Dags: (http://127\.0\.0\.1:\d+)", "".join(seen))
+        with urllib.request.urlopen(f"{url}/api/v2/monitor/health", timeout=10) as answer:
+            assert json.load(answer)["scheduler"]["status"] == "healthy"
+        assert len(left_running(tmp_path)) >= 4
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, output
     assert left_running(tmp_path) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
