@@ -310,6 +310,8 @@ class Feed:
         try:
             yield subscriber
         finally:
+            # Whoever was cancelled is not asked about any more.
+            subscriber.outcome.cancel()
             self._subscribers.discard(subscriber)
             if subscriber.key in self._lists:
                 self._lists[subscriber.key].remove(subscriber)
@@ -327,6 +329,7 @@ class Feed:
         """
         await asyncio.wait({waiter.outcome}, timeout=max(0.0, seconds))
         if not waiter.done:
+            waiter.fault = None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PACE.last_look):
                     await self._look_a_last_time(waiter)
@@ -390,8 +393,9 @@ class Feed:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            # Nobody may hang because of it.
+            # Nobody may hang because of it, neither who waits nor who comes next.
             log.error("Connection %r: the feed broke", self.wtschat_conn_id, exc_info=error)
+            self._retire()
             for subscriber in self._subscribers:
                 subscriber.tell(error)
 
@@ -426,10 +430,13 @@ class Feed:
                 self._hook = await self._opened.enter_async_context(hook)
             return self._hook
 
+    def _retire(self) -> None:
+        key = asyncio.get_running_loop(), self.wtschat_conn_id
+        if _feeds.get(key) is self:
+            del _feeds[key]
+
     async def _close(self) -> None:
-        loop = asyncio.get_running_loop()
-        if _feeds.get((loop, self.wtschat_conn_id)) is self:
-            del _feeds[loop, self.wtschat_conn_id]
+        self._retire()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

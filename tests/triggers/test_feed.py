@@ -295,6 +295,20 @@ async def test_an_unknown_session_is_told_to_its_waiter_only(
         assert (await all_of(tasks[1:]))[0]["status"] == "reached"
 
 
+async def test_nothing_is_asked_for_whoever_left(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    pace(monkeypatch, direct=0.1)
+    stays, leaves = pending(simulator, 2)
+    async with waiting(trigger(stays), trigger(leaves)) as tasks:
+        await asyncio.sleep(0.3)
+        tasks[1].cancel()
+        await asyncio.gather(tasks[1], return_exceptions=True)
+        await asyncio.sleep(0.05)
+        before = len(simulator.requests)
+        await asyncio.sleep(0.5)
+        asked = {entry.path.rpartition("/")[2] for entry in simulator.requests[before:] if entry.path != LIST}
+    assert asked == {stays}
+
+
 async def test_nobody_hangs_if_the_feed_itself_breaks(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = pending(simulator, 3)
 
