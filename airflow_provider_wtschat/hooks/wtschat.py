@@ -336,6 +336,7 @@ class WtsChatHook(BaseHook):
         stop: threading.Event | None = None,
     ) -> Answer[T]:
         timeout = max(0.0, deadline - time.monotonic())
+        answer: Answer[T] | None = None
         try:
             with self.budget.slot(send=request.is_send, bulk=bulk, timeout=timeout, stop=stop):
                 answer = self._exchange(request, content, read)
@@ -345,6 +346,9 @@ class WtsChatHook(BaseHook):
             transport.count_answer(error)
             if isinstance(error, WtsChatRateLimitError):
                 self.budget.hold(transport.back_off(1, error))
+            if answer is not None and not request.safe_to_repeat:
+                # It came while the budget was told: as it was acted on, no retry of the task may send it again.
+                raise transport.interrupted(request, error) from None
             raise
         transport.count_answer(None)
         return answer

@@ -187,6 +187,22 @@ def test_whatever_interrupts_a_send_makes_it_uncertain(simulator: Simulator, int
         interrupted(sessions.get(session_id))
 
 
+def test_a_timeout_right_after_the_answer_does_not_let_a_task_send_again(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = some_session(simulator)
+    hook = WtsChatHook()
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hook.budget, "_answer", interrupt)
+    with pytest.raises(WtsChatUncertainError):
+        hook.run(sessions.send(session_id, text=TEXT))
+    with pytest.raises(KeyboardInterrupt):
+        hook.run(sessions.get(session_id))
+
+
 def test_errors_carry_what_the_api_said(simulator: Simulator) -> None:
     simulator.inject("entity_error_save", on=ALL)
     with pytest.raises(WtsChatRefusedError) as raised:
