@@ -149,6 +149,7 @@ def get_provider_info() -> dict[str, Any]:
             _transfer("wtschat_to_object_storage", INTEGRATION, "Common IO"),
             _transfer("wtschat_to_sql", INTEGRATION, "Common SQL"),
         ],
+        "notifications": ["airflow_provider_wtschat.notifications.wtschat.WtsChatNotifier"],
         "extra-links": ["airflow_provider_wtschat.links.WtsChatSessionLink"],
         "connection-types": [
             {

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 
+from airflow_provider_wtschat.budget import registry
+from airflow_provider_wtschat.budget.limits import Limits, Window
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.simulator import Simulator
 
@@ -109,6 +111,9 @@ def connect(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = {**json.loads(simulator.connection_json), "extra": {"account": uuid4().hex}}
     monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__WTSCHAT__BUDGET", "process")
+    # The account has no limits, so the client need not keep any.
+    wide = Limits(burst=Window(10**6, 1.0), read=Window(10**6, 1.0), send=Window(10**6, 1.0))
+    monkeypatch.setattr(registry, "Limits", lambda: wide)
     monkeypatch.setattr(transport, "_SHORTEST_BACK_OFF", 0.01)
 
 
