@@ -112,19 +112,21 @@ class LiveAirflow:
 
     def wait_for_dag(self, dag_id: str) -> None:
         """Wait until a Dag can be run."""
-        known = "SELECT 1 FROM serialized_dag WHERE dag_id = ?"
-        wait_for(lambda: self.query(known, dag_id) or None, dag_id, self.processes)
+        self._wait_for("SELECT 1 FROM serialized_dag WHERE dag_id = ?", dag_id, what=dag_id)
 
     def wait_for_run(self, dag_id: str, run_type: str, seconds: float = 90) -> dict[str, Any]:
         """Wait until a run of a type is over, whatever became of it; return its row and its tasks' ``states``."""
         over = "SELECT * FROM dag_run WHERE dag_id = ? AND run_type = ? AND state IN ('success', 'failed')"
-        found = wait_for(
-            lambda: self.query(over, dag_id, run_type) or None,
-            f"The {run_type} run of {dag_id}",
-            self.processes,
-            seconds,
-        )
-        (run,) = found
+        what = f"The {run_type} run of {dag_id}"
+        (run,) = self._wait_for(over, dag_id, run_type, what=what, seconds=seconds)
         tasks = "SELECT task_id, state FROM task_instance WHERE dag_id = ? AND run_id = ?"
         states = {row["task_id"]: row["state"] for row in self.query(tasks, dag_id, run["run_id"])}
         return run | {"states": states}
+
+    def _wait_for(self, sql: str, *values: Any, what: str, seconds: float = 90) -> list[dict[str, Any]]:
+        def look() -> list[dict[str, Any]] | None:
+            errors = self.query("SELECT stacktrace FROM import_error")
+            assert not errors, errors[0]["stacktrace"]
+            return self.query(sql, *values) or None
+
+        return wait_for(look, what, self.processes, seconds)

@@ -1,0 +1,67 @@
+"""A task of every kind, for the search for what must not be told: one Dag for each connection named."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_wtschat.operators.contact import GetContactByPhoneOperator
+from airflow_provider_wtschat.operators.message import SendTemplateOperator, SendTextOperator
+from airflow_provider_wtschat.operators.session import (
+    CreateSessionNoteOperator,
+    GetSessionOperator,
+    ListSessionsOperator,
+    SendSessionTextOperator,
+)
+from airflow_provider_wtschat.sensors.session import SessionStatusSensor
+
+CASE = json.loads(os.environ["WTSCHAT_TEST_CASE"])
+
+
+def secrets_dag(conn_id: str) -> DAG:
+    """Make a Dag whose tasks succeed, but for those that are named after what goes wrong with them."""
+    session: dict[str, Any] = {"session_id": CASE["session_id"]}
+    message = {"to": CASE["phone"], "text": CASE["text"]}
+    once = {"wtschat_conn_id": conn_id, "retries": 0}
+    with DAG(f"secrets_{conn_id}", schedule="@once", start_date=datetime(2026, 1, 1), default_args=once) as dag:
+        ListSessionsOperator(task_id="list", include_details=["ContactDetails"], page_size=10, max_pages=1)
+        GetSessionOperator(task_id="get", include_details=["ContactDetails"], **session)
+        SendTextOperator(task_id="send_text", **message)
+        SendTemplateOperator(
+            task_id="send_template",
+            to=CASE["phone"],
+            from_channel_name="Matriz",
+            template_name="modelo_exemplo",
+            template_parameters={"1": CASE["parameter"]},
+        )
+        SendSessionTextOperator(
+            task_id="send_and_wait",
+            text=CASE["text"],
+            wait_for_status="DELIVERED",
+            deferrable=True,
+            poll_interval=5,
+            **session,
+        )
+        SessionStatusSensor(task_id="wait", target_statuses=["PENDING"], mode="reschedule", **session)
+        SessionStatusSensor(
+            task_id="wait_times_out",
+            target_statuses=["COMPLETED"],
+            deferrable=True,
+            poke_interval=5,
+            timeout=6,
+            **session,
+        )
+        ListSessionsOperator(task_id="revoked", wtschat_conn_id=f"{conn_id}_revoked")
+        GetContactByPhoneOperator(task_id="unknown_contact", phone_number=CASE["stranger"])
+        SendTextOperator(task_id="refused_by_api", from_channel=CASE["stranger"], **message)
+        CreateSessionNoteOperator(task_id="uncertain", text=CASE["text"], **session)
+        SendTextOperator(task_id="refused_argument", to=[CASE["phone"]], text=CASE["text"])
+    return dag
+
+
+for _conn_id in CASE["conn_ids"]:
+    globals()[_conn_id] = secrets_dag(_conn_id)
