@@ -22,6 +22,7 @@ from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.warehouse import personal
 from airflow_provider_wtschat.warehouse.rows import Tally
+from airflow_provider_wtschat.warehouse.tables import table
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -73,20 +74,9 @@ class WtsChatReadingBaseOperator(BaseOperator):
     Read a resource of WTS Chat into something else.
 
     :param resource: what to read: ``sessions``, ``messages``, ``contacts``, ``cards``, ``agents``, ... (templated)
-    :param filters: arguments of the list's function in :mod:`airflow_provider_wtschat.api`, such as
-        ``{"channel_ids": ["..."]}``; for what is read by parent, of the parents' list (templated). Default: everything
-    :param filter_is_snapshot: allow filters on what changes, such as a status. A row that does not fit any more is not
-        read again, so what was read of it stays as it was when it still did. Default: refuse them (templated)
-    :param since: start of the window, included (templated). Default: where the last complete load ended, minus the
-        overlap
+    :param since: start of the window, included (templated)
     :param until: end of the window, excluded (templated). Default: now, on the server's clock
-    :param initial_since: start of the first load of all (templated). Default: the beginning
-    :param overlap: how far to go back behind the last load, since rows can become visible late: timedelta or seconds
-        (templated). Default: 48 hours
     :param timezone: IANA time zone of dates that have none (templated). Default: UTC
-    :param settle: for messages and notes of sessions: once a day also read sessions that ended within this time, whose
-        messages' statuses still move: timedelta or seconds (templated). Default: 72 hours
-    :param max_requests: for what is read by parent: refuse more requests than this (templated). Default: no bound
     :param personal_data: ``keep``, ``hash`` (phones, e-mails and names by a keyed hash, everything that people wrote
         left out) or ``drop`` (templated). Default: ``keep``
     :param personal_data_conn_id: connection whose password is the key of the hashes (templated)
@@ -98,26 +88,18 @@ class WtsChatReadingBaseOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        "resource", "filters", "filter_is_snapshot", "since", "until", "initial_since", "overlap", "timezone", "settle",
-        "max_requests", "personal_data", "personal_data_conn_id", "exclude", "max_rejects",
+        "resource", "since", "until", "timezone", "personal_data", "personal_data_conn_id", "exclude", "max_rejects",
         "workers", "wtschat_conn_id",
     )  # fmt: skip
-    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
     ui_color = "#d9f2e3"
 
     def __init__(
         self,
         *,
         resource: str,
-        filters: Mapping[str, Any] | str | None = None,
-        filter_is_snapshot: bool | str = False,
         since: When | None = None,
         until: When | None = None,
-        initial_since: When | None = None,
-        overlap: timedelta | float | str = OVERLAP,
         timezone: str = "UTC",
-        settle: timedelta | float | str | None = SETTLE,
-        max_requests: int | str | None = None,
         personal_data: str = "keep",
         personal_data_conn_id: str | None = None,
         exclude: Iterable[str] | str | None = None,
@@ -128,15 +110,9 @@ class WtsChatReadingBaseOperator(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.resource = resource
-        self.filters = filters
-        self.filter_is_snapshot = filter_is_snapshot
         self.since = since
         self.until = until
-        self.initial_since = initial_since
-        self.overlap = overlap
         self.timezone = timezone
-        self.settle = settle
-        self.max_requests = max_requests
         self.personal_data = personal_data
         self.personal_data_conn_id = personal_data_conn_id
         self.exclude = exclude
@@ -149,43 +125,13 @@ class WtsChatReadingBaseOperator(BaseOperator):
         """The hook of the task's connection."""
         return WtsChatHook(self.wtschat_conn_id)
 
-    def checked_resource(self) -> Resource:
+    def checked_zone(self) -> str:
         """
-        Return what to read.
+        Return the time zone of dates that have none.
 
-        :raises WtsChatArgumentError: if there is none of that name, or a window is given for what has none
+        :raises WtsChatArgumentError: if it says nothing
         """
-        found = find(convert.required_text("resource", self.resource))
-        windowed = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
-        given = [name for name, value in windowed.items() if value is not None]
-        if found.kind is Kind.SNAPSHOT and given:
-            msg = f"{', '.join(given)}: {found.name} has no window, all rows are read each time"
-            raise WtsChatArgumentError(msg)
-        return found
-
-    def checked_filters(self, resource: Resource) -> dict[str, Any]:
-        """
-        Return the filters.
-
-        :param resource: what to read
-        :raises WtsChatArgumentError: if one is on a field that changes, and that was not allowed
-        """
-        filters = convert.mapping("filters", self.filters) or {}
-        filters = {name: value for name, value in filters.items() if value is not None}
-        ours = sorted(_OURS & set(filters))
-        if ours:
-            msg = f"filters: {', '.join(ours)} are set by the reading itself; give since and until"
-            raise WtsChatArgumentError(msg)
-        of = resource.parent if resource.kind is Kind.CHILDREN and resource.parent else resource.name
-        changing = sorted(set(filters) - _LASTING - _LASTING_OF.get(of, set()))
-        if changing and not convert.boolean("filter_is_snapshot", self.filter_is_snapshot):
-            msg = (
-                f"filters: {', '.join(changing)} can change for a row of {of}. A row that does not fit any more would "
-                "not be read again and stay as it was. Read everything and filter afterwards, or say "
-                "filter_is_snapshot=True if that is what you want"
-            )
-            raise WtsChatArgumentError(msg)
-        return filters
+        return convert.required_text("timezone", self.timezone)
 
     def checked_window(self) -> Window | None:
         """
@@ -193,31 +139,28 @@ class WtsChatReadingBaseOperator(BaseOperator):
 
         :raises WtsChatArgumentError: if it is empty, runs backwards, or an end of it is no date
         """
-        zone = convert.required_text("timezone", self.timezone)
+        zone = self.checked_zone()
         low = None if self.since is None else instants.parse("since", self.since, zone)
         high = None if self.until is None else instants.parse("until", self.until, zone)
         if low is not None and high is not None:
             check_window(low, high)
         return None if low is None and high is None else Window(low, high, given=True)
 
-    def window(self, mark: datetime | None) -> Window:
+    def worker_count(self) -> int:
         """
-        Return the window to read.
+        Return how many threads may read.
 
-        :param mark: the end of what was loaded before, ``None`` for nothing
+        :raises WtsChatArgumentError: if it is no number
         """
-        given = self.checked_window()
-        if given is not None and given.since is not None:
-            return given
-        until = given.until if given else None
-        if mark is None:
-            zone = convert.required_text("timezone", self.timezone)
-            since = None if self.initial_since is None else instants.parse("initial_since", self.initial_since, zone)
-        else:
-            since = mark - timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
-        if since is not None and until is not None:
-            check_window(since, until)
-        return Window(since, until, given=given is not None)
+        return convert.required("workers", convert.integer("workers", self.workers, minimum=1))
+
+    def reject_limit(self) -> int:
+        """
+        Return how many rows may be left out.
+
+        :raises WtsChatArgumentError: if it is no number
+        """
+        return convert.required("max_rejects", convert.integer("max_rejects", self.max_rejects, minimum=0))
 
     def editor(self, row: type, inside: str | None = None) -> personal.Edit | None:
         """
@@ -236,34 +179,6 @@ class WtsChatReadingBaseOperator(BaseOperator):
         if inside is not None:
             exclude = [path.removeprefix(f"{inside}.") for path in exclude if path.startswith(f"{inside}.")]
         return personal.editor(row, mode, key, exclude)
-
-    def reading_arguments(self) -> dict[str, Any]:
-        """
-        Return the arguments of a reading that are the same for each.
-
-        :raises WtsChatArgumentError: if one is refused
-        """
-        return {
-            "workers": convert.required("workers", convert.integer("workers", self.workers, minimum=1)),
-            "max_requests": convert.integer("max_requests", self.max_requests, minimum=1),
-        }
-
-    def reject_limit(self) -> int:
-        """
-        Return how many rows may be left out.
-
-        :raises WtsChatArgumentError: if it is no number
-        """
-        return convert.required("max_rejects", convert.integer("max_rejects", self.max_rejects, minimum=0))
-
-    def settling(self) -> timedelta | None:
-        """
-        Return for how long what ended is read again.
-
-        :raises WtsChatArgumentError: if it is no duration
-        """
-        seconds = convert.seconds("settle", self.settle)
-        return None if seconds is None else timedelta(seconds=seconds)
 
     def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
         """
@@ -292,6 +207,127 @@ class WtsChatReadingBaseOperator(BaseOperator):
         for outlet in self.outlets:
             if getattr(outlet, "uri", None):
                 events[outlet].extra.update(figures)
+
+
+class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
+    """
+    Read what changed of a resource, going on where the last load ended.
+
+    :param since: start of the window, included (templated). Default: where the last complete load ended, minus the
+        overlap
+    :param initial_since: start of the first load of all (templated). Default: the beginning
+    :param overlap: how far to go back behind the last load, since rows can become visible late: timedelta or seconds
+        (templated). Default: 48 hours
+    :param filters: arguments of the list's function in :mod:`airflow_provider_wtschat.api`, such as
+        ``{"channel_ids": ["..."]}``; for what is read by parent, of the parents' list (templated). Default: everything
+    :param filter_is_snapshot: allow filters on what changes, such as a status. A row that does not fit any more is not
+        read again, so what was read of it stays as it was when it still did (templated). Default: refuse them
+    :param settle: for messages and notes of sessions: once a day also read sessions that ended within this time, whose
+        messages' statuses still move: timedelta or seconds (templated). Default: 72 hours
+    :param max_requests: for what is read by parent: refuse more requests than this (templated). Default: no bound
+    """
+
+    template_fields: Sequence[str] = (
+        *WtsChatReadingBaseOperator.template_fields, "initial_since", "overlap", "filters", "filter_is_snapshot",
+        "settle", "max_requests",
+    )  # fmt: skip
+    template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
+
+    def __init__(
+        self,
+        *,
+        initial_since: When | None = None,
+        overlap: timedelta | float | str = OVERLAP,
+        filters: Mapping[str, Any] | str | None = None,
+        filter_is_snapshot: bool | str = False,
+        settle: timedelta | float | str | None = SETTLE,
+        max_requests: int | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.initial_since = initial_since
+        self.overlap = overlap
+        self.filters = filters
+        self.filter_is_snapshot = filter_is_snapshot
+        self.settle = settle
+        self.max_requests = max_requests
+
+    def checked_resource(self) -> Resource:
+        """
+        Return what to read.
+
+        :raises WtsChatArgumentError: if there is none of that name, or a window is given for what has none
+        """
+        found = find(convert.required_text("resource", self.resource))
+        windowed = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
+        given = [name for name, value in windowed.items() if value is not None]
+        if table(found.name).dimension and given:
+            msg = f"{', '.join(given)}: {found.name} has no window, all rows are read each time"
+            raise WtsChatArgumentError(msg)
+        return found
+
+    def checked_filters(self, resource: Resource) -> dict[str, Any]:
+        """
+        Return the filters.
+
+        :param resource: what to read
+        :raises WtsChatArgumentError: if one is on a field that changes, and that was not allowed
+        """
+        filters = convert.mapping("filters", self.filters) or {}
+        filters = {name: value for name, value in filters.items() if value is not None}
+        ours = sorted(_OURS & set(filters))
+        if ours:
+            msg = f"filters: {', '.join(ours)} are set by the reading itself; give since and until"
+            raise WtsChatArgumentError(msg)
+        of = resource.parent if resource.kind is Kind.CHILDREN and resource.parent else resource.name
+        changing = sorted(set(filters) - _LASTING - _LASTING_OF.get(of, set()))
+        if changing and not convert.boolean("filter_is_snapshot", self.filter_is_snapshot):
+            msg = (
+                f"filters: {', '.join(changing)} can change for a row of {of}. A row that does not fit any more would "
+                "not be read again and stay as it was. Read everything and filter afterwards, or say "
+                "filter_is_snapshot=True if that is what you want"
+            )
+            raise WtsChatArgumentError(msg)
+        return filters
+
+    def window(self, mark: datetime | None) -> Window:
+        """
+        Return the window to read.
+
+        :param mark: the end of what was loaded before, ``None`` for nothing
+        """
+        given = self.checked_window()
+        if given is not None and given.since is not None:
+            return given
+        until = given.until if given else None
+        if mark is None:
+            first = self.initial_since
+            since = None if first is None else instants.parse("initial_since", first, self.checked_zone())
+        else:
+            since = mark - timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
+        if since is not None and until is not None:
+            check_window(since, until)
+        return Window(since, until, given=given is not None)
+
+    def reading_arguments(self) -> dict[str, Any]:
+        """
+        Return the arguments of a reading that are the same for each.
+
+        :raises WtsChatArgumentError: if one is refused
+        """
+        return {
+            "workers": self.worker_count(),
+            "max_requests": convert.integer("max_requests", self.max_requests, minimum=1),
+        }
+
+    def settling(self) -> timedelta | None:
+        """
+        Return for how long what ended is read again.
+
+        :raises WtsChatArgumentError: if it is no duration
+        """
+        seconds = convert.seconds("settle", self.settle)
+        return None if seconds is None else timedelta(seconds=seconds)
 
 
 def check_rejects(tally: Tally, limit: int) -> None:

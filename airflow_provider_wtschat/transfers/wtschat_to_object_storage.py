@@ -14,7 +14,7 @@ from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import Kind, Reading, Resource, read
 from airflow_provider_wtschat.operators.base import failing_for_good
-from airflow_provider_wtschat.transfers.reading import Window, WtsChatReadingBaseOperator, check_rejects
+from airflow_provider_wtschat.transfers.reading import Window, WtsChatLoadingBaseOperator, check_rejects
 from airflow_provider_wtschat.warehouse.database import Load
 from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
 from airflow_provider_wtschat.warehouse.storage import FORMATS, MANIFESTS, MARK, PROGRESS, WINDOW, Folder, Parts, stamp
@@ -28,7 +28,7 @@ _PARENTS = 500
 """Parents complete after which they are recorded: a later try goes on from there."""
 
 
-class WtsChatToObjectStorageOperator(WtsChatReadingBaseOperator):
+class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
     """
     Copy what changed in WTS Chat into a folder of any object storage that Airflow knows.
 
@@ -51,14 +51,14 @@ class WtsChatToObjectStorageOperator(WtsChatReadingBaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *WtsChatReadingBaseOperator.template_fields,
+        *WtsChatLoadingBaseOperator.template_fields,
         "path",
         "file_format",
         "object_storage_conn_id",
         "part_bytes",
         "replace",
     )
-    template_fields_renderers: ClassVar[dict[str, str]] = WtsChatReadingBaseOperator.template_fields_renderers
+    template_fields_renderers: ClassVar[dict[str, str]] = WtsChatLoadingBaseOperator.template_fields_renderers
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from airflow_provider_wtschat.extraction import Batch, Kind, Reading, Resource, 
 from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.reading import (
     Window,
-    WtsChatReadingBaseOperator,
+    WtsChatLoadingBaseOperator,
     check_rejects,
     holder,
     table_name,
@@ -37,7 +37,7 @@ _PARENTS = 500
 """Rows of children, or parents complete, after which the latter are recorded: a later try goes on from there."""
 
 
-class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
+class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
     """
     Load what changed in WTS Chat into a table of PostgreSQL, MySQL, MariaDB, SQLite or DuckDB.
 
@@ -61,7 +61,7 @@ class WtsChatToSqlOperator(WtsChatReadingBaseOperator):
     """
 
     template_fields: Sequence[str] = (
-        *WtsChatReadingBaseOperator.template_fields,
+        *WtsChatLoadingBaseOperator.template_fields,
         "sql_conn_id",
         "table",
         "history",
