@@ -32,6 +32,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatRateLimitError,
     WtsChatRefusedError,
     WtsChatServerError,
+    WtsChatUncertainError,
 )
 from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
@@ -750,8 +751,8 @@ def _meaning(error: WtsChatError) -> tuple[Status, str]:
 
 def _interruption(error: WtsChatError) -> BaseException | None:
     """Return what ended the task while its request was under way; ``None`` if it was the request that went wrong."""
-    cause = error.__cause__
-    return None if isinstance(cause, OSError | WtsChatServerError) else cause
+    met = error.__context__ if isinstance(error, WtsChatUncertainError) else None
+    return None if isinstance(met, OSError | WtsChatServerError) else met
 
 
 def _all(claim: Claim, status: Status, reason: str) -> list[Outcome]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowException, TaskDeferred
+from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.exceptions import (
@@ -28,6 +28,7 @@ from airflow_provider_wtschat.transfers import campaign as campaigns
 from airflow_provider_wtschat.transfers import sql_to_wtschat
 from airflow_provider_wtschat.transfers.campaign import CampaignTable, Claim, Claimed, Outcome, Planned, Status
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
+from tests.conftest import AIRFLOW_2
 from tests.transfers.conftest import SEND, Warehouse, arguments, channel, connect, context
 
 Dispatch = Callable[..., dict[str, Any]]
@@ -665,7 +666,10 @@ def test_an_execution_timeout_ends_the_task_and_leaves_the_truth(
     warehouse.fill(15)
     simulator.inject("slow", on=SEND, skip=1, delay_s=8)
     dag = make_dag(simulator, execution_timeout=timedelta(seconds=2))
-    assert run_dag(dag).state == "failed"
+    try:
+        assert run_dag(dag).state == "failed"
+    except AirflowTaskTimeout:
+        assert AIRFLOW_2  # where dag.test() lets it through
     assert warehouse.statuses() == {"sent": 5, "uncertain": 5, "planned": 5}
     dag = make_dag(simulator)
     assert run_dag(dag).state == "success"
