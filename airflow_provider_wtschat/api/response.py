@@ -25,6 +25,7 @@ from airflow_provider_wtschat.exceptions import (
 _LONGEST_TEXT = 500
 _NOT_FOUND_KEYS = frozenset({"ENTITY_NOT_FOUND", "FORM_ERROR"})
 _UNAUTHORIZED = "ERROR_UNAUTHORIZED"
+_OF_A_GATEWAY = frozenset({408, 502, 503, 504})
 
 
 T = TypeVar("T")
@@ -162,7 +163,8 @@ def _error(request: Request[Any], status: int, headers: Mapping[str, str], body:
         )
     if status == 404 or (key in _NOT_FOUND_KEYS and _says_not_found(text)):
         return WtsChatNotFoundError(f"{request.label}: not found ({said}){words}", **facts)
-    if key or 400 <= status < 500:
+    # Whatever a gateway puts into its answer, it is no judgement of the API on the request.
+    if status not in _OF_A_GATEWAY and (key or 400 <= status < 500):
         return WtsChatRefusedError(f"{request.label}: refused ({said}){words}", **facts)
     return WtsChatServerError(f"{request.label}: the server failed ({said}){words}", retryable=True, **facts)
 

@@ -86,6 +86,8 @@ CASES: dict[str, tuple[int, bytes, type[WtsChatError], type[WtsChatError], bool]
     "500 without a body": (500, b"", WtsChatServerError, WtsChatUncertainError, True),
     "502 of a proxy": (502, HTML, WtsChatServerError, WtsChatUncertainError, True),
     "503": (503, b"", WtsChatServerError, WtsChatUncertainError, True),
+    "503 with a key": (503, envelope("SERVICE_UNAVAILABLE"), WtsChatServerError, WtsChatUncertainError, True),
+    "408": (408, b"", WtsChatServerError, WtsChatUncertainError, True),
     "504": (504, b"upstream timed out", WtsChatServerError, WtsChatUncertainError, True),
     "200 of a proxy": (200, HTML, WtsChatServerError, WtsChatUncertainError, True),
     "truncated": (200, b'{"id": "0b1c', WtsChatServerError, WtsChatUncertainError, True),
