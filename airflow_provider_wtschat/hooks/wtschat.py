@@ -287,8 +287,10 @@ class WtsChatHook(BaseHook):
             ("crm", panels.list_().page(size=1)),
         )
         for service, request in cheap:
+            left = deadline - time.monotonic()
+            if left < 0.1:
+                break
             try:
-                left = max(0.5, deadline - time.monotonic())
                 self._send(request, None, bulk=False, deadline=deadline, read=left)
             except WtsChatConnectionError as error:
                 probes.append(_Probe(service, error))

@@ -34,6 +34,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatServerError,
     WtsChatUncertainError,
 )
+from airflow_provider_wtschat.hooks import wtschat
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
@@ -482,6 +483,15 @@ def test_the_test_of_a_connection_explains_itself(
     assert words in message
     assert simulator.token not in message
     assert len(simulator.requests) - seen <= 3
+
+
+def test_the_test_of_a_connection_asks_no_more_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wtschat, "_TEST_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AIRFLOW_CONN_SILENT", json.dumps(connection(f"http://127.0.0.1:{silent.getsockname()[1]}")))
+        ok, message = WtsChatHook("silent").test_connection()
+        assert not ok
+        assert message.count("before its answer was there") == 1
 
 
 def test_the_test_of_a_connection_names_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
