@@ -508,6 +508,8 @@ class _List:
         self._key = key
         self._by_session: dict[str, set[Subscriber]] = {}
         self._any: set[Subscriber] = set()
+        self._asked: set[Waiter] = set()
+        """Those about whom the API is being asked directly, which may take longer than to the next reading."""
         self._sooner = asyncio.Event()
         self._interval = math.inf
         self._faults = 0
@@ -650,14 +652,21 @@ class _List:
             await asyncio.sleep(0)
 
     def _ask_hinted(self) -> None:
-        hinted = [each for each in self._subscribers() if isinstance(each, Waiter) and each.hinted]
+        waiters = [subscriber for subscriber in self._subscribers() if isinstance(subscriber, Waiter)]
+        hinted = [waiter for waiter in waiters if waiter.hinted and waiter not in self._asked]
         if hinted:
-            for waiter in hinted:
-                waiter.hinted = False
+            self._asked.update(hinted)
             self._feed.start(self._ask_all(hinted))
 
     async def _ask_all(self, waiters: list[Waiter]) -> None:
-        await asyncio.gather(*(self._feed.ask(waiter, bulk=len(waiters) > _AT_ONCE) for waiter in waiters))
+        await asyncio.gather(*(self._ask(waiter, bulk=len(waiters) > _AT_ONCE) for waiter in waiters))
+
+    async def _ask(self, waiter: Waiter, *, bulk: bool) -> None:
+        waiter.hinted = False
+        try:
+            await self._feed.ask(waiter, bulk=bulk)
+        finally:
+            self._asked.discard(waiter)
 
 
 def _moments(rows: list[Session], key: str) -> list[datetime]:

@@ -202,6 +202,26 @@ async def test_a_reply_is_found_whether_or_not_it_changes_the_session(
     object.__setattr__(simulator.world.options, "reply_moves_updated", True)
 
 
+async def test_what_is_worth_a_question_is_not_asked_twice_at_a_time(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = pending(simulator, 3)
+    since = ago(-0.1)
+    async with waiting(
+        *(SessionReplyTrigger(session_id=each, since=since, poll_interval=0.05) for each in ids)
+    ) as tasks:
+        before = sum(entry.path.endswith("/message") for entry in simulator.requests)
+        simulator.inject("slow", on="/chat/v1/session/*", times=3, delay_s=1.0)
+        for each in ids:
+            simulator.world.add_inbound_message(each)
+        await asyncio.sleep(0.3)
+        for each in ids:
+            simulator.world.change_session(each, interaction=simulator.world.now())
+        assert [event["status"] for event in await all_of(tasks)] == ["reached"] * 3
+        asked = sum(entry.path.endswith("/message") for entry in simulator.requests) - before
+    assert asked == 3
+
+
 CATCHING_UP = {
     # waiters, sessions that changed since, what the catching up may cost: lists, single questions
     "few waiters, much that changed: asked one by one": (3, 900, 4, 3),

@@ -1,0 +1,44 @@
+"""The example Dags that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider_wtschat.simulator import Simulator
+from airflow_provider_wtschat.triggers import feed
+from tests.conftest import FinishedRun
+from tests.waiting import QUICK
+
+pytestmark = pytest.mark.airflow
+
+
+def test_wait_for_sessions(
+    simulate: Callable[..., Simulator], run_example: Callable[..., FinishedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "PACE", QUICK)
+    simulator = simulate(sessions=100)
+
+    def hurry(dag: Any) -> None:
+        dag.get_task("ask").partial_kwargs["poll_interval"] = 0.1
+
+    run = run_example("wait_for_sessions", change=hurry, conf={"sessions": 2})
+    assert run.state == "success", run.errors
+    chosen = run.xcom("choose")
+    assert len(chosen) == 2
+    assert [send.session_id for send in simulator.sends] == chosen
+    assert {simulator.world.sessions.get(each).status for each in chosen} == {"COMPLETED"}
+    assert {run.xcom("ask", map_index=index)["status"] for index in range(2)} <= {"DELIVERED", "READ"}
+    assert [run.xcom("wait", map_index=index)["id"] for index in range(2)] == chosen
+    assert sum(run.xcom("count").values()) == 2
+
+
+def test_session_events_without_an_event(
+    simulate: Callable[..., Simulator], run_example: Callable[..., FinishedRun]
+) -> None:
+    simulate(sessions=20)
+    run = run_example("session_events")
+    assert run.state == "success", run.errors
+    assert (run.xcom("ids"), run.xcom("count")) == ([], {})
