@@ -410,7 +410,9 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         start = number * convert.MAX_BATCH
         end = start + len(parts[number][0])
         total = sum(len(things) for things, _ in parts)
-        goes_on = error.retryable and (number == 0 or parts[number][1].safe_to_repeat or remembers(context))
+        safe = parts[number][1].safe_to_repeat
+        begins = number == 0 and bool(convert.boolean("may_repeat", self.may_repeat))
+        goes_on = error.retryable and (safe or remembers(context) or begins)
         if results:
             context["ti"].xcom_push(key="partial_results", value=results)
         done, this, rest = (f"{self.batch}[{a}:{b}]" for a, b in ((0, start), (start, end), (end, total)))
@@ -423,7 +425,7 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
             said.append(f"{rest} were not tried;")
         if goes_on:
             said.append("a retry goes on from there")
-        elif parts[number][1].safe_to_repeat:
+        elif safe:
             said.append("the task may be run again when the reason is mended")
         else:
             said.append("do not clear this task, which would begin anew: run what is not done in a new one")

@@ -101,6 +101,19 @@ def test_without_memory_the_rest_is_left_to_the_user(account: Account):
     assert sent(account, operator) == recipients(operator)[:100]
 
 
+@pytest.mark.parametrize("may_repeat", [True, False])
+def test_without_memory_a_retry_is_left_to_airflow_only_where_it_would_send(account: Account, may_repeat: bool):
+    operator, tries = to_many(account, 50, may_repeat=may_repeat), Tries(None)
+    operator.__dict__["hook"] = WtsChatHook(max_wait=0.2)
+    account.simulator.inject("429", on=SEND, times=None, retry_after="0.05")
+    with pytest.raises(WtsChatRateLimitError if may_repeat else WtsChatFailedError):
+        tries(operator)
+    account.simulator.application.faults.clear()
+    if may_repeat:
+        tries(operator)
+    assert sent(account, operator) == (recipients(operator) if may_repeat else [])
+
+
 def test_other_recipients_in_a_later_try_are_refused(account: Account):
     operator, tries = to_many(account, 120), Tries(Store())
     operator.__dict__["hook"] = WtsChatHook(max_wait=0.2)
