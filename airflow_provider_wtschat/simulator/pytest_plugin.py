@@ -5,8 +5,10 @@ Switched on by ``pytest_plugins = ["airflow_provider_wtschat.simulator.pytest_pl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -34,5 +36,8 @@ def wtschat_simulator(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
     marker = request.node.get_closest_marker("wtschat_simulator")
     with Simulator(**{**_DEFAULTS, **(marker.kwargs if marker else {})}) as simulator:
-        monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", simulator.connection_json)
+        # An account of its own, so that no test waits for the request limit that others have used up.
+        connection = {**json.loads(simulator.connection_json), "extra": {"account": uuid4().hex}}
+        monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", json.dumps(connection))
+        monkeypatch.setenv("AIRFLOW__WTSCHAT__BUDGET", "process")
         yield simulator

@@ -179,6 +179,16 @@ def test_marked(wtschat_simulator):
 def test_strict(wtschat_simulator):
     ask(contactId="x")
 
+def test_an_account_of_its_own(wtschat_simulator):
+    assert os.environ["AIRFLOW__WTSCHAT__BUDGET"] == "process"
+    accounts.add(json.loads(os.environ["AIRFLOW_CONN_WTSCHAT_DEFAULT"])["extra"]["account"])
+
+def test_and_another(wtschat_simulator):
+    test_an_account_of_its_own(wtschat_simulator)
+    assert len(accounts) == 2
+
+accounts = set()
+
 def test_alone():
     assert "AIRFLOW_CONN_WTSCHAT_DEFAULT" not in os.environ
 """
@@ -189,5 +199,5 @@ def test_alone():
     done = subprocess.run(
         command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120, check=False
     )
-    assert "3 passed" in done.stdout or "4 passed, 1 error" in done.stdout, done.stdout
+    assert "5 passed" in done.stdout or "6 passed, 1 error" in done.stdout, done.stdout
     assert "contactId is unknown" in done.stdout
