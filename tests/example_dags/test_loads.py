@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.loading import Table, execute, messages, truth
+
+pytestmark = pytest.mark.airflow
+
+
+def test_sessions_and_messages_hourly(simulate, warehouse, run_example):
+    account = simulate(sessions=25)
+    run = run_example("sessions_messages_hourly")
+    assert run.state == "success", run.errors
+    assert Table("wtschat_sessions").versions() == truth(account)
+    assert set(Table("wtschat_messages").versions()) == messages(account)
+    assert {row.user_id for row in Table("wtschat_agents").rows("user_id")} == {
+        row["userId"] for row in account.world.agents
+    }
+
+    changed = next(iter(truth(account)))
+    account.world.add_inbound_message(changed, "Oi")
+    run = run_example("sessions_messages_hourly")
+    assert run.xcom("sessions")["written"] == 1
+    assert (run.xcom("messages")["requests"], run.xcom("messages")["written"]) == (1, 1)
+    assert Table("wtschat_sessions").versions() == truth(account)
+
+
+def test_object_storage_and_a_load_from_it(simulate, warehouse, run_example, tmp_path, monkeypatch):
+    monkeypatch.setenv("WTSCHAT_LAKE", f"file://{tmp_path / 'lake'}")
+    account = simulate(sessions=40)
+    run = run_example("object_storage_load")
+    assert run.state == "success", run.errors
+    assert Table("wtschat_contacts").versions() == truth(account, "contacts")
+    assert run.xcom("load") == run.xcom("copy")["rows"] == len(list(account.world.contacts))
+    run = run_example("object_storage_load")
+    assert run.state == "success", run.errors
+    assert Table("wtschat_contacts").versions() == truth(account, "contacts")
+
+
+def test_backfill_by_month(simulate, warehouse, run_example):
+    account = simulate(sessions=120, spread_days=80, now="2026-06-20T12:00:00Z")
+    window = {"since": "2026-01-01", "until": "2026-07-01", "timezone": "America/Sao_Paulo"}
+    run = run_example("backfill_months", conf=window)
+    assert run.state == "success", run.errors
+    assert run.states["load"] == ["success"] * 6
+    assert Table("wtschat_sessions").versions() == truth(account)
+    assert Table("wtschat_sessions").watermark() is None
+
+
+def test_nightly_reconcile(simulate, warehouse, run_example):
+    account = simulate(sessions=120)
+    run = run_example("nightly_reconcile")
+    # All of it was missing.
+    assert run.state == "failed"
+    assert Table("wtschat_sessions").versions() == truth(account)
+    lost, gone = list(truth(account))[:2]
+    execute(f"DELETE FROM wtschat_sessions WHERE id = '{lost}'")
+    account.world.delete_session(gone)
+    run = run_example("nightly_reconcile", change=lambda dag: setattr(dag.task_dict["sessions"], "full", True))
+    assert run.state == "success", run.errors
+    assert (run.xcom("sessions")["missing"], run.xcom("sessions")["deleted"]) == (1, 1)
