@@ -259,7 +259,7 @@ def _uri(conn_id: str, name: str) -> str | None:
     """Return the address of a table, without a user or a password."""
     found = BaseHook.get_connection(conn_id)
     if found.conn_type in ("sqlite", "duckdb"):
-        return f"file://{found.host}#{name}"
+        return f"file://{found.host}/{name}"
     schema, _, alone = name.rpartition(".")
     port = found.port or {"postgres": 5432, "mysql": 3306}.get(found.conn_type or "")
     inside = f"/{schema or 'public'}" if found.conn_type == "postgres" else ""
