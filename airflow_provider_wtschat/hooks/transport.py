@@ -12,9 +12,10 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_wtschat import __version__
 from airflow_provider_wtschat.api import response
-from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.budget import BudgetTimeoutError
 from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
     WtsChatConnectionError,
     WtsChatError,
     WtsChatRateLimitError,
@@ -29,6 +30,21 @@ USER_AGENT = f"airflow-provider-wtschat/{__version__} apache-airflow/{airflow_ve
 
 _SHORTEST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 60.0
+
+
+def refuse_list(request: Request[Any]) -> None:
+    """
+    Refuse a list where one answer is wanted, which would be its first page alone, cut without a word.
+
+    :param request: the request
+    :raises WtsChatArgumentError: if it is a paged list
+    """
+    if isinstance(request, PagedRequest):
+        msg = (
+            f"{request.label}: is a list of pages, of which run would give the first few rows; read it with iterate or "
+            "pages, or give run one page of it: request.page(1)"
+        )
+        raise WtsChatArgumentError(msg)
 
 
 def may_repeat(request: Request[Any], error: BaseException) -> bool:

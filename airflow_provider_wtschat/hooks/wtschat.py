@@ -191,6 +191,7 @@ class WtsChatHook(BaseHook):
         :param stop: ends every wait, for the account's limit and between attempts, when it is set
         :raises WtsChatError: of the kind that says what happened
         """
+        transport.refuse_list(request)
         retrying = self._retrying(request)
         if stop is not None:
             enough = retrying.stop
@@ -323,7 +324,8 @@ class WtsChatHook(BaseHook):
             msg = f"The upload of {source.name} failed: {type(error).__name__}"
             # Without its cause, which would show the address.
             raise WtsChatServerError(msg, retryable=True) from None
-        if not answered.ok:
+        # Followed nowhere, a redirect leaves the file without its bytes.
+        if not 200 <= answered.status_code < 300:
             msg = f"The upload of {source.name} was refused: HTTP {answered.status_code}"
             raise WtsChatServerError(msg, status=answered.status_code, retryable=answered.status_code >= 500)
 

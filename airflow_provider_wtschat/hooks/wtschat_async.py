@@ -111,6 +111,7 @@ class WtsChatAsyncHook(BaseHook):
         :param bulk: whether it belongs to a long read
         :raises WtsChatError: of the kind that says what happened
         """
+        transport.refuse_list(request)
         settings = await self.resolve()
         max_retries = settings.max_retries if self.max_retries is None else self.max_retries
         retrying = tenacity.AsyncRetrying(

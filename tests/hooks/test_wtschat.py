@@ -204,6 +204,36 @@ def test_a_timeout_right_after_the_answer_does_not_let_a_task_send_again(
         hook.run(sessions.get(session_id))
 
 
+def test_a_list_is_not_cut_to_its_first_rows(simulator: Simulator) -> None:
+    with pytest.raises(WtsChatArgumentError, match="iterate"):
+        WtsChatHook().run(sessions.list_())
+    assert len(WtsChatHook().run(sessions.list_().page())["items"]) == 30
+
+
+def test_an_upload_that_is_sent_elsewhere_is_no_upload(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(307)
+            self.send_header("Location", simulator.url)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    (tmp_path / "a.txt").write_text("content")
+    run = WtsChatHook.run
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        elsewhere = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(WtsChatHook, "run", lambda *given, **how: {**run(*given, **how), "urlUpload": elsewhere})
+        with pytest.raises(WtsChatServerError, match="307"):
+            WtsChatHook(max_retries=0).upload(tmp_path / "a.txt")
+        server.shutdown()
+
+
 def test_errors_carry_what_the_api_said(simulator: Simulator) -> None:
     simulator.inject("entity_error_save", on=ALL)
     with pytest.raises(WtsChatRefusedError) as raised:

@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, 
 
 from airflow_provider_wtschat.api import contacts, sessions
 from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
     WtsChatAuthenticationError,
     WtsChatConnectionError,
     WtsChatError,
@@ -112,6 +113,11 @@ async def test_a_send_that_is_cancelled_is_uncertain_and_a_read_is_cancelled(
             await cancelled(hook.run(sessions.send(session_id, text=TEXT)))
         with pytest.raises(asyncio.CancelledError):
             await cancelled(hook.run(sessions.get(session_id)))
+
+
+async def test_a_list_is_not_cut_to_its_first_rows(simulator: Simulator) -> None:
+    with pytest.raises(WtsChatArgumentError, match="iterate"):
+        await WtsChatAsyncHook().run(sessions.list_())
 
 
 async def test_both_colours_send_the_same(simulator: Simulator, session_id: str) -> None:
