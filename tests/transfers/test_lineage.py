@@ -13,12 +13,10 @@ from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperat
 @pytest.fixture
 def collected(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A collector of hook lineage of the test's own, as it is while somebody listens."""
-    from airflow.providers.common.compat.sdk import HookLineageCollector
+    from airflow.providers.common.compat import sdk
 
-    from airflow_provider_wtschat.transfers import reading
-
-    collector = HookLineageCollector()
-    monkeypatch.setattr(reading, "get_hook_lineage_collector", lambda: collector)
+    collector = sdk.HookLineageCollector()
+    monkeypatch.setattr(sdk, "get_hook_lineage_collector", lambda: collector)
     return collector
 
 
@@ -27,7 +25,7 @@ def uris(lineages: Any) -> list[tuple[str, int]]:
 
 
 def lineage(collector: Any) -> Any:
-    return collector.collected_assets if hasattr(collector, "collected_assets") else collector.collected_datasets
+    return collector.collected_assets
 
 
 def test_table_is_told_once(reading, destination, collected):
