@@ -96,11 +96,12 @@ def main(arguments: list[str] | None = None) -> int:
     while not server.started and serving.is_alive():
         serving.join(0.005)
     print(json.dumps(ready), flush=True)
-    print(
-        f"WTS Chat simulator: {ready['url']}, {len(world.sessions)} sessions, token {options.token}; Ctrl-C ends it",
-        file=sys.stderr,
-        flush=True,
-    )
+    if not given.exit_with_parent:  # its parent knows, and speaks to the user itself
+        print(
+            f"WTS Chat simulator: {ready['url']}, {len(world.sessions)} sessions, token {options.token}; Ctrl-C ends it",
+            file=sys.stderr,
+            flush=True,
+        )
     while serving.is_alive():
         serving.join(0.2)
     for violation in world.books.violations:
