@@ -41,6 +41,8 @@ Row = TypeVar("Row")
 
 _TEST_SECONDS = 10.0
 _BYTES = "application/octet-stream"
+_NO_HANDSHAKE = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
+"""A certificate that is not trusted, and a server that does not speak TLS at all."""
 _NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, UrllibProxyError)
 
 
@@ -391,9 +393,9 @@ def _meaning(request: Request[Any], error: BaseException) -> BaseException:
     words = str(getattr(reason, "original_error", reason)).rpartition(": ")[2] or type(error).__name__
     if isinstance(reason, _NO_CONNECTION):
         return transport.not_connected(request, words)
-    # Other TLS faults can come in the middle of an answer; a certificate is judged before anything is sent.
-    if isinstance(reason, UrllibSSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason):
-        return transport.not_connected(request, f"TLS: {words}", retryable=False)
+    # Other TLS faults can come in the middle of an answer; these come before anything is sent.
+    if isinstance(reason, UrllibSSLError) and any(fault in str(reason) for fault in _NO_HANDSHAKE):
+        return transport.not_connected(request, f"TLS: {words.rpartition('] ')[2]}", retryable=False)
     return transport.interrupted(request, error)
 
 

@@ -524,6 +524,17 @@ def test_the_test_of_a_connection_asks_no_more_when_its_time_is_up(monkeypatch: 
         assert message.count("before its answer was there") == 1
 
 
+def test_a_host_that_speaks_no_tls_is_told_at_once(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = simulator.url.replace("http://", "https://")
+    monkeypatch.setenv("AIRFLOW_CONN_PLAIN", json.dumps(connection(address)))
+    with pytest.raises(WtsChatConnectionError, match=r"\(TLS: wrong version number.*nothing was sent") as raised:
+        WtsChatHook("plain").run(sessions.send(UUID, text=TEXT))
+    assert not raised.value.retryable
+    ok, message = WtsChatHook("plain").test_connection()
+    assert not ok
+    assert "TLS" in message
+
+
 def test_the_test_of_a_connection_names_a_host_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_NOWHERE", json.dumps(connection("https://wts.invalid")))
     ok, message = WtsChatHook("nowhere").test_connection()
