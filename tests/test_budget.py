@@ -331,6 +331,12 @@ def test_hold_stops_everybody(spec: str, name: str, monkeypatch: pytest.MonkeyPa
         assert refusal(get_budget(name, spec, limits=TINY)).wait == pytest.approx(30, abs=1)
 
 
+def test_a_hold_without_measure_ends(spec: str, name: str):
+    budget = get_budget(name, spec, limits=TINY)
+    budget.hold(1.7e9)
+    assert refusal(budget).wait == pytest.approx(900, abs=1)
+
+
 def test_without_a_store_each_429_halves_the_share():
     clock = Clock()
     store = ProcessStore(Limits(), share=0.8, clock=clock)

@@ -26,6 +26,8 @@ _LONGEST_PAUSE = 30.0
 _SAY_AFTER = 5.0
 _SAY_EVERY = 30.0
 _STORE_AGAIN_AFTER = 60.0
+_LONGEST_HOLD = 900.0
+"""Longer than any window of the account. What asks for more may be a date that was taken for seconds."""
 
 
 class BudgetTimeoutError(Exception):
@@ -150,8 +152,9 @@ class Budget:
 
         Where none share it, the process takes half as much from then on and recovers slowly.
 
-        :param seconds: how long
+        :param seconds: how long; no longer than a quarter of an hour, after which the API may say it again
         """
+        seconds = min(seconds, _LONGEST_HOLD)
         self._own.hold(seconds)
         shared = self._reachable()
         if shared is not None:
