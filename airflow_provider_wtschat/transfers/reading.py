@@ -189,7 +189,7 @@ class WtsChatReadingBaseOperator(BaseOperator):
         :param resource: name of the resource
         :param figures: what to keep with it
         """
-        collector = get_hook_lineage_collector()
+        collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # has no annotations
         host = urlsplit(self.hook.resolve().base_url).netloc
         collector.add_input_asset(self.hook, scheme=SCHEME, asset_kwargs={"host": host, "resource": resource})
         if output_uri is not None:

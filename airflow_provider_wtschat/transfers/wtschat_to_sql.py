@@ -27,7 +27,7 @@ from airflow_provider_wtschat.warehouse.tables import PARTS, table
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-LOCK_TIMEOUT = 3 * LEASE
+LOCK_TIMEOUT = LEASE + 60
 """Seconds to wait for another run: long enough to outlive one that was killed."""
 
 _ROWS = 1_000
@@ -224,6 +224,7 @@ class _Sink:
         try:
             for batch in reading:
                 self._take(batch)
+                self._run.keep()
                 if len(self._complete) >= _PARENTS or (self._complete and self._run.staged >= _CHILD_ROWS):
                     self._record()
             self._flush(0)

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 LOADS = "wtschat_loads"
 PARENTS = "wtschat_parents"
-LEASE = 60.0
+LEASE = 120.0
 """Seconds after which a run that shows no sign of life is taken for dead."""
 
 _LOOK_EVERY = 1.0
@@ -232,6 +232,7 @@ class Run:
         self._history = history
         self._attempt = f"{time.time_ns():x}"[-12:]
         self._holder = f"{holder} ({self._attempt})"
+        self._renewed = 0.0
         self._sequence = 0
         self._staged = 0
         self._loads = database.dialect.quote(database.named(LOADS))
@@ -293,6 +294,16 @@ class Run:
                 self.database.dialect.insert(cursor, self.staging(table), columns, numbered)
         self._sequence += len(rows)
         self._staged += len(rows)
+
+    def keep(self) -> None:
+        """
+        Show a sign of life, if it is time. Call it while rows are read.
+
+        :raises WtsChatError: if another run has taken over
+        """
+        if time.monotonic() - self._renewed > LEASE / 4:
+            with self.database.transaction() as cursor:
+                self._renew(cursor)
 
     def merge(
         self,
@@ -414,6 +425,7 @@ class Run:
         if not dialect.count(cursor):
             msg = f"Another run has taken over the load of {self.load.destination}: this one was silent for too long"
             raise WtsChatError(msg, retryable=True)
+        self._renewed = time.monotonic()
 
     def _give_back(self) -> None:
         self._drop_staging(self._attempt)
@@ -480,6 +492,8 @@ class Run:
             if mark == 2 and not self._history:
                 continue
             with self.database.transaction() as cursor:
+                # Whoever wants to take over waits until this has ended.
+                self._renew(cursor)
                 cursor.execute(
                     f"UPDATE {staging} SET superseded = {mark} WHERE seq IN (SELECT seq FROM ("  # noqa: S608
                     f"SELECT seq, ROW_NUMBER() OVER (PARTITION BY {partition} {newest}) AS place FROM {staging}"
