@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,11 @@ def test_unknown_names_are_refused():
         merge_sql("oracle", "sessions", target="t", source="s")
     with pytest.raises(WtsChatArgumentError, match="sessions"):
         create_sql("bigquery", "chats", "t")
+
+
+def test_documents_show_what_is_printed():
+    text = (Path(__file__).parents[2] / "docs" / "warehouse.md").read_text()
+    assert merge_sql("bigquery", "tags", target="lake.tags", source="lake.tags_raw") in text
+    assert merge_sql("snowflake", "tags", target="tags", source="tags_raw") in text
+    for resource in RESOURCES:
+        assert f"`{resource}`" in text
