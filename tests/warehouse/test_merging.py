@@ -32,12 +32,8 @@ def test_merged_table_has_the_newest_row_of_each_id(kind, request, monkeypatch):
                 sql = "INSERT INTO raw (id, updated_at, _read_at, name, hash) VALUES (?, ?, ?, ?, ?)"
                 database.ask(cursor, sql, row)
             cursor.execute(merge_sql(kind, "tags", target="tags", source="raw"))
-            return [
-                (row_id, name, isinstance(loaded, datetime))
-                for row_id, name, loaded in database.ask(
-                    cursor, "SELECT id, name, CAST(loaded_at AS TIMESTAMP) FROM tags"
-                )
-            ]
+            found = database.ask(cursor, "SELECT id, name, CAST(loaded_at AS TIMESTAMP) FROM tags ORDER BY id")
+            return [(row_id, name, isinstance(loaded, datetime)) for row_id, name, loaded in found]
 
     assert merged(rows) == [("a", "new", True), ("b", "b", True)]
     assert merged(rows[:1]) == [("a", "new", True), ("b", "b", True)]
