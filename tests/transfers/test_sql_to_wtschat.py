@@ -659,6 +659,17 @@ def test_a_dispatch_in_a_dag(
 
 
 @pytest.mark.airflow
+def test_several_workers_share_a_dispatch(warehouse: Warehouse, simulator: Simulator, run_dag: Any):
+    warehouse.fill(30)
+    with DAG("test_workers", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
+        SqlToWtsChatTemplateOperator.partial(**arguments(simulator)).expand_kwargs([{}, {}, {}])
+    run = run_dag(dag)
+    assert run.states == {"dispatch": ["success"] * 3}
+    assert run.xcom("dispatch", map_index=2)["sent"] == 30
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 30
+
+
+@pytest.mark.airflow
 def test_an_execution_timeout_ends_the_task_and_leaves_the_truth(
     warehouse: Warehouse, simulator: Simulator, run_dag: Any, monkeypatch: pytest.MonkeyPatch
 ):
