@@ -20,6 +20,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatError,
     WtsChatFailedError,
     WtsChatNotFoundError,
+    WtsChatServerError,
 )
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
@@ -264,7 +265,11 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
             raise WtsChatArgumentError(msg)
         if page_number is not None:
             answer = self.hook.run(request.page(page_number, page_size or self.hook.resolve().page_size))
-            return kept(answer.get("items") or (), fields)
+            rows = answer.get("items") or ()
+            if stranger := request.strangers(rows):
+                msg = f"{request.label}: the server ignored the filter on {stranger}; check the value of the filter"
+                raise WtsChatServerError(msg, method=request.method, path=request.label.partition(" ")[2])
+            return kept(rows, fields)
 
         walk = Walk(request, page_size=page_size or self.hook.resolve().page_size)
         result: list[dict[str, Any]] = []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 from unittest.mock import create_autospec
 
 import pytest
 
+from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.contact import FilterContactsOperator
 from airflow_provider_wtschat.operators.message import GetMessageOperator
 from airflow_provider_wtschat.operators.session import ListSessionsOperator
@@ -67,6 +70,22 @@ def test_one_page(account: Account, contact_id: str, once: Tries, number: int, r
     before = reads(account)
     assert len(once(listing(contact_id, page_number=number, page_size=3))) == rows
     assert reads(account) == before + 1
+
+
+@pytest.mark.parametrize("number", [1, None])
+def test_a_filter_that_the_server_ignores_is_told(
+    account: Account, contact_id: str, once: Tries, monkeypatch: pytest.MonkeyPatch, number: int | None
+):
+    operator = listing(contact_id, page_number=number)
+    run = WtsChatHook.run
+
+    def ignoring(hook: WtsChatHook, request: Request[Any], **how: Any) -> Any:
+        query = tuple(pair for pair in request.query if pair[0] != "ContactId")
+        return run(hook, replace(request, query=query), **how)
+
+    monkeypatch.setattr(WtsChatHook, "run", ignoring)
+    with pytest.raises(WtsChatFailedError, match="ignored the filter on contactId"):
+        once(operator)
 
 
 def test_too_many_rows_are_refused_by_the_first_page(account: Account, contact_id: str, once: Tries):
