@@ -659,6 +659,27 @@ def test_a_dispatch_in_a_dag(
 
 
 @pytest.mark.airflow
+def test_the_query_may_be_a_file(warehouse: Warehouse, simulator: Simulator, run_dag: Any, tmp_path: Any):
+    warehouse.fill(5)
+    (tmp_path / "customers.sql").write_text("SELECT * FROM customers WHERE id > {{ params.above }} ORDER BY id")
+    with DAG(
+        "test_file",
+        schedule=None,
+        start_date=pendulum.datetime(2026, 1, 1),
+        template_searchpath=str(tmp_path),
+        params={"above": 3},
+    ) as dag:
+        SqlToWtsChatTemplateOperator(**arguments(simulator, sql="customers.sql", max_recipients="{{ params.above }}"))
+    assert run_dag(dag).xcom("dispatch")["sent"] == 2
+
+
+def test_a_table_needs_a_database_that_keeps_the_promise(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(campaigns, "SQLITE", frozenset())
+    with pytest.raises(WtsChatError, match="SQLite, PostgreSQL or MySQL; the connection's driver is sqlite3"):
+        CampaignTable(warehouse.hook, "t", "c").create()
+
+
+@pytest.mark.airflow
 def test_several_workers_share_a_dispatch(warehouse: Warehouse, simulator: Simulator, run_dag: Any):
     warehouse.fill(30)
     with DAG("test_workers", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
