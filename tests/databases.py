@@ -142,6 +142,7 @@ class MariaDb(Server):
                  "--skip-test-db")  # fmt: skip
         return ["--no-defaults", data, f"--port={self.port}", f"--bind-address={HOST}",
                 f"--socket={self._folder / 'socket'}", f"--pid-file={self._folder / 'pid'}",
+                f"--tmpdir={self._folder}",
                 "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M"]  # fmt: skip
 
     def query(self, sql: str) -> None:

@@ -80,7 +80,7 @@ class Database:
             if not described.host:
                 msg = f"sql_conn_id: the connection {sql_conn_id!r} has no path of a DuckDB file (host)"
                 raise WtsChatArgumentError(msg)
-            self.connection = duckdb_connection(described.host)
+            self.connection = duckdb_connection(described.host, described.extra_dejson.get("memory_limit"))
         else:
             self.connection = BaseHook.get_hook(sql_conn_id).get_conn()
         self.dialect.prepare(self.connection)

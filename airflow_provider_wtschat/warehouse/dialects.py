@@ -499,11 +499,16 @@ class DuckDb(Dialect):
         cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])
 
 
-def duckdb_connection(path: str) -> Any:
+DUCKDB_MEMORY = "512MB"
+"""What DuckDB may keep in memory, unless the connection says otherwise; by itself it takes most of a machine."""
+
+
+def duckdb_connection(path: str, memory_limit: str | None = None) -> Any:
     """
     Open a DuckDB database.
 
     :param path: path of its file
+    :param memory_limit: what it may keep in memory, such as ``2GB``. Default: :data:`DUCKDB_MEMORY`
     :raises AirflowOptionalProviderFeatureException: if DuckDB is not installed
     :raises WtsChatServerError: if another process has the file open; retryable
     """
@@ -512,8 +517,14 @@ def duckdb_connection(path: str) -> Any:
     except ImportError as error:
         msg = "A connection of type duckdb needs DuckDB: pip install 'airflow-provider-wtschat[duckdb]'"
         raise AirflowOptionalProviderFeatureException(msg) from error
+    # One thread is faster than several for batches of this size.
+    config: dict[str, Any] = {
+        "memory_limit": memory_limit or DUCKDB_MEMORY,
+        "threads": 1,
+        "preserve_insertion_order": False,
+    }
     try:
-        return duckdb.connect(path)
+        return duckdb.connect(path, config=config)
     except duckdb.IOException as error:
         msg = f"The DuckDB file {path} cannot be opened now; one process at a time can write to it: {error}"
         raise WtsChatServerError(msg, retryable=True) from error
