@@ -276,7 +276,7 @@ class Run:
 
         :param table: name of the table
         """
-        return f"{table[:_LONGEST_NAME]}_{self._attempt}"
+        return self._staging_of(table, self._attempt)
 
     def stage(self, table: str, rows: Sequence[Values]) -> None:
         """
@@ -481,8 +481,13 @@ class Run:
     def _drop_staging(self, attempt: str) -> None:
         for name in self._tables:
             with self.database.transaction() as cursor:
-                staging = self.database.dialect.quote(f"{name[:_LONGEST_NAME]}_{attempt}")
+                staging = self.database.dialect.quote(self._staging_of(name, attempt))
                 cursor.execute(f"DROP TABLE IF EXISTS {staging}")
+
+    def _staging_of(self, table: str, attempt: str) -> str:
+        # Names of databases are short, and those of two tables may begin alike.
+        schema, dot, alone = table.rpartition(".")
+        return f"{schema}{dot}{alone[:_LONGEST_NAME]}_{attempt}_{list(self._tables).index(table)}"
 
     def _supersede(self, name: str) -> None:
         """Mark older versions of a row (1) and copies of one version (2), before anybody has to wait for it."""

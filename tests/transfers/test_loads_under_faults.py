@@ -23,10 +23,11 @@ import pytest
 from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
+from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
 from airflow_provider_wtschat.warehouse import database as database_module
 from airflow_provider_wtschat.warehouse.database import Database
 from airflow_provider_wtschat.warehouse.storage import named_parts
-from tests.loading import Table, load, messages, truth
+from tests.loading import Table, messages, truth
 
 SINKS = ("sqlite", "postgres", "mariadb", "duckdb", "lake")
 FAULTS = {"all": 0.05}
@@ -88,7 +89,9 @@ class Sink:
                 task_id="copy", resource=self.resource, path=f"file://{self.folder}", workers=8, part_bytes=30_000
             ).execute({})
         else:
-            load(self.resource, lock_timeout=20, workers=8)
+            WtsChatToSqlOperator(
+                task_id="load", resource=self.resource, sql_conn_id="warehouse", lock_timeout=20, workers=8
+            ).execute({})
 
     def versions(self) -> dict[str, str]:
         """Return what is there, by id."""

@@ -210,3 +210,35 @@ def test_rows_that_are_none_fail_the_copy(reading, lake, monkeypatch):
     with pytest.raises(WtsChatError, match="max_rejects"):
         copy(lake)
     assert named_parts(f"file://{lake}") == []
+
+
+def test_other_storages_get_whole_objects(reading):
+    """Where a file that is written piece by piece could be half there, everything is put at once."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    try:
+        from airflow.sdk.io import attach
+    except ImportError:
+        from airflow.io.store import attach
+
+    class Elsewhere(MemoryFileSystem):
+        store: dict[str, Any] = {}
+        puts: list[str] = []
+
+        def put_file(self, lpath, rpath, **kwargs):
+            self.puts.append(rpath.rpartition("/")[2])
+            super().put_file(lpath, rpath, **kwargs)
+
+        def pipe_file(self, path, value, **kwargs):
+            self.puts.append(path.rpartition("/")[2])
+            super().pipe_file(path, value, **kwargs)
+
+    attach("memory", fs=Elsewhere())
+    operator = WtsChatToObjectStorageOperator(
+        task_id="copy", resource="sessions", path="memory://lake/sessions", part_bytes=1
+    )
+    figures = operator.execute({})
+    names = [name.rpartition("/")[2] for name in named_parts("memory://lake/sessions")]
+    assert Elsewhere.puts == [*names, figures["manifest"].rpartition("/")[2]]
+    assert {path.rpartition("/")[2] for path in Elsewhere.store} == set(Elsewhere.puts)
+    assert len(names) == figures["parts"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 import pytest
@@ -265,3 +266,30 @@ def test_connections_of_other_kinds_are_refused(monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", "http://example.com")
     with pytest.raises(WtsChatArgumentError, match="merge_sql"):
         Database("warehouse")
+
+
+@pytest.mark.parametrize("mode", ["hash", "drop"])
+def test_personal_data_is_nowhere_in_the_table(mode, reading, plain_destination, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_PEPPER", '{"conn_type": "generic", "password": "a long and random key"}')
+    reading.world.create_contact(name="Bernadete Quixabeira", phone="+55|11987654321", email="bernadete@example.com")
+    load("contacts", personal_data=mode, personal_data_conn_id="pepper")
+    load("contacts", table="plain")
+    columns = ", ".join(sorted(Table("contacts").columns()))
+    told = str(Table("contacts").rows(columns))
+    for secret in ("Bernadete", "987654321", "bernadete@", *(row.name for row in Table("plain").rows("name"))):
+        assert secret not in told
+    names = {row.name for row in Table("contacts").rows("name")}
+    assert names == {None} if mode == "drop" else len(names) > 10
+    assert Table("contacts").versions() == truth(reading, "contacts")
+
+
+def test_progress_and_counts_tell_nothing_personal(reading, plain_destination, caplog, capsys):
+    reading.world.create_contact(name="Bernadete Quixabeira", phone="+55|11987654321")
+    load("contacts")
+    load("messages")
+    told = " ".join(record.getMessage() for record in caplog.records if record.levelno >= logging.INFO)
+    # The log of a task goes another way on Airflow 3.
+    told += "".join(capsys.readouterr())
+    assert "Loaded contacts into contacts" in told
+    for secret in ("Bernadete", "987654321", reading.token, "Mensagem de exemplo"):
+        assert secret not in told
