@@ -212,7 +212,7 @@ def test_rows_that_are_none_fail_the_copy(reading, lake, monkeypatch):
     assert named_parts(f"file://{lake}") == []
 
 
-def test_other_storages_get_whole_objects(reading):
+def test_other_storages_get_whole_objects(reading, monkeypatch):
     """Where a file that is written piece by piece could be half there, everything is put at once."""
     from fsspec.implementations.memory import MemoryFileSystem
 
@@ -221,24 +221,26 @@ def test_other_storages_get_whole_objects(reading):
     except ImportError:
         from airflow.io.store import attach
 
-    class Elsewhere(MemoryFileSystem):
-        store: dict[str, Any] = {}
-        puts: list[str] = []
+    puts: list[str] = []
+    put_bytes = MemoryFileSystem.pipe_file
 
-        def put_file(self, lpath, rpath, **kwargs):
-            self.puts.append(rpath.rpartition("/")[2])
-            super().put_file(lpath, rpath, **kwargs)
+    def put_file(self, lpath, rpath, **kwargs):
+        puts.append(rpath.rpartition("/")[2])
+        put_bytes(self, rpath, Path(lpath).read_bytes())
 
-        def pipe_file(self, path, value, **kwargs):
-            self.puts.append(path.rpartition("/")[2])
-            super().pipe_file(path, value, **kwargs)
+    def pipe_file(self, path, value, **kwargs):
+        puts.append(path.rpartition("/")[2])
+        put_bytes(self, path, value, **kwargs)
 
-    attach("memory", fs=Elsewhere())
+    monkeypatch.setattr(MemoryFileSystem, "store", {})
+    monkeypatch.setattr(MemoryFileSystem, "put_file", put_file)
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
+    attach("memory", fs=MemoryFileSystem())
     operator = WtsChatToObjectStorageOperator(
         task_id="copy", resource="sessions", path="memory://lake/sessions", part_bytes=1
     )
     figures = operator.execute({})
     names = [name.rpartition("/")[2] for name in named_parts("memory://lake/sessions")]
-    assert Elsewhere.puts == [*names, figures["manifest"].rpartition("/")[2]]
-    assert {path.rpartition("/")[2] for path in Elsewhere.store} == set(Elsewhere.puts)
+    assert puts == [*names, figures["manifest"].rpartition("/")[2]]
+    assert {path.rpartition("/")[2] for path in MemoryFileSystem.store} == set(puts)
     assert len(names) == figures["parts"] > 0
