@@ -17,6 +17,7 @@ from airflow_provider_wtschat.hooks.wtschat import TokenAuth, WtsChatHook
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
 from scripts.local import connections
+from tests.conftest import AIRFLOW_2
 from tests.live import LiveAirflow
 
 TOKEN = "pn_q7JxW2vKfTz9LmR4"
@@ -37,6 +38,8 @@ FAILS = {
     "wait_times_out",
 }
 PREFIX = {"plain": "", "bearer": "Bearer "}
+# Airflow 2.11 runs one task at a time on SQLite, so there the connections take turns.
+DAGS = {"secrets_both": list(PREFIX)} if AIRFLOW_2 else {f"secrets_{name}": [name] for name in PREFIX}
 
 _LEVEL = re.compile(r"\[(debug|info|warning|error|critical) *\]|\b(DEBUG|INFO|WARNING|ERROR|CRITICAL) - ")
 
@@ -51,7 +54,7 @@ def test_real_airflow_tells_no_token_and_logs_no_personal_data(tmp_path: Path):
         session = account.world.create_session(contact_id=account.world.create_contact(phone=CASE["phone"]).id)
         account.inject("502", on="GET /chat/v2/session")
         account.inject("lost_after", on="POST /chat/v1/session/{id}/note", times=None)
-        case = CASE | {"session_id": session.id, "conn_ids": list(PREFIX)}
+        case = CASE | {"session_id": session.id, "dags": DAGS}
         for name, prefix in PREFIX.items():
             connection = connections(account, tmp_path / "warehouse.db")["wtschat_default"]
             given[name] = connection | {"password": prefix + TOKEN}
@@ -64,15 +67,15 @@ def test_real_airflow_tells_no_token_and_logs_no_personal_data(tmp_path: Path):
             WTSCHAT_TEST_CASE=json.dumps(case),
         )
         with airflow:
-            runs = [airflow.wait_for_run(f"secrets_{name}", "scheduled", 180) for name in PREFIX]
+            runs = [airflow.wait_for_run(dag_id, "scheduled", 180) for dag_id in DAGS]
             for run in runs:
                 assert {task for task, state in run["states"].items() if state != "success"} == FAILS, run["states"]
             stored = list(database(airflow))
-    assert len(account.sends) == len(PREFIX) * 3
+    assert len(account.sends) == len(DAGS) * 3
     account.check()
 
     logs = [path for path in home.rglob("*") if path.is_file() and not path.name.startswith("airflow.db")]
-    assert sum(path.name.endswith(".log") for path in logs) > 2 * len(runs[0]["states"])
+    assert sum(path.name.endswith(".log") for path in logs) > sum(len(run["states"]) for run in runs)
     told = [(str(path), path.read_text(errors="replace")) for path in logs] + stored
     assert any("debug" in text.lower() for _, text in told)
     assert [(where, line) for where, text in told for line in text.splitlines() if TOKEN in line] == []
@@ -121,7 +124,7 @@ def simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def test_reprs_tell_no_token(simulator: Simulator):
     hook = WtsChatHook()
     request = sessions.list_()
-    hook.run(request)
+    hook.run(request.page(1))
     settings = hook.resolve()
     assert settings.token == TOKEN
     shown = [hook, settings, TokenAuth(TOKEN), hook.get_conn(), hook.budget, request, WtsChatAsyncHook(), vars(hook)]

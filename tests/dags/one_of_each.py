@@ -1,10 +1,11 @@
-"""A task of every kind, for the search for what must not be told: one Dag for each connection named."""
+"""A task of every kind, for the search for what must not be told: on one connection or on several by turns."""
 
 from __future__ import annotations
 
 import json
 import os
 from datetime import datetime
+from itertools import cycle
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
@@ -22,12 +23,11 @@ from airflow_provider_wtschat.sensors.session import SessionStatusSensor
 CASE = json.loads(os.environ["WTSCHAT_TEST_CASE"])
 
 
-def secrets_dag(conn_id: str) -> DAG:
+def one_of_each(dag_id: str, conn_ids: list[str]) -> DAG:
     """Make a Dag whose tasks succeed, but for those that are named after what goes wrong with them."""
     session: dict[str, Any] = {"session_id": CASE["session_id"]}
     message = {"to": CASE["phone"], "text": CASE["text"]}
-    once = {"wtschat_conn_id": conn_id, "retries": 0}
-    with DAG(f"secrets_{conn_id}", schedule="@once", start_date=datetime(2026, 1, 1), default_args=once) as dag:
+    with DAG(dag_id, schedule="@once", start_date=datetime(2026, 1, 1), default_args={"retries": 0}) as dag:
         ListSessionsOperator(task_id="list", include_details=["ContactDetails"], page_size=10, max_pages=1)
         GetSessionOperator(task_id="get", include_details=["ContactDetails"], **session)
         SendTextOperator(task_id="send_text", **message)
@@ -55,13 +55,15 @@ def secrets_dag(conn_id: str) -> DAG:
             timeout=6,
             **session,
         )
-        ListSessionsOperator(task_id="revoked", wtschat_conn_id=f"{conn_id}_revoked")
+        ListSessionsOperator(task_id="revoked")
         GetContactByPhoneOperator(task_id="unknown_contact", phone_number=CASE["stranger"])
         SendTextOperator(task_id="refused_by_api", from_channel=CASE["stranger"], **message)
         CreateSessionNoteOperator(task_id="uncertain", text=CASE["text"], **session)
         SendTextOperator(task_id="refused_argument", to=[CASE["phone"]], text=CASE["text"])
+    for task, conn_id in zip(dag.tasks, cycle(conn_ids), strict=False):
+        task.wtschat_conn_id = f"{conn_id}_revoked" if task.task_id == "revoked" else conn_id
     return dag
 
 
-for _conn_id in CASE["conn_ids"]:
-    globals()[_conn_id] = secrets_dag(_conn_id)
+for _dag_id, _conn_ids in CASE["dags"].items():
+    globals()[_dag_id] = one_of_each(_dag_id, _conn_ids)
