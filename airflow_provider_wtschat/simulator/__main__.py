@@ -97,11 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
         serving.join(0.005)
     print(json.dumps(ready), flush=True)
     if not given.exit_with_parent:  # its parent knows, and speaks to the user itself
-        print(
-            f"WTS Chat simulator: {ready['url']}, {len(world.sessions)} sessions, token {options.token}; Ctrl-C ends it",
-            file=sys.stderr,
-            flush=True,
-        )
+        about = f"{len(world.sessions)} sessions, token {options.token}"
+        print(f"WTS Chat simulator: {ready['url']}, {about}; Ctrl-C ends it", file=sys.stderr, flush=True)
     while serving.is_alive():
         serving.join(0.2)
     for violation in world.books.violations:
