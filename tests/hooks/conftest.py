@@ -20,9 +20,7 @@ def shared_simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def simulator(
-    shared_simulator: Simulator, no_limits: None, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Simulator]:
+def simulator(shared_simulator: Simulator, no_limits: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """A simulated account behind the connection ``wtschat_default``, with short back-offs."""
     # An account of its own: a 429 holds the budget of its account, past the end of a test.
     connection = {**json.loads(shared_simulator.connection_json), "extra": {"account": uuid4().hex}}
