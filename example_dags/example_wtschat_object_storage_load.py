@@ -2,7 +2,7 @@
 Copy contacts into object storage, and load what came into a table of any database.
 
 What: the copy appends compressed JSON lines to a folder and writes a manifest last. The load reads the parts that this
-run's manifest names and stores each contact by its id. Phones, e-mails and names are copied as they are; with
+run's manifests name and stores each contact by its id. Phones, e-mails and names are copied as they are; with
 ``personal_data="hash"`` and a connection whose password is the key only their hashes would leave Airflow.
 
 Needs: a connection ``wtschat_default``, and a connection ``warehouse`` of any type whose provider builds on
@@ -48,14 +48,17 @@ with DAG(
 
     @task
     def load(figures: dict[str, Any]) -> int:
-        """Store the contacts of the parts that the manifest names; the newest version of each comes last."""
-        manifest = ObjectStoragePath(figures["manifest"])
-        folder = manifest.parent.parent
-        parts = json.loads(manifest.read_text())["parts"]
+        """Store the contacts of the parts that new manifests name; the newest version of each comes last."""
+        manifests = [ObjectStoragePath(path) for path in figures["manifests"]]
+        parts = [
+            manifest.parent.parent / part["name"]
+            for manifest in manifests
+            for part in json.loads(manifest.read_text())["parts"]
+        ]
 
         def rows() -> Iterator[tuple[str, str, str, str]]:
             for part in parts:
-                with (folder / part["name"]).open("rb") as packed, gzip.open(packed, "rt", encoding="utf-8") as lines:
+                with part.open("rb") as packed, gzip.open(packed, "rt", encoding="utf-8") as lines:
                     for line in lines:
                         row = json.loads(line)
                         yield row["id"], row["status"], row["updatedAt"], line

@@ -82,7 +82,8 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
         Copy what changed.
 
         :param context: context of the task
-        :return: the manifest's path and its figures
+        :return: the path of the manifest and its figures, and as ``manifests`` the paths of all that are new with it:
+            of sessions with many messages, those of what was complete before the end
         :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
         :raises WtsChatError: if a retry may help
         """
@@ -138,10 +139,19 @@ class _Copy:
         self._filters = filters
         self._manifests = folder.found()
         self._marks = [manifest for manifest in self._manifests if manifest.kind == MARK]
+        self._last = folder.read(self._marks[-1].name) if self._marks else {}
         self._versions: dict[str, str] = {}
         self._settled_on: str | None = None
         self._totals = {"parts": 0, "bytes": 0}
         self._number = 0
+        # What attempts before this one completed and no load has told of, since they did not finish.
+        self._progress = [
+            found.name
+            for found in self._manifests
+            if found.kind == PROGRESS
+            and (not self._marks or found.end >= self._marks[-1].end)
+            and found.name not in self._last.get("progress", ())
+        ]
 
     @property
     def watermark(self) -> datetime | None:
@@ -159,8 +169,7 @@ class _Copy:
             known = self._known
             if not window.given and self._resource.parent == "sessions":
                 today = f"{datetime.now(UTC):%Y-%m-%d}"
-                before = self.folder.read(self._marks[-1].name).get("settled_on") if self._marks else None
-                settle = None if before == today else self._operator.settling()
+                settle = None if self._last.get("settled_on") == today else self._operator.settling()
                 self._settled_on = today
         return read(
             self._operator.hook,
@@ -203,7 +212,8 @@ class _Copy:
         finally:
             reading.close()
         return {
-            "manifest": str(self.folder.base / MANIFESTS / manifest),
+            "manifest": self._address(manifest),
+            "manifests": [self._address(name) for name in (*self._progress, manifest)],
             "resource": self._resource.name,
             "rows": reading.rows,
             **self._totals,
@@ -224,6 +234,9 @@ class _Copy:
             content = self.folder.read(found.name)
             if found.name != manifest and all(content[name] == value for name, value in same.items()):
                 self.folder.remove(found.name, [part["name"] for part in content["parts"]])
+
+    def _address(self, name: str) -> str:
+        return str(self.folder.base / MANIFESTS / name)
 
     def _known(self, ids: Sequence[str]) -> dict[str, str]:
         return {row_id: self._versions[row_id] for row_id in ids if row_id in self._versions}
@@ -263,11 +276,14 @@ class _Copy:
             "parts": parts.parts,
             "parents": len(complete),
             "parents_file": parents_file,
+            "progress": self._progress,
             "settled_on": self._settled_on if kind == MARK else None,
         }
         name = self.folder.name(kind, end, rest)
         self.folder.put_bytes(json.dumps(content, indent=1, default=str).encode(), name)
         self._number += 1
+        if kind == PROGRESS:
+            self._progress.append(name)
         self._totals["parts"] += len(parts.parts)
         self._totals["bytes"] += sum(part["bytes"] for part in parts.parts)
         parts.parts = []

@@ -236,7 +236,7 @@ class _Sink:
     def _take(self, batch: Batch[Any]) -> None:
         self._waiting[self._name] += self._shapers[self._name].shape(batch.rows, batch.read_at)
         for field in PARTS.get(self._resource.name, {}).values():
-            rows = [inner for row in batch.rows for inner in row.get(field) or ()]
+            rows = [inner for row in batch.rows if isinstance(row, Mapping) for inner in row.get(field) or ()]
             each = f"{self._name}_{field}"
             self._waiting[each] += self._shapers[each].shape(rows, batch.read_at)
         check_rejects(self._tally, self._max_rejects)
