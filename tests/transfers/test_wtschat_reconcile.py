@@ -108,12 +108,36 @@ def test_nothing_is_deleted_on_suspicion(reading, plain_destination):
     assert deleted() == set()
 
 
+def test_row_that_only_a_proxy_does_not_find_is_not_taken_for_deleted(reading, plain_destination, monkeypatch):
+    from airflow_provider_wtschat.exceptions import WtsChatNotFoundError
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+    load()
+    gone = next(iter(truth(reading)))
+    reading.world.delete_session(gone)
+    whole = WtsChatHook.answer
+
+    def answer(self, request, **how):
+        if request.route == "/chat/v2/session/{id}":
+            message = "HTTP 404"
+            raise WtsChatNotFoundError(message, status=404)
+        return whole(self, request, **how)
+
+    monkeypatch.setattr(WtsChatHook, "answer", answer)
+    with pytest.raises(WtsChatFailedError, match="404"):
+        reconcile()
+    assert deleted() == set()
+
+
 def test_row_that_lists_hide_is_not_taken_for_deleted(reading, plain_destination):
     load()
     hidden = next(iter(truth(reading)))
     row = reading.world.sessions.delete(hidden)
     reading.world.sessions.put(row, listed_at=row.updated + 10**15)
-    found = reconcile(full=True)
+    before = lists(reading)
+    found = reconcile(full=True, unchanged_for=None)
+    # One for the clock, a count and a reading of each window, and a second reading of that which it is missing from.
+    assert lists(reading) - before == 1 + 2 * found["windows"] + 1
     assert found["deleted"] == 0
     assert deleted() == set()
 

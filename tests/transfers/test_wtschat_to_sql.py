@@ -81,6 +81,12 @@ def test_dimensions_keep_what_is_gone(reading, destination):
     assert not any(row.missing_since for row in Table("departments").rows("id, missing_since"))
 
 
+def test_part_of_a_dimension_says_nothing_of_the_rest(reading, plain_destination):
+    load("channels")
+    load("channels", filters={"channel_type": "Instagram"})
+    assert not any(row.missing_since for row in Table("channels").rows("id, missing_since"))
+
+
 def test_panels_bring_their_steps(reading, destination):
     load("panels", table="boards")
     steps = {step["id"]: step["title"] for panel in Table("boards").payloads() for step in panel["steps"]}
@@ -151,6 +157,7 @@ def test_mark_stays_when_the_server_ignores_the_order(reading, plain_destination
 
     load()
     mark = Table().watermark()
+    reading.world.clock.advance(3600)
     reading.world.options = replace(reading.world.options, ignore_order_by=True, tie_order="arbitrary")
     figures = load(overlap=timedelta(days=400))
     assert figures["verified"] is False
@@ -220,7 +227,7 @@ def test_run_that_fell_silent_is_taken_over(reading, destination, monkeypatch):
             load(lock_timeout=5)
             with pytest.raises(WtsChatError, match="taken over"):
                 silent.stage("sessions", [])
-        assert not Table(silent.staging("sessions")).columns(), "what it staged is gone"
+            assert not Table(silent.staging("sessions")).columns(), "what it staged is gone"
     assert Table().versions() == truth(reading)
 
 

@@ -1,0 +1,132 @@
+"""Staging and merging, on every kind of database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_wtschat.warehouse import database as database_module
+from airflow_provider_wtschat.warehouse.database import Database, Load, Run
+from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
+from airflow_provider_wtschat.warehouse.tables import table
+from tests.loading import Table
+
+TAGS = {"tags": table("tags")}
+LOAD = Load("tags", "wtschat_default", "tags", {})
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 1, number, tzinfo=UTC)
+
+
+def rows(read_at: int, *given: tuple[str, int, str]) -> list:
+    """Make rows out of id, day of the last change, and name."""
+    made = [
+        {"id": row_id, "createdAt": "2026-01-01", "updatedAt": f"{day(changed):%Y-%m-%d}T00:00:00Z", "name": name}
+        for row_id, changed, name in given
+    ]
+    return Shaper(table("tags"), Tally()).shape(made, day(read_at))
+
+
+def names() -> dict[str, str]:
+    return {row.id: row.name for row in Table("tags").rows("id, name")}
+
+
+@pytest.fixture
+def merged(destination):
+    """Stage lists of rows, one after the other, and merge them at once; returns how many were written."""
+
+    def merge(*staged: list, **how) -> int:
+        with Database("warehouse") as database, Run(database, LOAD, TAGS, holder="test", wait=0, history=True) as run:
+            for one in staged:
+                run.stage("tags", one)
+            return run.merge(**how)
+
+    return merge
+
+
+def test_newest_of_what_is_staged_wins_in_any_order(merged):
+    assert merged(rows(5, ("a", 3, "new"), ("b", 1, "b")), rows(6, ("a", 2, "old"))) == 2
+    assert names() == {"a": "new", "b": "b"}
+    merged(rows(8, ("c", 1, "read later")), rows(7, ("c", 1, "read before"), ("c", 1, "read before")))
+    assert names()["c"] == "read later"
+    versions = [(row.id, row.name) for row in Table("tags_history").rows("id, name")]
+    assert len(versions) == len(set(versions)) == 5
+
+
+def test_row_that_is_there_is_replaced_by_what_is_not_older(merged):
+    merged(rows(5, ("a", 3, "first")))
+    assert merged(rows(9, ("a", 2, "changed before"))) == 0
+    assert merged(rows(4, ("a", 3, "read before"))) == 0
+    assert merged(rows(9, ("a", 3, "first"))) == 0
+    assert names() == {"a": "first"}
+    assert merged(rows(6, ("a", 3, "read later"))) == 1
+    assert merged(rows(6, ("a", 4, "changed later"))) == 1
+    assert names() == {"a": "changed later"}
+
+
+def test_mark_moves_forward_and_past_nothing_unread(merged):
+    merged(since=None, until_reached=day(5))
+    assert Table("tags").watermark()[:10] == "2026-01-05"
+    merged(since=day(2), until_reached=day(4))
+    merged(since=day(6), until_reached=day(9))
+    merged()
+    assert Table("tags").watermark()[:10] == "2026-01-05"
+    merged(since=day(5), until_reached=day(9))
+    assert Table("tags").watermark()[:10] == "2026-01-09"
+
+
+def test_what_is_missing_is_marked_unless_nothing_came(merged):
+    def missing() -> set[str]:
+        return {row.id for row in Table("tags").rows("id, missing_since") if row.missing_since}
+
+    merged(rows(2, ("a", 1, "a"), ("b", 1, "b")), whole=day(2))
+    merged(whole=day(3))
+    assert missing() == set()
+    merged(rows(4, ("a", 1, "a")))
+    assert missing() == set()
+    merged(rows(4, ("a", 1, "a")), whole=day(4))
+    assert missing() == {"b"}
+    merged(rows(3, ("b", 1, "b")))
+    assert missing() == {"b"}, "it was seen before it went"
+    merged(rows(5, ("b", 1, "b")))
+    assert missing() == set()
+
+
+def test_staging_of_a_dead_attempt_is_removed(destination, monkeypatch):
+    monkeypatch.setattr(database_module, "LEASE", 0.0)
+    database = Database("warehouse")
+    dead = Run(database, LOAD, TAGS, holder="dead", wait=0)
+    dead.__enter__()
+    dead.stage("tags", rows(2, ("a", 1, "a")))
+    # Its connection goes with it, and nothing else of what it would have cleared up.
+    database.connection.close()
+    assert Table(dead.staging("tags")).columns()
+    with Database("warehouse") as again, Run(again, LOAD, TAGS, holder="next", wait=5):
+        pass
+    assert not Table(dead.staging("tags")).columns()
+    assert names() == {}
+
+
+def test_merges_into_one_table_wait_for_each_other(destination):
+    """Windows that were given run side by side; their transactions do not."""
+    if destination != "postgres":
+        pytest.skip("shown where a lock can be tried without waiting")
+    other = Load("tags", "wtschat_default", "tags", {}, "window")
+    with (
+        Database("warehouse") as one,
+        Database("warehouse") as two,
+        Run(one, LOAD, TAGS, holder="one", wait=0) as run,
+        Run(two, other, TAGS, holder="two", wait=0) as waiting,
+    ):
+        run.stage("tags", rows(2, ("a", 1, "a")))
+        waiting.stage("tags", rows(2, ("a", 1, "a")))
+        with one.transaction() as cursor:
+            run._lock(cursor)
+            with two.transaction() as limited:
+                limited.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(Exception, match="lock timeout"):
+                waiting.merge()
+        waiting.merge()
+    assert names() == {"a": "a"}
