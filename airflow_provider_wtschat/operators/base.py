@@ -153,16 +153,23 @@ class WtsChatBaseOperator(BaseOperator):
             if name is not None
         }
 
+    def checked(self) -> Request[Any]:
+        """
+        Build the request from what is given, to check it; any id stands for what takes requests to find.
+
+        :raises WtsChatArgumentError: if an argument is refused
+        """
+        return self.build(**self.given())
+
     def request(self) -> Request[Any]:
         """
         Check all that can be checked without a request, then find the rest and build the request.
 
         :raises WtsChatArgumentError: if an argument is refused
         """
-        given = self.given()
-        request = self.build(**given)
+        request = self.checked()
         found = self.found()
-        return self.build(**given | found) if found else request
+        return self.build(**self.given() | found) if found else request
 
     def act(self, context: Context, request: Request[Any]) -> Any:
         """

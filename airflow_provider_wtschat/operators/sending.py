@@ -106,6 +106,20 @@ def at_most_once(
     return answer
 
 
+def is_settled(context: Context, *, may_repeat: bool) -> bool:
+    """
+    Tell whether :func:`at_most_once` will send nothing, since an earlier try of the task may have.
+
+    :param context: context of the task
+    :param may_repeat: whether the user allows that it is done twice
+    """
+    store: Any = context.get("task_state_store")
+    if store is None:
+        return context["ti"].try_number > 1 and not may_repeat
+    state = (store.get(STATE_KEY) or {}).get("state")
+    return state == "done" or (state == "doing" and not may_repeat)
+
+
 def _refusal(reason: str) -> WtsChatFailedError:
     return WtsChatFailedError(
         f"The request was not sent now, because it may have been acted on already. {reason}. Look in WTS Chat whether "
@@ -127,6 +141,22 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         super().__init__(**kwargs)
         self.may_repeat = may_repeat
 
+    def execute(self, context: Context) -> Any:
+        """
+        Send the request, unless an earlier try of the task may have.
+
+        :param context: context of the task
+        :return: the answer, as the API sent it, to this try or to an earlier one
+        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend, or an earlier try may have done it
+        :raises WtsChatError: if a retry may help
+        """
+        with failing_for_good():
+            request = self.checked()
+            # What was sent needs no names and no files any more, and these may be gone by now.
+            if request.safe_to_repeat or not is_settled(context, may_repeat=self._may_repeat()):
+                request = self.request()
+            return self.act(context, request)
+
     def once(
         self, context: Context, request: Request[Any], do: Callable[[], T], *, key: str = STATE_KEY, about: str = ""
     ) -> T:
@@ -140,10 +170,13 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         :param about: what it is about, where that may change from one try to the next
         :raises WtsChatFailedError: if an earlier try may have done it, or was about something else
         """
-        may_repeat = convert.required("may_repeat", convert.boolean("may_repeat", self.may_repeat))
+        may_repeat = self._may_repeat()
         if request.safe_to_repeat:
             return do()
         return at_most_once(context, do, may_repeat=may_repeat, key=key, about=about)
+
+    def _may_repeat(self) -> bool:
+        return convert.required("may_repeat", convert.boolean("may_repeat", self.may_repeat))
 
     def act(self, context: Context, request: Request[Any]) -> Any:
         """

@@ -30,7 +30,7 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
         self.action = action
         self.arguments = arguments
 
-    def request(self) -> Request[Any]:
+    def checked(self) -> Request[Any]:
         """
         Build the request.
 

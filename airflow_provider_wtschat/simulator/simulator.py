@@ -245,8 +245,7 @@ class SpawnedSimulator:
         self._process = subprocess.Popen(  # noqa: S603
             [*command, "--options", self.options.to_json()], stdout=subprocess.PIPE, text=True
         )
-        assert self._process.stdout is not None  # noqa: S101
-        line = self._process.stdout.readline()
+        line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             msg = f"the simulator ended with code {self._process.wait()} before it was ready"
             raise RuntimeError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.contact import CreateContactOperator, UpdateContactOperator
 from airflow_provider_wtschat.operators.message import SendTextOperator
 from airflow_provider_wtschat.operators.panel import CreateCardOperator
-from airflow_provider_wtschat.operators.session import SendSessionTextOperator
+from airflow_provider_wtschat.operators.session import SendSessionFileOperator, SendSessionTextOperator
 from tests.conftest import AIRFLOW_2
 from tests.operators.account import Account
 from tests.operators.conftest import Store, TaskInstance, Tries, new_dag
@@ -132,6 +133,28 @@ def test_a_state_that_cannot_be_kept_is_no_failure(account: Account):
     with pytest.raises(WtsChatFailedError, match="cut off"):
         tries(operator)
     assert sent(account, operator) == 1
+
+
+def test_what_was_sent_needs_its_file_no_more(account: Account, tmp_path: Path):
+    file = tmp_path / "report.pdf"
+    file.write_bytes(b"%PDF-1.4")
+    operator = SendSessionFileOperator(task_id="send", session_id=account.session(), file_path=str(file))
+    tries = Tries(Store())
+    answer = tries(operator)
+    file.unlink()
+    before = account.requests
+    assert tries(operator) == answer
+    assert account.requests == before
+
+
+def test_a_mistake_in_may_repeat_asks_nothing(account: Account, tries: Tries):
+    operator = CreateCardOperator(
+        task_id="create", step_name="Lead", panel_name="Vendas", title="x", may_repeat="perhaps"
+    )
+    before = account.requests
+    with pytest.raises(WtsChatFailedError, match="may_repeat"):
+        tries(operator)
+    assert account.requests == before
 
 
 def test_creations_are_guarded_too(account: Account, tries: Tries):
