@@ -32,6 +32,13 @@ class Whole:
     def __str__(self) -> str:
         return self.text
 
+    def __repr__(self) -> str:
+        return f"Whole({self.text!r})"
+
+
+def shortly(value: Any) -> str:
+    return getattr(value, "__name__", repr(value))[:40]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _registered():
@@ -100,7 +107,7 @@ TAKEN: list[tuple[Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("converter", "value", "expected"), TAKEN, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("converter", "value", "expected"), TAKEN, ids=shortly)
 def test_takes(converter, value, expected):
     result = converter("argument", value)
     assert result == expected
@@ -136,7 +143,7 @@ REFUSED: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("converter", "value"), REFUSED, ids=lambda value: repr(value)[:40])
+@pytest.mark.parametrize(("converter", "value"), REFUSED, ids=shortly)
 def test_refuses_and_names_the_argument(converter, value):
     with pytest.raises(WtsChatArgumentError, match=r"^argument(\[|:)") as caught:
         converter("argument", value)
