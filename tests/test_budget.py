@@ -810,7 +810,7 @@ def test_one_event_loop_after_another(name: str, tmp_path: Path):
         ("rediss://redis.example:7000", "shared through Redis (redis.example:7000)"),
         ("/var/lib/wtschat", "shared by the processes of this machine (/var/lib/wtschat)"),
         ("~/wtschat", f"shared by the processes of this machine ({Path.home()}/wtschat)"),
-        ("", f"shared by the processes of this machine ({os.environ['AIRFLOW_HOME']}/wtschat)"),
+        pytest.param("", f"shared by the processes of this machine ({os.environ['AIRFLOW_HOME']}/wtschat)", id="home"),
     ],
 )
 def test_specs(spec: str, says: str):

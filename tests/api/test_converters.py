@@ -37,7 +37,9 @@ class Whole:
 
 
 def shortly(value: Any) -> str:
-    return getattr(value, "__name__", repr(value))[:40]
+    if isinstance(value, set):
+        value = sorted(value)
+    return re.sub(" at 0x[0-9a-f]+", "", getattr(value, "__name__", repr(value)))[:40]
 
 
 @pytest.fixture(scope="module", autouse=True)
