@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 LINE := 3.3
+PYTEST := -m pytest -n 2 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -44,13 +45,13 @@ types: $(READY) ## Check types
 	$(BIN)/mypy
 
 tests: $(READY) ## Run the tests on Airflow $(LINE)
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python $(PYTEST) -m "not soak"
 
 compat: $(READY) ## Run the tests of the older Airflow lines
 	$(BIN)/python -m scripts.compat
 
 soak: $(READY) ## Run the long proofs over many seeds
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python $(PYTEST) -m soak
 
 bench: $(READY) ## Print the figures of tests/benchmarks
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \

@@ -23,6 +23,13 @@ EVERYWHERE = (
     "tests/test_provider_info.py",
 )
 MESSAGES = ("tests/notifications", "tests/transfers/test_sql_to_wtschat.py")
+OBJECT_STORAGE = "tests/transfers/test_wtschat_to_object_storage.py"
+WAREHOUSE = (
+    "tests/warehouse",
+    "tests/transfers/test_wtschat_to_sql.py",
+    "tests/transfers/test_wtschat_reconcile.py",
+    OBJECT_STORAGE,
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,11 @@ class Line:
 
 
 LINES = {
-    "2.11": Line((3, 13), (*EVERYWHERE, "tests/example_dags", "tests/test_secrets.py", "tests/sensors", *MESSAGES)),
-    "3.0": Line((3, 13), (*EVERYWHERE, "tests/sensors")),
+    "2.11": Line(
+        (3, 13),
+        (*EVERYWHERE, "tests/example_dags", "tests/test_secrets.py", "tests/sensors", *MESSAGES, *WAREHOUSE),
+    ),
+    "3.0": Line((3, 13), (*EVERYWHERE, "tests/sensors", OBJECT_STORAGE)),
     "3.1": Line((3, 14), EVERYWHERE),
     "3.2": Line((3, 14), EVERYWHERE),
 }
@@ -106,7 +116,7 @@ def main() -> int:
             continue
         print(f"Airflow {name}: environment ready after {time.monotonic() - started:.0f} s", flush=True)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
-        command = [str(own), "-m", "pytest", "-q", "-m", "not soak", *line.tests]
+        command = [str(own), "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "not soak", *line.tests]
         if subprocess.run(command, cwd=ROOT, env=environment).returncode != 0:
             failed.append(name)
     if failed:
