@@ -49,6 +49,20 @@ def test_second_load_writes_what_changed_and_nothing_else(reading, destination):
     assert Table().versions() | {gone: ""} == truth(reading) | {gone: ""}
 
 
+@pytest.mark.reads(sessions=200, changes_per_s=0.004)
+def test_three_days_without_a_load_are_caught_up_by_the_next(reading, plain_destination):
+    load()
+    before = Table().versions()
+    reading.world.clock.advance(3 * DAY.total_seconds())
+    reading.world.settle()
+    reading.world.churn.set_rate(0)
+    load()
+    after = Table().versions()
+    assert after == truth(reading)
+    assert set(before) < set(after), "sessions were created meanwhile, and none was removed"
+    assert sum(after[row] != before[row] for row in before) > 100
+
+
 def test_older_version_does_not_replace_a_newer_one(reading, destination):
     load()
     execute("UPDATE sessions SET updated_at = '2031-01-01 00:00:00', hash = 'another'")
