@@ -37,6 +37,8 @@ class Dialect(ABC):
     table_options: ClassVar[str] = ""
     keyed: ClassVar[bool] = True
     """Whether a key helps to find a few rows of a staging table."""
+    slices: ClassVar[tuple[str, ...]] = ("",)
+    """Conditions that cut the staged rows into parts, each merged by a statement of its own."""
 
     @contextmanager
     def cursor(self, connection: Any) -> Iterator[Any]:
@@ -147,8 +149,9 @@ class Dialect(ABC):
         newer = NEWER.format(s="excluded", t=t)
         return [
             f"INSERT INTO {t} ({', '.join(names)}, {loaded}) "  # noqa: S608
-            f"SELECT {', '.join(names)}, {self.cast(Kinds.INSTANT)} FROM {s} WHERE superseded = 0 "
+            f"SELECT {', '.join(names)}, {self.cast(Kinds.INSTANT)} FROM {s} WHERE superseded = 0 {part}"
             f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {newer}"
+            for part in self.slices
         ]
 
     def cast(self, kind: Kinds) -> str:
@@ -427,6 +430,8 @@ class DuckDb(Dialect):
     """DuckDB. Instants are in UTC: a type with a zone would need another package to be read."""
 
     name = "duckdb"
+    # It keeps what a statement writes in memory until the statement ends.
+    slices = tuple(f"AND hash(id) % 16 = {part} " for part in range(16))
     clock = "epoch(current_timestamp)"
     keyed = False
     kinds: ClassVar[dict[Kinds, str]] = {
@@ -499,7 +504,7 @@ class DuckDb(Dialect):
         cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])
 
 
-DUCKDB_MEMORY = "512MB"
+DUCKDB_MEMORY = "256MB"
 """What DuckDB may keep in memory, unless the connection says otherwise; by itself it takes most of a machine."""
 
 
