@@ -186,10 +186,13 @@ def run_sensor(
 
     def poke(context: Any) -> Any:
         ending.pokes += 1
-        return look(context)
+        try:
+            return look(context)
+        finally:
+            if ending.pokes == 1:
+                timer.start()
 
     sensor.poke = poke
-    timer.start()
     try:
         while ending.state == "running":
             try:
@@ -218,5 +221,6 @@ def run_sensor(
         ending.state, ending.error = "up_for_retry", error
     finally:
         timer.cancel()
-        timer.join()
+        if timer.ident is not None:
+            timer.join()
     return ending
