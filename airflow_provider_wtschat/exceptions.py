@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -62,7 +62,27 @@ class WtsChatError(AirflowException):
 
 
 class WtsChatArgumentError(WtsChatError, ValueError):
-    """An argument was refused before any request was made."""
+    """
+    An argument was refused before any request was made.
+
+    :param argument: the argument as the caller named it, such as ``tag_ids``; several are separated by a comma and a
+        blank
+    :param reason: what was given, what is wanted, and what to do
+    :param facts: of the request, where one was being made
+    """
+
+    def __init__(self, argument: str, reason: str = "", **facts: Any) -> None:
+        super().__init__(f"{argument}: {reason}" if reason else argument, **facts)
+        self.argument = argument
+        self.reason = reason
+
+    def renamed(self, argument: str) -> WtsChatArgumentError:
+        """
+        Return the same refusal under the name that the caller knows.
+
+        :param argument: the caller's argument
+        """
+        return type(self)(argument, self.reason)
 
 
 class WtsChatAuthenticationError(WtsChatError):
@@ -94,7 +114,15 @@ class WtsChatUncertainError(WtsChatError, AirflowFailException):
     A request that must not be sent twice was interrupted: nobody knows whether the API acted on it.
 
     Airflow fails the task without a retry, since a retry could reach the customer a second time.
+
+    :param message: what happened, to which request, and what to do
+    :param interrupted_by: what interrupted it, where it was an exception
+    :param facts: of the request, as for every error
     """
+
+    def __init__(self, message: str, *, interrupted_by: BaseException | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.interrupted_by = interrupted_by
 
 
 class WtsChatFailedError(WtsChatError, AirflowFailException):

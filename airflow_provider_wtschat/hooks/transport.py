@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from typing import Any
 
 import tenacity
@@ -45,6 +46,20 @@ def refuse_list(request: Request[Any]) -> None:
             "pages, or give run one page of it: request.page(1)"
         )
         raise WtsChatArgumentError(msg)
+
+
+def check_time(request: Request[Any], deadline: float | None, *, stopped: bool = False) -> None:
+    """
+    Refuse to begin the next request of a conversation when its time is up.
+
+    :param request: the request that would be next
+    :param deadline: the moment, on the monotonic clock, from which none is begun
+    :param stopped: whether the conversation was stopped
+    :raises TimeoutError: if the time is up, or it was stopped
+    """
+    if stopped or (deadline is not None and time.monotonic() >= deadline):
+        msg = f"{request.label}: was not sent, because the {'conversation was stopped' if stopped else 'time is up'}"
+        raise TimeoutError(msg)
 
 
 def may_repeat(request: Request[Any], error: BaseException) -> bool:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import requests
@@ -19,6 +20,7 @@ from urllib3.exceptions import SSLError as UrllibSSLError
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files, panels, response, sessions, tags
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.paging import Walk
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
@@ -202,6 +204,41 @@ class WtsChatHook(BaseHook):
         deadline = time.monotonic() + self.max_wait
         content = request.content
         return retrying(lambda: self._send(request, content, bulk=bulk, deadline=deadline, stop=stop))
+
+    def perform(
+        self,
+        exchange: Exchange[T],
+        *,
+        bulk: bool = False,
+        timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> T:
+        """
+        Send the requests of a conversation, one after the other, and return what came out.
+
+        :param exchange: the conversation; an error of a request is thrown into it
+        :param bulk: whether its requests belong to a long read
+        :param timeout: seconds after which no further request is begun. Default: no bound
+        :param stop: ends every wait when it is set, and no further request is begun
+        :return: what the conversation returns
+        :raises TimeoutError: if time ran out, or it was stopped, before it came to its end
+        :raises WtsChatError: of the kind that says what happened, where the conversation does not handle it
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with closing(exchange):
+            try:
+                request = next(exchange)
+                while True:
+                    transport.check_time(request, deadline, stopped=stop is not None and stop.is_set())
+                    try:
+                        answer = self.answer(request, bulk=bulk, stop=stop).value
+                    except WtsChatError as error:
+                        request = exchange.throw(error)
+                    else:
+                        request = exchange.send(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
 
     def pages(
         self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False

@@ -7,6 +7,7 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterator
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,6 +18,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from airflow_provider_wtschat.api import response
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.paging import Walk
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
@@ -125,6 +127,31 @@ class WtsChatAsyncHook(BaseHook):
         finally:
             if own is not None:
                 await own.close()
+
+    async def perform(self, exchange: Exchange[T], *, bulk: bool = False) -> T:
+        """
+        Send the requests of a conversation, one after the other, and return what came out.
+
+        ``asyncio.timeout`` around it bounds its time.
+
+        :param exchange: the conversation; an error of a request is thrown into it
+        :param bulk: whether its requests belong to a long read
+        :return: what the conversation returns
+        :raises WtsChatError: of the kind that says what happened, where the conversation does not handle it
+        """
+        with closing(exchange):
+            try:
+                request = next(exchange)
+                while True:
+                    try:
+                        answer = await self.run(request, bulk=bulk)
+                    except WtsChatError as error:
+                        request = exchange.throw(error)
+                    else:
+                        request = exchange.send(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
 
     async def pages(
         self, request: PagedRequest[Row], *, page_size: int | None = None, bulk: bool = False
