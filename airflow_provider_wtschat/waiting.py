@@ -23,7 +23,7 @@ from airflow_provider_wtschat import exceptions
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, messages, panels, scheduled_messages, sessions
 from airflow_provider_wtschat.api.instants import When
-from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
     Card,
@@ -336,16 +336,16 @@ class SessionHasReply(Condition[list[Message]]):
     def read(self) -> Asking[list[Message]]:
         """Read what a task that waited for it returns."""
         replies = []
-        walk = self._walk()
-        while (step := walk.next()) is not None:
-            replies += [message for message in walk.accept((yield step)) if self._is_reply(message)]
+        paginator = self._paginator()
+        while (step := paginator.next()) is not None:
+            replies += [message for message in paginator.accept((yield step)) if self._is_reply(message)]
         return replies
 
     def look(self) -> Asking[Finding | None]:
         """Look whether it has come about, or cannot any more."""
-        walk = self._walk()
-        while (step := walk.next()) is not None:
-            for message in walk.accept((yield step)):
+        paginator = self._paginator()
+        while (step := paginator.next()) is not None:
+            for message in paginator.accept((yield step)):
                 if self._is_reply(message):
                     return Finding(reached=True, status="REPLIED", updated_at=message.get("createdAt"))
         return None
@@ -361,8 +361,8 @@ class SessionHasReply(Condition[list[Message]]):
         ]
         return max((moment for moment in moments if moment > self.since), default=None)
 
-    def _walk(self) -> Walk[Message]:
-        return Walk(sessions.list_messages(self.id, created_after=self.since))
+    def _paginator(self) -> Paginator[Message]:
+        return Paginator(sessions.list_messages(self.id, created_after=self.since))
 
     def _is_reply(self, message: Message) -> bool:
         return message.get("direction") == FROM_CONTACT and instants.read(message["createdAt"]) > self.since
@@ -468,17 +468,17 @@ class SessionsHaveArrived(Condition[list[str]]):
     def read(self) -> Asking[list[str]]:
         """Read what a task that waited for it returns."""
         ids = []
-        walk = Walk(self.filter.request(created_after=self.since))
-        while (step := walk.next()) is not None:
-            ids += [session["id"] for session in walk.accept((yield step))]
+        paginator = Paginator(self.filter.request(created_after=self.since))
+        while (step := paginator.next()) is not None:
+            ids += [session["id"] for session in paginator.accept((yield step))]
         return ids
 
     def look(self) -> Asking[Finding | None]:
         """Look whether it has come about, or cannot any more."""
-        walk = Walk(self.filter.request(created_after=self.since), page_size=1)
-        while walk.total is None and (step := walk.next()) is not None:
-            walk.accept((yield step))
-        found = walk.total or 0
+        paginator = Paginator(self.filter.request(created_after=self.since), page_size=1)
+        while paginator.total is None and (step := paginator.next()) is not None:
+            paginator.accept((yield step))
+        found = paginator.total or 0
         return Finding(reached=True, status=str(found)) if found >= self.count else None
 
     def may_count(self, session: Session) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
 
 __all__ = ["Exchange", "call", "pages", "rows"]
@@ -45,9 +45,9 @@ def pages(
     :param page_size: rows per page, 1 to 100
     :return: what ``take`` found, or ``None`` if it found nothing
     """
-    walk = Walk(request, page_size=page_size)
-    while (step := walk.next()) is not None:
-        found = take(walk.accept((yield step)))
+    paginator = Paginator(request, page_size=page_size)
+    while (step := paginator.next()) is not None:
+        found = take(paginator.accept((yield step)))
         if found is not None:
             return found
     return None

@@ -6,7 +6,7 @@ edge of a page that was read already. So a list is read **by key**: in the order
 lies after the last instant read. Rows that share one instant (a **tie**) are read by key over another instant inside
 it, and only rows that share both by number.
 
-Nothing here does I/O: a :class:`Walk` says what to ask and takes the answer.
+Nothing here does I/O: a :class:`Paginator` says what to ask and takes the answer.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def row_field(name: str) -> str:
     return _ROW_FIELDS.get(name, name[:1].lower() + name[1:])
 
 
-class Walk(Generic[Row]):
+class Paginator(Generic[Row]):
     """
     Reads a paged list: says what to ask next, takes the answer, gives the rows.
 
@@ -152,7 +152,7 @@ class Walk(Generic[Row]):
             if isinstance(self._level, _Keys):
                 self._level.cut(before)
 
-    def divide(self, pieces: int) -> list[Walk[Row]]:
+    def divide(self, pieces: int) -> list[Paginator[Row]]:
         """
         Leave a part of what remains to others.
 
@@ -188,8 +188,8 @@ class Walk(Generic[Row]):
 
     def _piece(
         self, key: str, after: datetime, before: datetime | None, at: Mapping[str, datetime], rows: int
-    ) -> Walk[Row]:
-        piece = Walk(self.request, page_size=self.page_size, key=key, after=after, before=before, at=at)
+    ) -> Paginator[Row]:
+        piece = Paginator(self.request, page_size=self.page_size, key=key, after=after, before=before, at=at)
         piece._estimate = rows
         return piece
 
@@ -214,15 +214,15 @@ class Walk(Generic[Row]):
         :raises WtsChatServerError: if it is no page, or holds rows that a filter of the request does not allow
         """
         sight = self._look(page)
-        stranger = self.request.strangers(sight.rows)
-        problem = f"the filter on {stranger}" if stranger else self._level.ignored(sight)
+        mismatch = self.request.mismatch(sight.rows)
+        problem = f"the filter on {mismatch}" if mismatch else self._level.ignored(sight)
         if problem is not None:
             if self._doubt is None:
                 # A row may change between being found and being read; what a server ignores, it ignores again.
                 self._doubt = problem
                 return []
-            if stranger:
-                self._refuse(stranger)
+            if mismatch:
+                self._refuse(mismatch)
             self._fall_back(problem)
             return []
         self._doubt = None
@@ -242,9 +242,9 @@ class Walk(Generic[Row]):
             raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
         return _Sight(rows, int(page.get("totalItems") or 0), says_more=page.get("hasMorePages") is True)
 
-    def _refuse(self, stranger: str) -> None:
+    def _refuse(self, mismatch: str) -> None:
         msg = (
-            f"{self.request.label}: the server ignored the filter on {stranger} and answered with rows that it does "
+            f"{self.request.label}: the server ignored the filter on {mismatch} and answered with rows that it does "
             "not allow, so the whole account would have come. Nothing of it was taken; check the value of the filter"
         )
         raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)

@@ -184,7 +184,7 @@ class PagedRequest(Request[Row]):
             safe_to_repeat=self.safe_to_repeat,
         )
 
-    def strangers(self, rows: Iterable[Any]) -> str | None:
+    def mismatch(self, rows: Iterable[Any]) -> str | None:
         """
         Name the first filter that a row does not fit, or ``None``.
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_wtschat.api.paging import CREATED, Walk
+from airflow_provider_wtschat.api.paging import CREATED, Paginator
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
@@ -146,21 +146,21 @@ class Children(Reading[Any]):
         progress = Progress(self._hook, self)
         waiting = iter(self.parents.chosen)
         left = len(self.parents.chosen)
-        with Workers[tuple[Parent, Walk[Any]]](self._hook, self._count, bulk=self._bulk) as workers:
+        with Workers[tuple[Parent, Paginator[Any]]](self._hook, self._count, bulk=self._bulk) as workers:
             self._begin(workers, waiting)
             while workers.underway:
                 answered = workers.take(LOOK_EVERY)
                 progress.say(None if not self.rows else left * self.rows / max(1, len(self.parents.chosen) - left))
                 if answered is None:
                     continue
-                parent, walk = answered.tag
+                parent, paginator = answered.tag
                 rows: list[Any] = []
                 following = None
                 if isinstance(answered.answer, Answer):
                     self.started_at = self.started_at or answered.answer.server_time
-                    rows = walk.accept(answered.answer.value)
-                    self._doubt(walk.reason)
-                    following = walk.next()
+                    rows = paginator.accept(answered.answer.value)
+                    self._doubt(paginator.reason)
+                    following = paginator.next()
                 elif not isinstance(answered.answer, WtsChatNotFoundError):
                     # A parent that was deleted since it was chosen has no children.
                     raise answered.answer
@@ -171,16 +171,16 @@ class Children(Reading[Any]):
                     self._begin(workers, waiting)
                 self.rows += len(rows)
                 self.requests = workers.requests
-                yield Batch(rows, read_at(answered), walk.request, parent, complete=following is None)
+                yield Batch(rows, read_at(answered), paginator.request, parent, complete=following is None)
         self.until_reached = self.parents.until_reached
         progress.say(0, end=True)
 
-    def _begin(self, workers: Workers[tuple[Parent, Walk[Any]]], waiting: Iterable[Parent]) -> None:
+    def _begin(self, workers: Workers[tuple[Parent, Paginator[Any]]], waiting: Iterable[Parent]) -> None:
         for parent in waiting if workers.idle else ():
-            walk = Walk(self._child(parent.id), page_size=self._page_size, key=CREATED)
-            first = walk.next()
+            paginator = Paginator(self._child(parent.id), page_size=self._page_size, key=CREATED)
+            first = paginator.next()
             if first is not None:
-                workers.submit((parent, walk), first)
+                workers.submit((parent, paginator), first)
             if not workers.idle:
                 return
 

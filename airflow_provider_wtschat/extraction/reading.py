@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Walk, row_field
+from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Paginator, row_field
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -177,19 +177,19 @@ class Snapshot(Reading[Row]):
     def _read(self) -> Generator[Batch[Row], None, None]:
         for request in self._requests:
             if isinstance(request, PagedRequest):
-                walk: Walk[Row] = Walk(request, page_size=self._page_size)
-                while (step := walk.next()) is not None:
-                    yield self._batch(request, step, walk)
-                    self._doubt(walk.reason)
+                paginator: Paginator[Row] = Paginator(request, page_size=self._page_size)
+                while (step := paginator.next()) is not None:
+                    yield self._batch(request, step, paginator)
+                    self._doubt(paginator.reason)
             else:
                 yield self._batch(request, request)
         self.until_reached = self.started_at
 
-    def _batch(self, request: Request[Any], step: Request[Any], walk: Walk[Row] | None = None) -> Batch[Row]:
+    def _batch(self, request: Request[Any], step: Request[Any], paginator: Paginator[Row] | None = None) -> Batch[Row]:
         answer = self._hook.answer(step, bulk=self._bulk)
         self.requests += 1
         self.started_at = self.started_at or answer.server_time
-        rows = answer.value or [] if walk is None else walk.accept(answer.value)
+        rows = answer.value or [] if paginator is None else paginator.accept(answer.value)
         self.rows += len(rows)
         return Batch(rows, answer.server_time or datetime.now(UTC), request)
 
@@ -214,7 +214,7 @@ class _Part:
     """A window of a list, read by one worker at a time."""
 
     source: _Source
-    walk: Walk[Any]
+    paginator: Paginator[Any]
     width: int
     kind: _Kind = "first"
     origin: _Part | None = None
@@ -285,8 +285,8 @@ class Changes(Reading[Row]):
         progress.say(0, end=True)
 
     def _part(self, source: _Source, after: datetime | None, before: datetime | None) -> _Part:
-        walk = Walk(source.request, page_size=self._page_size, key=self._key, after=after, before=before)
-        return _Part(source, walk, width=self._count)
+        paginator = Paginator(source.request, page_size=self._page_size, key=self._key, after=after, before=before)
+        return _Part(source, paginator, width=self._count)
 
     def _start(self, workers: Workers[_Part], part: _Part) -> None:
         part.source.parts += 1
@@ -297,25 +297,25 @@ class Changes(Reading[Row]):
             self._finish(workers, part, workers.server_time)
 
     def _ask(self, workers: Workers[_Part], part: _Part) -> bool:
-        request = part.walk.next()
+        request = part.paginator.next()
         if request is None:
             return False
         workers.submit(part, request)
         return True
 
     def _take(self, workers: Workers[_Part], answered: Answered[_Part]) -> list[Row]:
-        part, walk = answered.tag, answered.tag.walk
+        part, paginator = answered.tag, answered.tag.paginator
         if isinstance(answered.answer, BaseException):
             raise answered.answer
         self.started_at = self.started_at or answered.answer.server_time
-        rows: list[Row] = walk.accept(answered.answer.value)
-        self._doubt(walk.reason)
-        if walk.bounds_ignored and not part.source.dropped:
+        rows: list[Row] = paginator.accept(answered.answer.value)
+        self._doubt(paginator.reason)
+        if paginator.bounds_ignored and not part.source.dropped:
             self._give_up_windows(workers, part.source)
             return []
         if rows:
             part.last_key = rows[-1].get(row_field(self._key))  # type: ignore[attr-defined]  # rows are mappings
-        if walk.total is not None:
+        if paginator.total is not None:
             self._learn(part)
             if not part.source.begun:
                 self._begin(part)
@@ -326,26 +326,26 @@ class Changes(Reading[Row]):
 
     def _begin(self, part: _Part) -> None:
         """Decide, by the first answer, what of a list may be read in parallel."""
-        source, walk = part.source, part.walk
+        source, paginator = part.source, part.paginator
         source.begun = True
-        self.expected = (self.expected or 0) + (walk.total or 0)
+        self.expected = (self.expected or 0) + (paginator.total or 0)
         part.kind = "whole"
         if self.started_at is None:
             if source is self._sources[0]:
                 self._say_no_clock()
-        elif walk.by_key and walk.next() is not None:
+        elif paginator.by_key and paginator.next() is not None:
             settled = self.started_at - SETTLED
             end = settled if self.until is None else min(settled, self.until)
-            if walk.position is None or walk.position < end:
+            if paginator.position is None or paginator.position < end:
                 part.kind = "window"
                 source.tail_from = end if self.until is None or self.until > settled else None
-                walk.cut(end)
+                paginator.cut(end)
 
     def _learn(self, part: _Part) -> None:
         """Split less wide what a split has just shown to be empty, and wider again where one found rows."""
         if part.origin is not None:
             width = part.origin.width
-            part.origin.width = min(self._count, width * 2) if part.walk.remaining else max(1, width // 2)
+            part.origin.width = min(self._count, width * 2) if part.paginator.remaining else max(1, width // 2)
             part.origin = None
 
     def _finish(self, workers: Workers[_Part], part: _Part, not_before: datetime | None) -> None:
@@ -363,7 +363,7 @@ class Changes(Reading[Row]):
 
     def _reached(self, part: _Part, not_before: datetime | None) -> datetime | None:
         moment = not_before
-        if part.source.dropped or not part.walk.by_key:
+        if part.source.dropped or not part.paginator.by_key:
             moment = self.started_at
         if moment is None:
             # Without the server's clock its rows tell how late it is there at least.
@@ -373,15 +373,15 @@ class Changes(Reading[Row]):
     def _split(self, workers: Workers[_Part]) -> None:
         """Let idle workers take over a part of what the others have left."""
         least = _WORTH_PAGES * self._page_size
-        candidates = [part for part in self._parts if part.kind == "window" and part.walk.divisible]
+        candidates = [part for part in self._parts if part.kind == "window" and part.paginator.divisible]
         while workers.idle and candidates:
             part = max(candidates, key=_remaining)
             candidates.remove(part)
             if _remaining(part) < least:
                 return
             pieces = min(workers.idle, part.width, _remaining(part) // self._page_size - 1)
-            for walk in part.walk.divide(pieces):
-                self._start(workers, _Part(part.source, walk, width=self._count, kind="window", origin=part))
+            for paginator in part.paginator.divide(pieces):
+                self._start(workers, _Part(part.source, paginator, width=self._count, kind="window", origin=part))
 
     def _give_up_windows(self, workers: Workers[_Part], source: _Source) -> None:
         """Read a list whose bounds the server ignores once, in place of once for each window."""
@@ -431,7 +431,7 @@ def read_at(answered: Answered[Any]) -> datetime:
 
 
 def _remaining(part: _Part) -> int:
-    return part.walk.remaining or 0
+    return part.paginator.remaining or 0
 
 
 def read_changes(

@@ -21,7 +21,7 @@ from urllib3.exceptions import SSLError as UrllibSSLError
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files, panels, response, sessions, tags
 from airflow_provider_wtschat.api.exchange import Exchange
-from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.api.types import SavedFile
@@ -252,19 +252,19 @@ class WtsChatHook(BaseHook):
         :return: pages of rows, empty ones left out
         :raises WtsChatError: of the kind that says what happened
         """
-        return self.walk(Walk(request, page_size=page_size or self.resolve().page_size), bulk=bulk)
+        return self.paginate(Paginator(request, page_size=page_size or self.resolve().page_size), bulk=bulk)
 
-    def walk(self, walk: Walk[Row], *, bulk: bool = False) -> Iterator[list[Row]]:
+    def paginate(self, paginator: Paginator[Row], *, bulk: bool = False) -> Iterator[list[Row]]:
         """
-        Read what a walk asks for, a page at a time. The walk tells the total and how far it can be trusted.
+        Read what a paginator asks for, a page at a time. The paginator tells the total and how far it can be trusted.
 
-        :param walk: the walk
+        :param paginator: the paginator
         :param bulk: whether it belongs to a long read
         :return: pages of rows, empty ones left out
         :raises WtsChatError: of the kind that says what happened
         """
-        while (step := walk.next()) is not None:
-            rows = walk.accept(self.run(step, bulk=bulk))
+        while (step := paginator.next()) is not None:
+            rows = paginator.accept(self.run(step, bulk=bulk))
             if rows:
                 yield rows
 

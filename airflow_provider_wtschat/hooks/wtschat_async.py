@@ -19,7 +19,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from airflow_provider_wtschat.api import response
 from airflow_provider_wtschat.api.exchange import Exchange
-from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
@@ -165,9 +165,9 @@ class WtsChatAsyncHook(BaseHook):
         :return: pages of rows, empty ones left out
         :raises WtsChatError: of the kind that says what happened
         """
-        walk = Walk(request, page_size=page_size or (await self.resolve()).page_size)
-        while (step := walk.next()) is not None:
-            rows = walk.accept(await self.run(step, bulk=bulk))
+        paginator = Paginator(request, page_size=page_size or (await self.resolve()).page_size)
+        while (step := paginator.next()) is not None:
+            rows = paginator.accept(await self.run(step, bulk=bulk))
             if rows:
                 yield rows
 

@@ -18,7 +18,7 @@ from jinja2 import ChainableUndefined
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones, sends, sessions, templates
 from airflow_provider_wtschat.api.masking import masked
-from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
@@ -245,10 +245,10 @@ class _Notification:
         }
 
     def _find(self, name: str) -> Generator[Request[Any], Any, str]:
-        walk = Walk(templates.list_(name=name))
+        paginator = Paginator(templates.list_(name=name))
         found = []
-        while (step := walk.next()) is not None:
-            found += [row for row in walk.accept((yield step)) if row.get("name") == name.strip()]
+        while (step := paginator.next()) is not None:
+            found += [row for row in paginator.accept((yield step)) if row.get("name") == name.strip()]
         if len(found) != 1:
             msg = f"template_name: {len(found) or 'no'} templates are named exactly {name!r}; one is wanted"
             raise WtsChatArgumentError(msg)

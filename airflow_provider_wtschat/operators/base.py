@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.instants import When
-from airflow_provider_wtschat.api.paging import Walk
+from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
@@ -273,28 +273,31 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         if page_number is not None:
             answer = self.hook.run(request.page(page_number, page_size or self.hook.resolve().page_size))
             rows = answer.get("items") or ()
-            if stranger := request.strangers(rows):
-                msg = f"{request.label}: the server ignored the filter on {stranger}; check the value of the filter"
+            if mismatch := request.mismatch(rows):
+                msg = f"{request.label}: the server ignored the filter on {mismatch}; check the value of the filter"
                 raise WtsChatServerError(msg, method=request.method, path=request.label.partition(" ")[2])
             return kept(rows, fields)
 
-        walk = Walk(request, page_size=page_size or self.hook.resolve().page_size)
+        paginator = Paginator(request, page_size=page_size or self.hook.resolve().page_size)
         result: list[dict[str, Any]] = []
         truncated = False
-        for number, rows in enumerate(self.hook.walk(walk), start=1):
+        for number, rows in enumerate(self.hook.paginate(paginator), start=1):
             result += kept(rows, fields)
-            expected = max(walk.total or 0, len(result))
+            expected = max(paginator.total or 0, len(result))
             if max_pages is not None:
-                expected = min(expected, max_pages * walk.page_size)
+                expected = min(expected, max_pages * paginator.page_size)
             if expected > max_rows:
                 raise _too_many(expected, max_rows)
             if number == max_pages:
                 # By key some rows come twice, so pages times their size would not tell.
-                truncated = walk.next() is not None and len(result) < (walk.total or expected + 1)
+                truncated = paginator.next() is not None and len(result) < (paginator.total or expected + 1)
                 break
         if truncated:
             self.log.warning(
-                "Read %d of %s rows, because max_pages is %s: the rest was not read", len(result), walk.total, max_pages
+                "Read %d of %s rows, because max_pages is %s: the rest was not read",
+                len(result),
+                paginator.total,
+                max_pages,
             )
         context["ti"].xcom_push(key="truncated", value=truncated)
         self.log.info("Read %d rows", len(result))

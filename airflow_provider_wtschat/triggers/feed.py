@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from airflow_provider_wtschat.api import instants, sessions
-from airflow_provider_wtschat.api.paging import UPDATED, Walk, row_field
+from airflow_provider_wtschat.api.paging import UPDATED, Paginator, row_field
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.api.types import Session, SessionStatus
@@ -589,13 +589,13 @@ class _List:
         start = await self._catch_up(newcomers, start)
 
         began = asyncio.get_running_loop().time()
-        walk = Walk(_sessions(), key=self._key, after=start)
+        paginator = Paginator(_sessions(), key=self._key, after=start)
         pages, position = 0, self._position or start
-        while (step := walk.next()) is not None:
+        while (step := paginator.next()) is not None:
             # A long way to catch up leaves the account's other clients room.
             answer = await self._feed.answer(step, bulk=pages > 0)
-            rows = walk.accept(answer.value)
-            if walk.bounds_ignored:
+            rows = paginator.accept(answer.value)
+            if paginator.bounds_ignored:
                 msg = "The API ignores the bounds of its list of sessions, so what changed cannot be told from the rest"
                 raise WtsChatServerError(msg, retryable=True)
             if pages == 0 and answer.server_time is not None:

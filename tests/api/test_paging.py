@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_wtschat.api import instants, sessions
-from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Walk, row_field
+from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Paginator, row_field
 from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
 from airflow_provider_wtschat.api.types import Session
 from airflow_provider_wtschat.exceptions import WtsChatServerError
@@ -94,10 +94,10 @@ class Server:
         }
 
 
-def read(server: Server, walk: Walk[Any], between: Callable[[], None] = lambda: None) -> Iterator[Any]:
-    while (request := walk.next()) is not None:
+def read(server: Server, paginator: Paginator[Any], between: Callable[[], None] = lambda: None) -> Iterator[Any]:
+    while (request := paginator.next()) is not None:
         assert server.requests < 5_000, "no end"
-        yield from walk.accept(server.answer(request))
+        yield from paginator.accept(server.answer(request))
         between()
 
 
@@ -145,31 +145,31 @@ def doing(server: Server, todo: list[tuple[str, int]], gone: set[str]) -> Callab
 def test_over_created_every_row_comes_once(server, todo, size):
     before = set(server.rows)
     gone: set[str] = set()
-    walk = Walk(sessions.list_(), page_size=size)
-    found = ids(read(server, walk, doing(server, todo, gone)))
+    paginator = Paginator(sessions.list_(), page_size=size)
+    found = ids(read(server, paginator, doing(server, todo, gone)))
     assert len(found) == len(set(found))
     assert before - gone <= set(found)
-    assert walk.verified
+    assert paginator.verified
 
 
 @given(server=servers, todo=actions, size=st.integers(1, 5))
 @settings(max_examples=300, deadline=None)
 def test_over_updated_the_newest_version_comes(server, todo, size):
-    walk = Walk(sessions.list_(), page_size=size, key=UPDATED)
-    found = [(row["id"], row["updatedAt"]) for row in read(server, walk, doing(server, todo, set()))]
+    paginator = Paginator(sessions.list_(), page_size=size, key=UPDATED)
+    found = [(row["id"], row["updatedAt"]) for row in read(server, paginator, doing(server, todo, set()))]
     assert len(found) == len(set(found))
     # What changed after the last request is the next reading's business; nothing changes in the last answer.
     newest = {row_id: instants.write(at(updated)) for row_id, (_, updated) in server.rows.items() if updated < LATER}
     assert set(newest.items()) <= set(found)
-    assert walk.verified
+    assert paginator.verified
 
 
 @given(server=servers, todo=actions, size=st.integers(2, 5), ends=st.tuples(instants_near, instants_near))
 @settings(max_examples=200, deadline=None)
 def test_a_window_holds_its_first_instant_and_not_its_last(server, todo, size, ends):
     low, high = min(ends), max(ends)
-    walk = Walk(sessions.list_(), page_size=size, key=UPDATED, after=at(low), before=at(high))
-    found = set(ids(read(server, walk, doing(server, todo, set()))))
+    paginator = Paginator(sessions.list_(), page_size=size, key=UPDATED, after=at(low), before=at(high))
+    found = set(ids(read(server, paginator, doing(server, todo, set()))))
     stayed = {row_id for row_id, (_, updated) in server.rows.items() if low <= updated < high}
     assert stayed <= found
 
@@ -179,14 +179,14 @@ def test_a_window_holds_its_first_instant_and_not_its_last(server, todo, size, e
 def test_windows_side_by_side_share_no_row(server, todo):
     found = []
     for low, high in ((None, 3), (3, 7), (7, None)):
-        walk = Walk(
+        paginator = Paginator(
             sessions.list_(),
             page_size=3,
             key=UPDATED,
             after=None if low is None else at(low),
             before=None if high is None else at(high),
         )
-        found += ids(read(server, walk))
+        found += ids(read(server, paginator))
     assert sorted(found) == sorted(server.rows)
 
 
@@ -199,8 +199,8 @@ def test_the_callers_own_bounds_are_kept(server, size, low, high):
     )
     everything = server.answer(request.page(size=100))["items"]
     for key in (CREATED, UPDATED):
-        walk = Walk(request, page_size=size, key=key)
-        assert sorted(ids(read(server, walk))) == sorted(row["id"] for row in everything)
+        paginator = Paginator(request, page_size=size, key=key)
+        assert sorted(ids(read(server, paginator))) == sorted(row["id"] for row in everything)
     for query in server.seen:
         for name in (CREATED, UPDATED):
             assert at(low) <= instants.read(query[f"{name}.After"])
@@ -215,37 +215,37 @@ def test_a_server_that_ignores_order_or_bounds_loses_nothing_that_stays(server, 
     column = 0 if key == CREATED else 1
     if order:
         # An ignored order shows only where it differs from the one asked for.
-        first = server.answer(Walk(sessions.list_(), page_size=size, key=key, after=at(2)).next())["items"]
+        first = server.answer(Paginator(sessions.list_(), page_size=size, key=key, after=at(2)).next())["items"]
         assume(any(left[row_field(key)] > right[row_field(key)] for left, right in pairwise(first)))
     # A reading that begins above some rows, so that ignored bounds show.
-    walk = Walk(sessions.list_(), page_size=size, key=key, after=at(2))
-    found = ids(read(server, walk))
+    paginator = Paginator(sessions.list_(), page_size=size, key=key, after=at(2))
+    found = ids(read(server, paginator))
     assert set(found) == {row_id for row_id, moments in server.rows.items() if moments[column] >= 2}
 
 
 @pytest.mark.parametrize("wrong", ["ignore_order", "ignore_bounds"])
 def test_what_the_server_ignores_is_noticed(wrong, caplog):
     server = Server(many(1000), **{wrong: True})
-    walk = Walk(sessions.list_(), key=UPDATED, after=at(5))
-    assert sorted(ids(read(server, walk))) == sorted(set(server.rows) - {"000000"})
-    assert not walk.verified
-    assert ("order" if wrong == "ignore_order" else "bounds") in walk.reason
-    assert walk.bounds_ignored is (wrong == "ignore_bounds")
+    paginator = Paginator(sessions.list_(), key=UPDATED, after=at(5))
+    assert sorted(ids(read(server, paginator))) == sorted(set(server.rows) - {"000000"})
+    assert not paginator.verified
+    assert ("order" if wrong == "ignore_order" else "bounds") in paginator.reason
+    assert paginator.bounds_ignored is (wrong == "ignore_bounds")
     assert "by page number" in caplog.text
     assert server.requests <= 13
 
 
 def test_one_odd_answer_is_asked_for_again():
     server = Server(many(500))
-    walk = Walk(sessions.list_())
+    paginator = Paginator(sessions.list_())
     found = []
-    while (request := walk.next()) is not None:
+    while (request := paginator.next()) is not None:
         page = server.answer(request)
         if server.requests == 3:
             page["items"].reverse()
-        found += [row["id"] for row in walk.accept(page)]
+        found += [row["id"] for row in paginator.accept(page)]
     assert found == sorted(server.rows)
-    assert walk.verified
+    assert paginator.verified
 
 
 @pytest.mark.parametrize("inclusive", [True, False])
@@ -263,37 +263,41 @@ def test_one_odd_answer_is_asked_for_again():
 )
 def test_requests_are_few(rows, key, at_most, inclusive):
     server = Server(rows, inclusive=inclusive)
-    walk = Walk(sessions.list_(), key=key)
-    assert ids(read(server, walk)) == sorted(rows) if key == CREATED else len(ids(read(server, walk))) == len(rows)
+    paginator = Paginator(sessions.list_(), key=key)
+    assert (
+        ids(read(server, paginator)) == sorted(rows)
+        if key == CREATED
+        else len(ids(read(server, paginator))) == len(rows)
+    )
     assert server.requests <= at_most
-    assert walk.total == len(rows)
-    assert walk.verified
+    assert paginator.total == len(rows)
+    assert paginator.verified
 
 
 @pytest.mark.parametrize("inclusive", [True, False])
 def test_rows_equal_in_every_instant_come_although_their_order_changes_each_time(inclusive):
     server = Server(many(2_000, tie=700, both=True), inclusive=inclusive, shuffled_ties=True)
-    walk = Walk(sessions.list_(), key=UPDATED)
-    assert sorted(ids(read(server, walk))) == sorted(server.rows)
-    assert walk.verified
+    paginator = Paginator(sessions.list_(), key=UPDATED)
+    assert sorted(ids(read(server, paginator))) == sorted(server.rows)
+    assert paginator.verified
 
 
 def test_rows_that_never_come_are_said_to_be_missing():
     server = Server(many(400, tie=200, both=True))
-    walk = Walk(sessions.list_(), key=UPDATED)
+    paginator = Paginator(sessions.list_(), key=UPDATED)
     hidden = "000150"
-    while (request := walk.next()) is not None:
+    while (request := paginator.next()) is not None:
         page = server.answer(request)
         page["items"] = [row for row in page["items"] if row["id"] != hidden]
-        walk.accept(page)
-    assert not walk.verified
-    assert walk.reason.startswith("of 200 rows that are equal in every instant 199 were found")
+        paginator.accept(page)
+    assert not paginator.verified
+    assert paginator.reason.startswith("of 200 rows that are equal in every instant 199 were found")
 
 
 def test_acting_on_each_row_of_a_filter_reaches_all():
     server = Server(many(742, tie=250, both=True), shuffled_ties=True)
     done = []
-    for row in read(server, Walk(sessions.list_())):
+    for row in read(server, Paginator(sessions.list_())):
         done.append(row["id"])
         del server.rows[row["id"]]
     assert sorted(done) == [f"{i:06d}" for i in range(742)]
@@ -301,11 +305,11 @@ def test_acting_on_each_row_of_a_filter_reaches_all():
 
 def test_memory_stays_flat():
     server = Server(many(20_000))
-    walk = Walk(sessions.list_(), key=UPDATED)
+    paginator = Paginator(sessions.list_(), key=UPDATED)
     most = 0
-    while (request := walk.next()) is not None:
-        walk.accept(server.answer(request))
-        most = max(most, len(walk._level.recent))
+    while (request := paginator.next()) is not None:
+        paginator.accept(server.answer(request))
+        most = max(most, len(paginator._level.recent))
     assert most <= 101
 
 
@@ -322,19 +326,19 @@ def test_memory_stays_flat():
 )
 def test_an_own_order_or_no_bounds_is_read_by_number(request_):
     server = Server(many(250))
-    walk = Walk(request_, page_size=50)
+    paginator = Paginator(request_, page_size=50)
     numbers = []
     found = []
-    while (request := walk.next()) is not None:
+    while (request := paginator.next()) is not None:
         query = dict(request.query)
         numbers.append(int(query.get("PageNumber") or query["Page"]))
         assert query.get("OrderBy") == request_.order_by
         assert query.get("OrderDirection") == (request_.order_direction if "PageNumber" in query else None)
-        found += walk.accept(server.answer(request.__class__(**{**vars(request), "query": numbered(query)})))
+        found += paginator.accept(server.answer(request.__class__(**{**vars(request), "query": numbered(query)})))
     assert numbers == [1, 2, 3, 4, 5]
     assert len(found) == 250
-    assert not walk.verified
-    assert "by page number" in walk.reason
+    assert not paginator.verified
+    assert "by page number" in paginator.reason
 
 
 def numbered(query: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -343,9 +347,9 @@ def numbered(query: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 def test_a_list_of_one_page_is_whole_whatever_its_order():
     server = Server(many(30))
-    walk = Walk(sessions.list_(order_by="LastInteractionAt"))
-    assert len(ids(read(server, walk))) == 30
-    assert walk.verified
+    paginator = Paginator(sessions.list_(order_by="LastInteractionAt"))
+    assert len(ids(read(server, paginator))) == 30
+    assert paginator.verified
     assert server.requests == 1
 
 
@@ -360,32 +364,32 @@ def test_a_body_takes_page_order_and_bounds():
         bounds=(CREATED, UPDATED),
     )
     server = Server(many(1000))
-    walk = Walk(request, key=UPDATED)
-    assert ids(read(server, walk)) == sorted(server.rows)[10:]
-    assert walk.verified
+    paginator = Paginator(request, key=UPDATED)
+    assert ids(read(server, paginator)) == sorted(server.rows)[10:]
+    assert paginator.verified
 
 
 def test_a_smaller_page_than_asked_for_is_read_on():
     server = Server(many(250), page_cap=15)
-    assert ids(read(server, Walk(sessions.list_()))) == sorted(server.rows)
+    assert ids(read(server, Paginator(sessions.list_()))) == sorted(server.rows)
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f0Z", "%Y-%m-%dT%H:%M:%S.%f00"])
 def test_spellings_of_instants_do_not_matter(form):
     server = Server(many(250, tie=120), spell=lambda moment: moment.strftime(form))
-    assert sorted(ids(read(server, Walk(sessions.list_(), key=UPDATED)))) == sorted(server.rows)
+    assert sorted(ids(read(server, Paginator(sessions.list_(), key=UPDATED)))) == sorted(server.rows)
 
 
 def test_an_ignored_filter_is_an_error_before_a_row_is_given():
     user = "0b1c2d3e-0000-4000-8000-000000000001"
     server = Server(many(300))
-    walk = Walk(sessions.list_(user_id=user))
-    page = server.answer(walk.next())
+    paginator = Paginator(sessions.list_(user_id=user))
+    page = server.answer(paginator.next())
     for row in page["items"]:
         row["userId"] = "0b1c2d3e-0000-4000-8000-000000000002"
-    assert walk.accept(page) == []
+    assert paginator.accept(page) == []
     with pytest.raises(WtsChatServerError, match="ignored the filter on userId") as caught:
-        walk.accept(page)
+        paginator.accept(page)
     assert not caught.value.retryable
     assert user not in str(caught.value)
 
@@ -393,56 +397,56 @@ def test_an_ignored_filter_is_an_error_before_a_row_is_given():
 @pytest.mark.parametrize("answer", [[], None, {}, {"items": None}, "text"])
 def test_what_is_no_page_is_an_error(answer):
     with pytest.raises(WtsChatServerError, match="no page of a list"):
-        Walk(sessions.list_()).accept(answer)
+        Paginator(sessions.list_()).accept(answer)
 
 
 def test_rows_without_the_key_are_read_by_number():
-    walk = Walk(sessions.list_())
+    paginator = Paginator(sessions.list_())
     page = {"items": [{"id": str(i)} for i in range(3)], "totalItems": 3, "hasMorePages": False}
     found = []
-    while (request := walk.next()) is not None:
-        assert walk.accept(page) is not None
+    while (request := paginator.next()) is not None:
+        assert paginator.accept(page) is not None
         found.append(dict(request.query))
     assert len(found) == 3
-    assert not walk.verified
+    assert not paginator.verified
 
 
 def test_a_server_that_always_says_more_comes_to_an_end():
     server = Server(many(250))
-    walk = Walk(sessions.list_())
+    paginator = Paginator(sessions.list_())
     found = []
-    while (request := walk.next()) is not None:
+    while (request := paginator.next()) is not None:
         assert server.requests < 50
-        found += [row["id"] for row in walk.accept({**server.answer(request), "hasMorePages": True})]
+        found += [row["id"] for row in paginator.accept({**server.answer(request), "hasMorePages": True})]
     assert found == sorted(server.rows)
 
 
 def test_rows_that_are_counted_and_do_not_come_leave_the_reading_unverified():
-    walk = Walk(sessions.list_())
-    while walk.next() is not None:
-        assert walk.accept({"items": [], "totalItems": 7, "hasMorePages": False}) == []
-    assert "count of 7 rows" in walk.reason
+    paginator = Paginator(sessions.list_())
+    while paginator.next() is not None:
+        assert paginator.accept({"items": [], "totalItems": 7, "hasMorePages": False}) == []
+    assert "count of 7 rows" in paginator.reason
 
 
 def test_a_reading_that_is_cut_leaves_the_rest_to_another():
     server = Server(many(1000))
-    walk = Walk(sessions.list_(), key=UPDATED, before=at(9000))
-    found = [row["id"] for row in walk.accept(server.answer(walk.next()))]
-    assert walk.remaining == 900 - 100 + int(server.inclusive)
-    assert walk.position == at(990)
-    asked = walk.next()
-    walk.cut(at(1500))
-    found += [row["id"] for row in walk.accept(server.answer(asked))]
-    found += ids(read(server, walk))
+    paginator = Paginator(sessions.list_(), key=UPDATED, before=at(9000))
+    found = [row["id"] for row in paginator.accept(server.answer(paginator.next()))]
+    assert paginator.remaining == 900 - 100 + int(server.inclusive)
+    assert paginator.position == at(990)
+    asked = paginator.next()
+    paginator.cut(at(1500))
+    found += [row["id"] for row in paginator.accept(server.answer(asked))]
+    found += ids(read(server, paginator))
     assert found == sorted(server.rows)[:150]
-    assert walk.verified
+    assert paginator.verified
 
 
 def test_the_first_total_is_kept():
     server = Server(many(250))
-    walk = Walk(sessions.list_())
-    list(read(server, walk, lambda: server.create(f"new {server.now}") if server.requests < 4 else None))
-    assert walk.total == 250
+    paginator = Paginator(sessions.list_())
+    list(read(server, paginator, lambda: server.create(f"new {server.now}") if server.requests < 4 else None))
+    assert paginator.total == 250
 
 
 @pytest.mark.parametrize(
@@ -462,15 +466,15 @@ def test_fields_of_rows(bound, name):
 )
 @settings(max_examples=300, deadline=None)
 def test_what_is_divided_comes_together_again(server, size, key, bounded, chance):
-    walks = [Walk(sessions.list_(), page_size=size, key=key, before=at(11) if bounded else None)]
-    underway = [(walks[0], walks[0].next())]
+    paginators = [Paginator(sessions.list_(), page_size=size, key=key, before=at(11) if bounded else None)]
+    underway = [(paginators[0], paginators[0].next())]
     found = []
     while underway:
-        walk, request = underway.pop(chance.randrange(len(underway)))
-        found += [row["id"] for row in walk.accept(server.answer(request))]
-        following = [(walk, walk.next())]
-        if walk.divisible or chance.random() < 0.3:
-            following += [(piece, piece.next()) for piece in walk.divide(chance.randint(1, 4))]
+        paginator, request = underway.pop(chance.randrange(len(underway)))
+        found += [row["id"] for row in paginator.accept(server.answer(request))]
+        following = [(paginator, paginator.next())]
+        if paginator.divisible or chance.random() < 0.3:
+            following += [(piece, piece.next()) for piece in paginator.divide(chance.randint(1, 4))]
         underway += [(one, step) for one, step in following if step is not None]
         assert server.requests < 2_000, "no end"
     column = 0 if key == CREATED else 1
@@ -483,17 +487,17 @@ def test_what_is_divided_comes_together_again(server, size, key, bounded, chance
 @pytest.mark.parametrize("inclusive", [True, False])
 def test_a_large_tie_is_divided_too(inclusive):
     server = Server({f"{i:05d}": (10 * i, 5_000) for i in range(3_200)} | many(500), inclusive=inclusive)
-    walk = Walk(sessions.list_(), key=UPDATED, before=at(LATER))
-    walks, found, most = [walk], [], 0
-    while walks:
-        walk = walks.pop(0)
-        if (request := walk.next()) is None:
+    paginator = Paginator(sessions.list_(), key=UPDATED, before=at(LATER))
+    paginators, found, most = [paginator], [], 0
+    while paginators:
+        paginator = paginators.pop(0)
+        if (request := paginator.next()) is None:
             continue
-        found += ids(iter(walk.accept(server.answer(request))))
-        walks.append(walk)
-        if walk.divisible and (walk.remaining or 0) > 300:
-            walks += walk.divide(4)
-        most = max(most, len(walks))
+        found += ids(iter(paginator.accept(server.answer(request))))
+        paginators.append(paginator)
+        if paginator.divisible and (paginator.remaining or 0) > 300:
+            paginators += paginator.divide(4)
+        most = max(most, len(paginators))
     assert sorted(found) == sorted(server.rows)
     assert most > 5
     assert server.requests < 32 + 5 + 40

@@ -172,7 +172,7 @@ def test_having_is_a_copy():
 
 
 @pytest.mark.parametrize(
-    ("rows", "stranger"),
+    ("rows", "mismatch"),
     [
         ([], None),
         ([{"contactId": ID, "status": "PENDING"}], None),
@@ -183,10 +183,10 @@ def test_having_is_a_copy():
         ([{"contactId": ID, "status": "COMPLETED"}], "status"),
     ],
 )
-def test_a_filter_that_the_api_ignored_is_noticed(rows, stranger):
-    assert sessions.list_(contact_id=ID, status=["PENDING", "STARTED"]).strangers(rows) == stranger
+def test_a_filter_that_the_api_ignored_is_noticed(rows, mismatch):
+    assert sessions.list_(contact_id=ID, status=["PENDING", "STARTED"]).mismatch(rows) == mismatch
 
 
 def test_lists_below_another_thing_expect_its_id():
-    assert messages.list_(ID).strangers([{"sessionId": OTHER}]) == "sessionId"
-    assert sessions.list_().strangers([{"contactId": OTHER}]) is None
+    assert messages.list_(ID).mismatch([{"sessionId": OTHER}]) == "sessionId"
+    assert sessions.list_().mismatch([{"contactId": OTHER}]) is None

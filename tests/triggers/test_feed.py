@@ -336,7 +336,7 @@ async def test_nobody_hangs_if_the_feed_itself_breaks(simulator: Simulator, monk
         raise RuntimeError("a mistake of ours")
 
     async with waiting(*(trigger(each) for each in ids)) as tasks:
-        monkeypatch.setattr(feed, "Walk", broken)
+        monkeypatch.setattr(feed, "Paginator", broken)
         for task in tasks:
             with pytest.raises(RuntimeError, match="a mistake of ours"):
                 async with asyncio.timeout(5):
