@@ -67,7 +67,7 @@ class Names:
 
     def channel_number(self, name: str, *, argument: str = "from_channel_name") -> str:
         """
-        Return the number of a channel, as sends take it.
+        Return the number of a channel in international form, which no country of recipients changes.
 
         :param name: its display name or its number in any spelling
         :param argument: the argument that the name was given to, for the error
@@ -77,7 +77,7 @@ class Names:
         if number is None:
             msg = f"{argument}: the channel {name!r} has no number to send from"
             raise WtsChatArgumentError(msg)
-        return str(number)
+        return f"+{number}"
 
     def template(self, name: str, *, argument: str = "template_name") -> str:
         """

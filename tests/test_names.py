@@ -44,7 +44,7 @@ def channel(account: Account, name: str) -> Any:
 @pytest.mark.parametrize("spelling", ["Matriz", " Matriz ", "+55|1133330001", "(11) 3333-0001", "551133330001"])
 def test_channel_by_name_or_number(account: Account, names: Names, spelling: str):
     assert names.channel(spelling) == channel(account, "Matriz").id
-    assert names.channel_number(spelling) == "551133330001"
+    assert names.channel_number(spelling) == "+551133330001"
 
 
 def test_channel_without_a_number(account: Account, names: Names):

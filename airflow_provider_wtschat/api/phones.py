@@ -37,7 +37,9 @@ def parts(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> tuple[str, s
         msg = f"phone_country: {country!r} is no calling code such as '55'"
         raise WtsChatArgumentError(msg)
     text = text.removeprefix("(") if text.startswith("(+") else text
-    if not _ALLOWED.fullmatch(text) or not 8 <= len(number) <= 17 or "+" in text[1:]:
+    # The shortest numbers of the world, those of some islands, have seven digits with their country code.
+    shortest = 7 if text.startswith("+") else 8
+    if not _ALLOWED.fullmatch(text) or not shortest <= len(number) <= 17 or "+" in text[1:]:
         raise _no_phone(name, value)
     if "|" in text:
         left, _, right = text.partition("|")

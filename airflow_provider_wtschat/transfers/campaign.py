@@ -81,7 +81,7 @@ class Planned:
     A row to plan.
 
     :param key: the row's key
-    :param phone: recipient, digits with the country code; ``None`` for a row that is refused
+    :param phone: recipient in international form, such as ``+5511900000001``; ``None`` for a row that is refused
     :param content: what the message says: ``parameters``, and ``file`` where there is one
     :param reason: why it is refused; ``None`` for a row that is to be sent
     """
@@ -99,7 +99,7 @@ class Claimed:
 
     :param seq: its number
     :param sender_id: the id that its message carries
-    :param phone: recipient
+    :param phone: recipient in international form, such as ``+5511900000001``
     :param content: what the message says
     :param claimed_at: when it was claimed
     """
@@ -522,7 +522,8 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     return Claimed(
         seq=int(seq),
         sender_id=str(own_id),
-        phone=str(phone),
+        # Versions before this one kept the same digits, the country's code included, without the plus sign.
+        phone=f"+{str(phone).removeprefix('+')}",
         content=json.loads(content),
         claimed_at=instants.read(claimed_at),
     )

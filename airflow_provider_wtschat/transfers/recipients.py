@@ -212,7 +212,8 @@ def _row(line: int, row: Mapping[str, Any], layout: Layout) -> tuple[str, str | 
     try:
         # Databases give numbers of several kinds.
         number = convert.plain(layout.recipient, row[layout.recipient])
-        phone = phones.digits(layout.recipient, number, layout.country)
+        # With its plus sign it is international wherever it is parsed again, whatever its digits look like.
+        phone = "+" + phones.digits(layout.recipient, number, layout.country)
     except WtsChatArgumentError:
         return key, None, None, "no phone number"
     content: dict[str, Any] = {}

@@ -394,12 +394,17 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         values = given | self.found()
         # As the request spells them, so that another spelling is no other channel.
         body = self.build(**values, messages=[example]).body
-        return values | {"template_id": body["templateId"], "from_channel": body["from"]}
+        channel = str(body["from"])
+        # Its digits alone would be parsed again, with the country of the recipients.
+        return values | {
+            "template_id": body["templateId"],
+            "from_channel": f"+{channel}" if channel.isdigit() else channel,
+        }
 
     def _plan(self, options: _Options, rows: CampaignTable, values: dict[str, Any]) -> None:
         facts = {
             "template_id": values["template_id"],
-            "from_channel": values["from_channel"],
+            "from_channel": values["from_channel"].removeprefix("+"),
             "schedule_at": None if options.schedule_at is None else instants.write(options.schedule_at),
         }
         if (planned := rows.facts()) is None:
