@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow_provider_wtschat._compat import AirflowException, AirflowFailException
 
 E = TypeVar("E", bound="WtsChatError")
 

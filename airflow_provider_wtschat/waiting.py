@@ -17,9 +17,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowSensorTimeout
-
 from airflow_provider_wtschat import exceptions
+from airflow_provider_wtschat._compat import AirflowSensorTimeout
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, messages, panels, scheduled_messages, sessions
 from airflow_provider_wtschat.api.instants import When

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-from airflow.providers.common.compat.sdk import Stats
-
+from airflow_provider_wtschat._compat import Stats
 from airflow_provider_wtschat.budget.limits import Refusal, SharedStore, StoreError
 from airflow_provider_wtschat.budget.process import ProcessStore
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
-
+from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException
 from airflow_provider_wtschat.budget.limits import (
     CLOCK_SLACK,
     GRACE,

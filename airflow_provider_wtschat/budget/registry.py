@@ -7,8 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_provider_wtschat._compat import conf
 from airflow_provider_wtschat.budget.account import Budget
 from airflow_provider_wtschat.budget.directory import DirectoryStore
 from airflow_provider_wtschat.budget.limits import Limits

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import mask_secret
 from requests.utils import get_environ_proxies, select_proxy
 
+from airflow_provider_wtschat._compat import mask_secret
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatAuthenticationError

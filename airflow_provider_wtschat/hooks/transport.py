@@ -9,9 +9,9 @@ from typing import Any
 
 import tenacity
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_wtschat import __version__
+from airflow_provider_wtschat._compat import Stats
 from airflow_provider_wtschat.api import response
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.budget import BudgetTimeoutError

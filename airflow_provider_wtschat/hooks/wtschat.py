@@ -12,12 +12,12 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import requests
 import tenacity
-from airflow.providers.common.compat.sdk import BaseHook, ObjectStoragePath
 from requests.auth import AuthBase
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 from urllib3.exceptions import ProxyError as UrllibProxyError
 from urllib3.exceptions import SSLError as UrllibSSLError
 
+from airflow_provider_wtschat._compat import BaseHook, ObjectStoragePath
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files, panels, response, sessions, tags
 from airflow_provider_wtschat.api.exchange import Exchange

@@ -13,10 +13,9 @@ from typing import Any, Self, TypeVar
 
 import aiohttp
 import tenacity
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import BaseHook
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
+from airflow_provider_wtschat._compat import BaseHook, get_async_connection, get_async_extra_dejson
 from airflow_provider_wtschat.api import response
 from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.paging import Paginator

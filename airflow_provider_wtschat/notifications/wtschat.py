@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow import __version__ as airflow_version
-from airflow.providers.common.compat.notifier import BaseNotifier
-from airflow.providers.common.compat.sdk import conf, redact
 from jinja2 import ChainableUndefined
 
+from airflow_provider_wtschat._compat import BaseNotifier, conf, redact
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones, sends, sessions, templates
 from airflow_provider_wtschat.api.masking import masked
@@ -25,8 +24,7 @@ from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
-
+    from airflow_provider_wtschat._compat import Context
     from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 
 LONGEST_WAIT = 10.0

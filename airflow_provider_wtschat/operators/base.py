@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator
-
+from airflow_provider_wtschat._compat import AirflowFailException, BaseOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.paging import Paginator
@@ -28,7 +27,7 @@ from airflow_provider_wtschat.links import WtsChatSessionLink, push_session_url
 from airflow_provider_wtschat.names import Names
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 R = TypeVar("R")
 

@@ -9,7 +9,7 @@ from airflow_provider_wtschat.api import files
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 
 class UploadFileOperator(WtsChatBaseOperator):

@@ -12,9 +12,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, conf
-
 from airflow_provider_wtschat import waiting
+from airflow_provider_wtschat._compat import AirflowException, AirflowFailException, conf
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import (
@@ -32,7 +31,7 @@ from airflow_provider_wtschat.operators.base import (
 from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from airflow_provider_wtschat.operators.base import WtsChatPeriodListOperator, W
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator, WtsChatSendOperator
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 
 class ListSessionsOperator(WtsChatPeriodListOperator[Session]):

@@ -9,15 +9,14 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_wtschat import waiting
+from airflow_provider_wtschat._compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
-
-from airflow_provider_wtschat import waiting
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
@@ -25,8 +24,9 @@ from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
     from airflow.triggers.base import BaseTrigger
+
+    from airflow_provider_wtschat._compat import Context
 
 NET = timedelta(minutes=10)
 """How much later than the trigger itself Airflow ends a deferral."""

@@ -15,7 +15,7 @@ from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
 from airflow_provider_wtschat.triggers.session import NewSessionsTrigger, SessionReplyTrigger, SessionStatusTrigger
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 
 class SessionStatusSensor(WtsChatBaseSensor):

@@ -7,8 +7,7 @@ from contextlib import closing, contextmanager
 from importlib import import_module
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, BaseHook
-
+from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException, BaseHook
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 

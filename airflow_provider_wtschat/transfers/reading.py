@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
-from airflow.providers.common.compat.sdk import BaseHook, BaseOperator
 
+from airflow_provider_wtschat._compat import BaseHook, BaseOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
@@ -26,7 +26,7 @@ from airflow_provider_wtschat.warehouse.rows import Tally
 from airflow_provider_wtschat.warehouse.tables import table
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 OVERLAP = timedelta(hours=48)
 SETTLE = timedelta(hours=72)

@@ -13,8 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from airflow.providers.common.compat.sdk import conf
-
+from airflow_provider_wtschat._compat import conf
 from airflow_provider_wtschat.api import contacts, instants, messages, scheduled_messages, sends, sessions, templates
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.instants import When
@@ -52,7 +51,7 @@ from airflow_provider_wtschat.transfers.recipients import Bounds, Layout, Recipi
 from airflow_provider_wtschat.triggers.campaign import CampaignTrigger
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 MOST_UNCLEAR = 3
 """So many requests of a try may end without a clear answer, and so many in a row may be refused, before it stops."""

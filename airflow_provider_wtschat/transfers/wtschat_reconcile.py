@@ -23,7 +23,7 @@ from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
 from airflow_provider_wtschat.warehouse.tables import Kinds, table
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 UNCHANGED = timedelta(days=7)
 

@@ -21,7 +21,7 @@ from airflow_provider_wtschat.warehouse.storage import FORMATS, MANIFESTS, MARK,
 from airflow_provider_wtschat.warehouse.tables import table
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 PART_BYTES = 128 * 1024 * 1024
 _PARENTS = 500

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseHook
-
+from airflow_provider_wtschat._compat import BaseHook
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.extraction import Batch, Kind, Reading, Resource, read
@@ -25,7 +24,7 @@ from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
 from airflow_provider_wtschat.warehouse.tables import PARTS, table
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow_provider_wtschat._compat import Context
 
 LOCK_TIMEOUT = LEASE + 60
 """Seconds to wait for another run: long enough to outlive one that was killed."""

@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseHook
-
+from airflow_provider_wtschat._compat import BaseHook
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
 from airflow_provider_wtschat.warehouse.dialects import Dialect, dialect_of, duckdb_connection

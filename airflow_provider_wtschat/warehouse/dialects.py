@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
-
+from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatServerError
 from airflow_provider_wtschat.warehouse.rows import Values
 from airflow_provider_wtschat.warehouse.tables import Column, Kinds

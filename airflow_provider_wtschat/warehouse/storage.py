@@ -24,8 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, cast
 
-from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException, ObjectStoragePath
-
+from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException, ObjectStoragePath
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.warehouse.rows import Values
 from airflow_provider_wtschat.warehouse.tables import Kinds, Table
