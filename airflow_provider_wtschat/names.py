@@ -75,8 +75,8 @@ class Names:
         """
         number = self._channel(argument, name)["digits"]
         if number is None:
-            msg = f"{argument}: the channel {name!r} has no number to send from"
-            raise WtsChatArgumentError(msg)
+            msg = f"the channel {name!r} has no number to send from"
+            raise WtsChatArgumentError(argument, msg)
         return f"+{number}"
 
     def template(self, name: str, *, argument: str = "template_name") -> str:
@@ -114,8 +114,8 @@ class Names:
         for panel in self._panels():
             if any(step.get("id") == step_id for step in panel.get("steps") or ()):
                 return str(panel["id"])
-        msg = f"step_id: no panel has a step with the id {step_id!r}"
-        raise WtsChatArgumentError(msg)
+        msg = f"no panel has a step with the id {step_id!r}"
+        raise WtsChatArgumentError("step_id", msg)
 
     def step(self, name: str, *, panel_id: str, argument: str = "step_name") -> str:
         """
@@ -185,10 +185,10 @@ def _one(argument: str, name: Any, rows: list[Any], fields: tuple[str, ...]) -> 
         return found[0]
     if found:
         ids = ", ".join(str(row.get("id")) for row in found)
-        msg = f"{argument}: {len(found)} have the name {text!r}; give the id of one of them: {ids}"
-        raise WtsChatArgumentError(msg)
+        msg = f"{len(found)} have the name {text!r}; give the id of one of them: {ids}"
+        raise WtsChatArgumentError(argument, msg)
     names = sorted({str(row.get(fields[0])) for row in rows if row.get(fields[0])})
     more = f" and {len(names) - _MOST_CANDIDATES} more" if len(names) > _MOST_CANDIDATES else ""
     known = ", ".join(map(repr, names[:_MOST_CANDIDATES])) + more if names else "none at all"
-    msg = f"{argument}: nothing is named exactly {text!r}; there are {known}"
-    raise WtsChatArgumentError(msg)
+    msg = f"nothing is named exactly {text!r}; there are {known}"
+    raise WtsChatArgumentError(argument, msg)

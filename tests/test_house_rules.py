@@ -354,3 +354,86 @@ def own_functions() -> list[Any]:
 def test_parameters_of_functions_are_documented(function):
     assert inspect.getdoc(function)
     assert [name for name in parameters(function) if not documented([function.__doc__ or ""], name)] == []
+
+
+STILL_READING_MESSAGES = {
+    "api/paging.py",
+    "hooks/wtschat.py",
+    "operators/base.py",
+    "operators/sending.py",
+}
+"""Modules that still decide by what a message says. Take one out when it does not any more."""
+
+OF_TEXTS = {"startswith", "endswith", "removeprefix", "removesuffix", "replace", "split", "partition", "find", "lower"}
+
+
+def messages_read(tree: ast.Module) -> Iterator[int]:
+    """Lines that compare, search or split what an error says, where its attributes would tell."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        errors = {node.name for node in ast.walk(function) if isinstance(node, ast.ExceptHandler) and node.name}
+        errors |= {
+            argument.arg
+            for argument in (*function.args.args, *function.args.kwonlyargs)
+            if argument.annotation and re.search(r"(Error|Exception)\b", ast.unparse(argument.annotation))
+        }
+        errors |= {"error", "exception", "raised"}
+        said = {"message", "msg", "problem"}
+
+        def a_message(node: ast.AST, errors: set[str] = errors, said: set[str] = said) -> bool:
+            if isinstance(node, ast.Call):
+                given = [*node.args, *([node.func.value] if isinstance(node.func, ast.Attribute) else [])]
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                if name in ("str", "repr"):
+                    return isinstance(node.args[0], ast.Name) and node.args[0].id in errors
+                return name in OF_TEXTS and any(map(a_message, given))
+            return isinstance(node, ast.Name) and node.id in said
+
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and a_message(node.value):
+                said |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and node.attr == "args":
+                wrong = isinstance(node.value, ast.Name) and node.value.id in errors
+            elif isinstance(node, ast.Attribute):
+                wrong = node.attr in OF_TEXTS and a_message(node.value)
+            elif isinstance(node, ast.Compare):
+                at_hand = [node.left, *node.comparators]
+                to_none = any(isinstance(item, ast.Constant) and item.value is None for item in at_hand)
+                wrong = not to_none and any(map(a_message, at_hand))
+            elif isinstance(node, ast.Call):
+                module = node.func.value if isinstance(node.func, ast.Attribute) else None
+                wrong = isinstance(module, ast.Name) and module.id == "re" and any(map(a_message, node.args))
+            else:
+                wrong = False
+            if wrong:
+                yield node.lineno
+
+
+def test_rewording_a_message_changes_no_behaviour():
+    """What happened is told by attributes, enums and types; a message is for people."""
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path, tree in sources()
+        if path.relative_to(ROOT).parts[0] != "simulator" and (lines := sorted(set(messages_read(tree))))
+    }
+    assert {module: lines for module, lines in found.items() if module not in STILL_READING_MESSAGES} == {}
+    assert found.keys() >= STILL_READING_MESSAGES, "these are clean now: take them out of the list"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "str(error) == 'x'",
+        "'x' in str(error)",
+        "str(error).startswith('x')",
+        "re.match('x', str(error))",
+        "error.args[0]",
+        "problem.startswith('x')",
+        "msg = str(error)\n    msg.split(':')",
+        "words = str(error).replace('a', 'b')",
+    ],
+)
+def test_reading_a_message_is_noticed(code):
+    assert list(messages_read(ast.parse(f"def f(error: ValueError, problem):\n    {code}")))

@@ -32,11 +32,11 @@ def message(
         refId=convert.uuid("ref_id", ref_id),
     )
     if not {"text", "templateId", "fileUrl", "fileId"} & set(body):
-        msg = "text, template_id, file_url, file_id: nothing to send; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "nothing to send; give one of them"
+        raise WtsChatArgumentError("text, template_id, file_url, file_id", msg)
     if "parameters" in body and "templateId" not in body:
-        msg = "template_parameters: were given without a template"
-        raise WtsChatArgumentError(msg)
+        msg = "were given without a template"
+        raise WtsChatArgumentError("template_parameters", msg)
     return body
 
 
@@ -53,8 +53,8 @@ def recipient(to: Any, session_id: Any, phone_country: Any, *, users: bool = Fal
         to=convert.address("to", to, phone_country, users=users), sessionId=convert.uuid("session_id", session_id)
     )
     if not body:
-        msg = "to, session_id: no recipient; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "no recipient; give one of them"
+        raise WtsChatArgumentError("to, session_id", msg)
     return body
 
 

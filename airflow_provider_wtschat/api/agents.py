@@ -132,8 +132,8 @@ def delete(
     resolution = convert.choice("session_resolution", session_resolution, SessionResolution)
     receiver = convert.uuid("transfer_user_id", transfer_user_id)
     if (resolution == SessionResolution.TRANSFER) != (receiver is not None):
-        msg = "session_resolution, transfer_user_id: TRANSFER and a user to transfer to go together; give both or none"
-        raise WtsChatArgumentError(msg)
+        msg = "TRANSFER and a user to transfer to go together; give both or none"
+        raise WtsChatArgumentError("session_resolution, transfer_user_id", msg)
     return Request(
         method="DELETE",
         route="/core/v1/agent/{id}",

@@ -59,11 +59,17 @@ def list_(
         route="/chat/v1/chatbot",
         query=convert.query(
             Name=convert.text("name", name),
-            Types=convert.choices("types", types, ChatbotType),
-            ChannelIds=convert.uuids("channel_ids", channel_ids),
-            DefaultDepartmentIds=convert.uuids("default_department_ids", default_department_ids),
-            PublishStatuses=convert.choices("publish_statuses", publish_statuses, ChatbotPublishStatus),
-            AutomationUsages=convert.choices("automation_usages", automation_usages, ChatbotAutomationUsage),
+            Types=convert.some("types", convert.choices("types", types, ChatbotType)),
+            ChannelIds=convert.some("channel_ids", convert.uuids("channel_ids", channel_ids)),
+            DefaultDepartmentIds=convert.some(
+                "default_department_ids", convert.uuids("default_department_ids", default_department_ids)
+            ),
+            PublishStatuses=convert.some(
+                "publish_statuses", convert.choices("publish_statuses", publish_statuses, ChatbotPublishStatus)
+            ),
+            AutomationUsages=convert.some(
+                "automation_usages", convert.choices("automation_usages", automation_usages, ChatbotAutomationUsage)
+            ),
         )
         + convert.period(created_after, created_before, updated_after, updated_before, timezone),
         result=Chatbot,

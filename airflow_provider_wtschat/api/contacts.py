@@ -159,7 +159,7 @@ def filter(
     made = convert.choice("origin", origin, ContactOrigin)
     created = convert.window("CreatedAt", created_after, created_before, timezone, argument="created")
     updated = convert.window("UpdatedAt", updated_after, updated_before, timezone, argument="updated")
-    pairs = convert.mapping("metadata", metadata)
+    pairs = convert.some("metadata", convert.mapping("metadata", metadata))
     return PagedRequest(
         method="POST",
         route="/core/v1/contact/filter",
@@ -170,12 +170,12 @@ def filter(
             phoneNumber=convert.phone("phone_number", phone_number, phone_country),
             email=convert.text("email", email),
             instagram=convert.text("instagram", instagram),
-            tagIds=convert.uuids("tag_ids", tag_ids),
-            tagNames=convert.texts("tag_names", tag_names),
-            portfolioIds=convert.uuids("portfolio_ids", portfolio_ids),
-            portfolioNames=convert.texts("portfolio_names", portfolio_names),
+            tagIds=convert.some("tag_ids", convert.uuids("tag_ids", tag_ids)),
+            tagNames=convert.some("tag_names", convert.texts("tag_names", tag_names)),
+            portfolioIds=convert.some("portfolio_ids", convert.uuids("portfolio_ids", portfolio_ids)),
+            portfolioNames=convert.some("portfolio_names", convert.texts("portfolio_names", portfolio_names)),
             origin=made,
-            customFields=fields_of.encode(None, custom_fields),
+            customFields=convert.some("custom_fields", fields_of.encode(None, custom_fields)),
             metadata=pairs and {key: convert.text(f"metadata[{key!r}]", value) for key, value in pairs.items()},
             includeDetails=_details(include_details),
             createdAt=_bounds(created),
@@ -607,14 +607,14 @@ def _item(name: str, contact: Mapping[str, Any], phone_country: str) -> dict[str
     try:
         return _known(_values(**contact, phone_country=phone_country))
     except WtsChatArgumentError as error:
-        msg = f"{name}: {error}"
-        raise WtsChatArgumentError(msg) from error
+        argument = f"{name}: {error.argument}"
+        raise error.renamed(argument) from error
 
 
 def _known(body: dict[str, Any]) -> dict[str, Any]:
     if not any(name in body for name in ("name", "phoneNumber", "email", "instagram")):
-        msg = "a contact needs something to be known by: name, phone_number, email or instagram"
-        raise WtsChatArgumentError(msg)
+        msg = "a contact needs something to be known by; give one of them"
+        raise WtsChatArgumentError("name, phone_number, email, instagram", msg)
     return body
 
 
@@ -626,8 +626,8 @@ def _upsert_options(upsert: Any, upsert_fields: Any, upsert_tag_operation: Any, 
         getIfExists=convert.boolean("get_if_exists", get_if_exists),
     )
     if options.get("upsert") and options.get("getIfExists"):
-        msg = "upsert, get_if_exists: one changes a contact that exists and the other leaves it alone; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "one changes a contact that exists and the other leaves it alone; give one of them"
+        raise WtsChatArgumentError("upsert, get_if_exists", msg)
     return options
 
 
@@ -695,8 +695,8 @@ def _tagging(route: str, path_params: dict[str, str], tag_ids: Any, tag_names: A
         tagNames=convert.texts("tag_names", tag_names),
     )
     if not body:
-        msg = "tag_ids, tag_names: no tags were given; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "no tags were given; give one of them"
+        raise WtsChatArgumentError("tag_ids, tag_names", msg)
     return Request(
         method="POST",
         route=route,

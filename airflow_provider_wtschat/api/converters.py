@@ -27,6 +27,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 E = TypeVar("E", bound=Enum)
 V = TypeVar("V")
+C = TypeVar("C", list[str] | None, dict[str, Any] | None)
 
 
 class Order(TypedDict):
@@ -52,9 +53,9 @@ def refuse(name: str, value: Any, wanted: str) -> NoReturn:
     :param wanted: what is wanted instead
     :raises WtsChatArgumentError: always
     """
-    msg = f"{name}: {shown(value)} was given; {wanted}"
+    msg = f"{shown(value)} was given; {wanted}"
     # Without its cause: what a conversion says quotes the value.
-    raise WtsChatArgumentError(msg) from None
+    raise WtsChatArgumentError(name, msg) from None
 
 
 def is_nothing(value: Any) -> bool:
@@ -83,8 +84,8 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     if is_nothing(result):
         refuse(name, value, "a text is wanted. Did a template render to nothing?")
     if max_length is not None and len(result) > max_length:
-        msg = f"{name}: {len(result)} characters were given; at most {max_length} are allowed"
-        raise WtsChatArgumentError(msg)
+        msg = f"{len(result)} characters were given; at most {max_length} are allowed"
+        raise WtsChatArgumentError(name, msg)
     return result
 
 
@@ -97,8 +98,8 @@ def required(name: str, value: V | None) -> V:
     :raises WtsChatArgumentError: if it is ``None``
     """
     if value is None:
-        msg = f"{name}: is required, but nothing was given"
-        raise WtsChatArgumentError(msg)
+        msg = "is required, but nothing was given"
+        raise WtsChatArgumentError(name, msg)
     return value
 
 
@@ -462,8 +463,8 @@ def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX
     """
     items = required(name, rows(name, value, allowed))
     if not 1 <= len(items) <= maximum:
-        msg = f"{name}: {len(items)} items were given; one request takes 1 to {maximum}"
-        raise WtsChatArgumentError(msg)
+        msg = f"{len(items)} items were given; one request takes 1 to {maximum}"
+        raise WtsChatArgumentError(name, msg)
     return items
 
 
@@ -476,21 +477,31 @@ def given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def some(name: str, value: C) -> C:
+    """
+    Refuse a filter that is a list or mapping without items: it would not filter.
+
+    :param name: name of the argument
+    :param value: list or mapping, ``None`` for no filter
+    :raises WtsChatArgumentError: if it is empty
+    """
+    if value is not None and not value:
+        msg = "an empty filter was given, with which the API answers the whole account; leave it out"
+        raise WtsChatArgumentError(name, msg)
+    return value
+
+
 def query(**values: Any) -> tuple[tuple[str, str], ...]:
     """
     Build query parameters: ``None`` is left out, a list repeats its name, a mapping becomes ``Name[key]``.
 
     :param values: values by the contract's names; a ``.`` in a name is written ``__``
-    :raises WtsChatArgumentError: if a filter is empty, since it would filter nothing
     """
     pairs: list[tuple[str, str]] = []
     for key, value in values.items():
         name = key.replace("__", ".")
         if value is None:
             continue
-        if value in ([], {}) and name.lower() != "includedetails":
-            msg = f"{name}: an empty filter was given, with which the API answers the whole account; leave it out"
-            raise WtsChatArgumentError(msg)
         if isinstance(value, list):
             pairs.extend((name, _query_text(item)) for item in value)
         elif isinstance(value, dict):
@@ -516,8 +527,9 @@ def window(
     stem = argument or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
     low, high = instant(f"{stem}_after", after, zone), instant(f"{stem}_before", before, zone)
     if low is not None and high is not None and low > high:
-        msg = f"{stem}_after: {low} is later than {stem}_before, {high}"
-        raise WtsChatArgumentError(msg)
+        argument = f"{stem}_after"
+        msg = f"{low} is later than {stem}_before, {high}"
+        raise WtsChatArgumentError(argument, msg)
     return {f"{name}__After": low, f"{name}__Before": high}
 
 
@@ -613,8 +625,8 @@ def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any])
         if name not in clearable:
             refuse("clear", name, f"any of {', '.join(clearable)} are wanted")
         if clearable[name] in values:
-            msg = f"{name}: is both set and named in clear; do one of the two"
-            raise WtsChatArgumentError(msg)
+            msg = "is both set and named in clear; do one of the two"
+            raise WtsChatArgumentError(name, msg)
     return list(dict.fromkeys(clearable[name] for name in names))
 
 
@@ -638,8 +650,9 @@ def not_both(first: str, one: Any, second: str, other: Any) -> None:
     :raises WtsChatArgumentError: if both were given
     """
     if one is not None and other is not None:
-        msg = f"{first}, {second}: both were given, of which the API ignores one; give one of them"
-        raise WtsChatArgumentError(msg)
+        argument = f"{first}, {second}"
+        msg = "both were given, of which the API ignores one; give one of them"
+        raise WtsChatArgumentError(argument, msg)
 
 
 def changes(
@@ -650,6 +663,7 @@ def changes(
     masks: Mapping[str, str] | None = None,
     left_out: Iterable[str] = (),
     flags: Iterable[str] = (),
+    argument: str = "clear",
 ) -> dict[str, Any]:
     """
     Build the body of an update that changes only the fields named in a mask.
@@ -660,6 +674,7 @@ def changes(
     :param masks: names in the mask of the properties that are not named there as in the body
     :param left_out: properties that the contract does not let be null; named in the mask and left out they are null too
     :param flags: further names of the mask
+    :param argument: what to name in the error where nothing is to change
     :return: values, nulls and the mask
     :raises WtsChatArgumentError: if a name is not clearable, or is set as well, or nothing is to change
     """
@@ -668,12 +683,12 @@ def changes(
     taken = {named[name] for name in values}
     for name in emptied:
         if named[name] in taken:
-            msg = f"clear: {named[name]} is both set and cleared; do one of the two"
-            raise WtsChatArgumentError(msg)
+            msg = f"{named[name]} is both set and cleared; do one of the two"
+            raise WtsChatArgumentError("clear", msg)
     fields = list(dict.fromkeys([*(named[name] for name in (*values, *emptied)), *flags]))
     if not fields:
-        msg = "nothing to update: give at least one field that is to change, or name one in clear"
-        raise WtsChatArgumentError(msg)
+        msg = "nothing to update; give at least one field a new value"
+        raise WtsChatArgumentError(argument, msg + (", or name one to empty in clear" if clearable else ""))
     kept = set(left_out)
     return {**values, **{name: None for name in emptied if name not in kept}, "fields": fields}
 

@@ -274,6 +274,6 @@ def _channels(scope: Any, channels: Any) -> dict[str, Any] | None:
     if selected is None:
         return None if reach is None else {"scope": reach}
     if reach not in (None, ChannelScope.SELECTED):
-        msg = f"channels: the API ignores them with channels_scope={reach!r}; they go with 'SELECTED'"
-        raise WtsChatArgumentError(msg)
+        msg = f"the API ignores them with channels_scope={reach!r}; they go with 'SELECTED'"
+        raise WtsChatArgumentError("channels", msg)
     return {"scope": ChannelScope.SELECTED.value, "channels": selected}

@@ -26,23 +26,23 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
     try:
         local = ZoneInfo(zone)
     except (KeyError, ValueError, OSError, TypeError) as error:
-        msg = f"timezone: {zone!r} is no IANA time zone such as 'America/Sao_Paulo'"
-        raise WtsChatArgumentError(msg) from error
+        msg = f"{zone!r} is no IANA time zone such as 'America/Sao_Paulo'"
+        raise WtsChatArgumentError("timezone", msg) from error
     moment = _moment(value)
     if moment is None:
         msg = (
-            f"{name}: {shown(value)} is no date. Give a datetime, '2026-09-01', '2026-09-01 08:30' or ISO 8601 "
+            f"{shown(value)} is no date. Give a datetime, '2026-09-01', '2026-09-01 08:30' or ISO 8601 "
             "such as '2026-09-01T08:30:00Z'"
         )
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError(name, msg)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=local)
     try:
         # A plain datetime, whatever subclass came in: pendulum's would colour every later computation.
         plain = moment.astimezone(UTC)
     except OverflowError as error:
-        msg = f"{name}: {shown(value)} is out of range"
-        raise WtsChatArgumentError(msg) from error
+        msg = f"{shown(value)} is out of range"
+        raise WtsChatArgumentError(name, msg) from error
     return datetime(
         plain.year, plain.month, plain.day, plain.hour, plain.minute, plain.second, plain.microsecond, tzinfo=UTC
     )

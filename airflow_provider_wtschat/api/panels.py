@@ -211,7 +211,7 @@ def list_cards(
     panel = convert.required_uuid("panel_id", panel_id)
     step = convert.uuid("step_id", step_id)
     user = convert.uuid("responsible_user_id", responsible_user_id)
-    wanted = convert.choices("statuses", statuses, CardStatus)
+    wanted = convert.some("statuses", convert.choices("statuses", statuses, CardStatus))
     exact = {"panelId": panel, "stepId": step, "responsibleUserId": user}
     return PagedRequest(
         method="GET",
@@ -374,8 +374,8 @@ def update_card(
     new_status, flags = _status(status, convert.boolean("archived", archived))
     reason = convert.uuid("lost_reason_id", lost_reason_id)
     if reason is not None and new_status != CardStatus.LOST:
-        msg = "lost_reason_id: the API takes a loss reason only together with status='LOST'"
-        raise WtsChatArgumentError(msg)
+        msg = "the API takes a loss reason only together with status='LOST'"
+        raise WtsChatArgumentError("lost_reason_id", msg)
     body = convert.changes(
         _values(
             step_id=step_id,
@@ -500,12 +500,12 @@ def create_card_note(
     """
     urls = convert.list_of("file_urls", file_urls, convert.url)
     if urls is not None and len(urls) > MAX_NOTE_FILES:
-        msg = f"file_urls: {len(urls)} were given; a note takes up to {MAX_NOTE_FILES}"
-        raise WtsChatArgumentError(msg)
+        msg = f"{len(urls)} were given; a note takes up to {MAX_NOTE_FILES}"
+        raise WtsChatArgumentError("file_urls", msg)
     body = convert.given(text=convert.text("text", text, max_length=_LONGEST_TEXT), fileUrls=urls)
     if not any(body.values()):
-        msg = "a note needs text or file_urls"
-        raise WtsChatArgumentError(msg)
+        msg = "a note needs one of them"
+        raise WtsChatArgumentError("text, file_urls", msg)
     return Request(
         method="POST",
         route="/crm/v1/panel/card/{cardId}/note",
@@ -585,11 +585,11 @@ def _status(status: Any, archived: bool | None) -> tuple[str | None, tuple[str, 
         return wanted, ()
     if archived:
         if wanted not in (None, CardStatus.ARCHIVED):
-            msg = f"archived, status: a card cannot be archived and {wanted} at once; give one of them"
-            raise WtsChatArgumentError(msg)
+            msg = f"a card cannot be archived and {wanted} at once; give one of them"
+            raise WtsChatArgumentError("archived, status", msg)
         return CardStatus.ARCHIVED.value, ()
     if wanted == CardStatus.ARCHIVED:
-        msg = "archived, status: archived=False and status='ARCHIVED' contradict each other; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "archived=False and status='ARCHIVED' contradict each other; give one of them"
+        raise WtsChatArgumentError("archived, status", msg)
     # The mask has a field for the older flag and the body no value, so naming it can only take it away.
     return wanted or CardStatus.OPEN.value, (CardField.ARCHIVED.value,)

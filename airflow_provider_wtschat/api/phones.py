@@ -34,8 +34,8 @@ def parts(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> tuple[str, s
     number = re.sub(r"\D", "", text)
     code = re.sub(r"[^0-9]", "", str(country))
     if not code:
-        msg = f"phone_country: {country!r} is no calling code such as '55'"
-        raise WtsChatArgumentError(msg)
+        msg = f"{country!r} is no calling code such as '55'"
+        raise WtsChatArgumentError("phone_country", msg)
     text = text.removeprefix("(") if text.startswith("(+") else text
     # The shortest numbers of the world, those of some islands, have seven digits with their country code.
     shortest = 7 if text.startswith("+") else 8
@@ -103,6 +103,7 @@ def _split(number: str) -> tuple[str, str]:
 
 def _no_phone(name: str, value: Any) -> WtsChatArgumentError:
     return WtsChatArgumentError(
-        f"{name}: {shown(value)} (digits shown as 9) is no phone number. "
-        "Give it with area code, such as '(11) 90000-0001', or with country code, such as '+55 11 90000-0001'"
+        name,
+        f"{shown(value)} (digits shown as 9) is no phone number. "
+        "Give it with area code, such as '(11) 90000-0001', or with country code, such as '+55 11 90000-0001'",
     )

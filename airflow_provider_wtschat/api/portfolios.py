@@ -100,11 +100,11 @@ def list_contacts(
     :raises WtsChatArgumentError: if an argument is refused
     """
     path_params = _id(portfolio_id)
-    contacts = convert.uuids("contact_ids", contact_ids)
+    contacts = convert.some("contact_ids", convert.uuids("contact_ids", contact_ids))
     order = convert.order(order_by, order_direction)
     if order["order_direction"] and not order["order_by"]:
-        msg = "order_direction: this list takes a direction only together with order_by"
-        raise WtsChatArgumentError(msg)
+        msg = "this list takes a direction only together with order_by"
+        raise WtsChatArgumentError("order_direction", msg)
     return PagedRequest(
         method="GET",
         route="/core/v1/portfolio/{id}/contact",
@@ -253,8 +253,8 @@ def _contact(contact_id: Any, phone_number: Any, phone_country: str) -> dict[str
         phoneNumber=convert.phone("phone_number", phone_number, phone_country),
     )
     if not body:
-        msg = "contact_id, phone_number: no contact was given; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "no contact was given; give one of them"
+        raise WtsChatArgumentError("contact_id, phone_number", msg)
     return body
 
 
@@ -267,6 +267,6 @@ def _contacts(contact_ids: Any, phone_numbers: Any, phone_country: str) -> dict[
     )
     if not any(body.values()):
         # The API calls this a filter: what it does to a portfolio when the filter is empty, nobody should find out.
-        msg = "contact_ids, phone_numbers: no contacts were given; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "no contacts were given; give one of them"
+        raise WtsChatArgumentError("contact_ids, phone_numbers", msg)
     return body

@@ -103,8 +103,8 @@ class Request(Generic[T]):
         try:
             return json.dumps(self.body, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError) as error:
-            msg = f"{self.label}: a value given has no JSON ({error})"
-            raise WtsChatArgumentError(msg) from error
+            msg = f"a value in the body of {self.label} has no JSON ({error})"
+            raise WtsChatArgumentError("body", msg) from error
 
     def __repr__(self) -> str:
         """Show neither query nor body: they hold personal data."""
@@ -150,8 +150,8 @@ class PagedRequest(Request[Row]):
         :raises WtsChatArgumentError: if there is no such page or size; the API answers HTTP 500 to a size over 100
         """
         if number < 1 or not 1 <= size <= MAX_PAGE_SIZE:
-            msg = f"page {number} of {size} rows: pages begin with 1, and one has 1 to {MAX_PAGE_SIZE} rows"
-            raise WtsChatArgumentError(msg)
+            msg = f"{number}, {size} were given; pages begin with 1, and one has 1 to {MAX_PAGE_SIZE} rows"
+            raise WtsChatArgumentError("number, size", msg)
         by = order_by or self.order_by
         direction = order_direction or self.order_direction
         body, query = self.body, self.query

@@ -171,11 +171,11 @@ def create(
     )
     needed, argument = ("botKey", "bot_key") if body["type"] == "CHATBOT" else ("templateId", "template_id")
     if needed not in body:
-        msg = f"{argument}: is required for a message of type {body['type']}, but nothing was given"
-        raise WtsChatArgumentError(msg)
+        msg = f"is required for a message of type {body['type']}, but nothing was given"
+        raise WtsChatArgumentError(argument, msg)
     if "templateParams" in body and "templateId" not in body:
-        msg = "template_parameters, file_url, file_id: were given without a template"
-        raise WtsChatArgumentError(msg)
+        msg = "were given without a template"
+        raise WtsChatArgumentError("template_parameters, file_url, file_id", msg)
     return Request(
         method="POST",
         route="/chat/v1/scheduled-message",
@@ -286,8 +286,8 @@ def cancel_batch(scheduled_message_ids: Sequence[str] | str) -> Request[list[Sch
     """
     ids = convert.uuids("scheduled_message_ids", scheduled_message_ids)
     if not ids:
-        msg = "scheduled_message_ids: nothing to cancel; give at least one"
-        raise WtsChatArgumentError(msg)
+        msg = "nothing to cancel; give at least one"
+        raise WtsChatArgumentError("scheduled_message_ids", msg)
     return Request(
         method="POST",
         route="/chat/v1/scheduled-message/batch-cancel",

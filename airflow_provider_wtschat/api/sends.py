@@ -754,6 +754,6 @@ def _chatbot_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dic
         contactMetadata=convert.json_mapping(f"{name}['contact_metadata']", item.get("contact_metadata")),
     )
     if not {"to", "sessionId"} & set(body):
-        msg = f"{name}: no recipient; give 'to' or 'session_id'"
-        raise WtsChatArgumentError(msg)
+        msg = "no recipient; give 'to' or 'session_id'"
+        raise WtsChatArgumentError(name, msg)
     return body

@@ -231,8 +231,8 @@ def _one(contact_id: Any, phone_number: Any, phone_country: Any) -> dict[str, An
         phoneNumber=convert.phone("phone_number", phone_number, phone_country),
     )
     if not body:
-        msg = "contact_id, phone_number: no contact; give one of them"
-        raise WtsChatArgumentError(msg)
+        msg = "no contact; give one of them"
+        raise WtsChatArgumentError("contact_id, phone_number", msg)
     return body
 
 
@@ -244,6 +244,6 @@ def _many(contact_ids: Any, phone_numbers: Any, phone_country: Any) -> dict[str,
         ),
     )
     if not any(body.values()):
-        msg = "contact_ids, phone_numbers: no contacts; give at least one"
-        raise WtsChatArgumentError(msg)
+        msg = "no contacts; give at least one"
+        raise WtsChatArgumentError("contact_ids, phone_numbers", msg)
     return body

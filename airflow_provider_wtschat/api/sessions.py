@@ -95,10 +95,10 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Session`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    statuses = convert.choices("status", status, SessionStatus, never=_NEVER_A_STATUS)
+    statuses = convert.some("status", convert.choices("status", status, SessionStatus, never=_NEVER_A_STATUS))
     department = convert.uuid("department_id", department_id)
     user = convert.uuid("user_id", user_id)
-    channels = convert.uuids("channel_ids", channel_ids)
+    channels = convert.some("channel_ids", convert.uuids("channel_ids", channel_ids))
     contact = convert.uuid("contact_id", contact_id)
     exact = {"departmentId": department, "userId": user, "contactId": contact}
     return PagedRequest(
@@ -108,12 +108,12 @@ def list_(
             Status=statuses,
             DepartmentId=department,
             UserId=user,
-            TagsId=convert.uuids("tag_ids", tag_ids),
-            TagsName=convert.texts("tag_names", tag_names),
+            TagsId=convert.some("tag_ids", convert.uuids("tag_ids", tag_ids)),
+            TagsName=convert.some("tag_names", convert.texts("tag_names", tag_names)),
             ChannelsId=channels,
             ContactId=contact,
             IncludeDetails=_details(include_details),
-            Metadata=convert.mapping("metadata", metadata),
+            Metadata=convert.some("metadata", convert.mapping("metadata", metadata)),
             Type=convert.choice("session_type", session_type, SessionType),
             **convert.window("EndAt", ended_after, ended_before, timezone, argument="ended"),
             **convert.window("ActiveAt", active_after, active_before, timezone, argument="active"),
@@ -261,11 +261,8 @@ def update(
     }
     fields = [*map(convert.pascal, [*values, *cleared]), *(name for name, on in flags.items() if on)]
     if not fields:
-        msg = (
-            "nothing to update: give status, end_at, number, department_id, user_id, classification, metadata, "
-            "clear, autocomplete or reactivate_disabled"
-        )
-        raise WtsChatArgumentError(msg)
+        msg = "nothing to update; give at least one field a new value, or name one to empty in clear"
+        raise WtsChatArgumentError("clear", msg)
     return Request(
         method="PUT",
         route="/chat/v2/session/{id}/partial",
@@ -299,8 +296,8 @@ def transfer(
     :raises WtsChatArgumentError: if an argument is refused, or no department is given
     """
     if department_id is None:
-        msg = "department_id: a transfer needs its destination: a department, or a department and a user of it"
-        raise WtsChatArgumentError(msg)
+        msg = "a transfer needs its destination: a department, or a department and a user of it"
+        raise WtsChatArgumentError("department_id", msg)
     user = convert.uuid("user_id", user_id)
     return Request(
         method="PUT",
@@ -483,8 +480,8 @@ def create_note(
         filesIds=convert.uuids("file_ids", file_ids),
     )
     if not any(body.values()):
-        msg = "a note needs text, file_urls or file_ids"
-        raise WtsChatArgumentError(msg)
+        msg = "a note needs one of them"
+        raise WtsChatArgumentError("text, file_urls, file_ids", msg)
     return Request(
         method="POST",
         route="/chat/v1/session/{id}/note",

@@ -92,7 +92,7 @@ def update(
         method="PUT",
         route="/core/v1/webhook/subscription/{subscriptionId}",
         path_params=_id(subscription_id),
-        body=convert.changes(_values(name, url, events, enabled), None, {}),
+        body=convert.changes(_values(name, url, events, enabled), None, {}, argument="name, url, events, enabled"),
         result=WebhookSubscription,
         safe_to_repeat=True,
     )
@@ -129,8 +129,8 @@ def _event(name: str, value: Any) -> str:
 def _values(name: Any, url: Any, events: Any, enabled: Any) -> dict[str, Any]:
     topics = convert.list_of("events", events, _event)
     if topics is not None and not topics:
-        msg = "events: none were given; a subscription has at least one"
-        raise WtsChatArgumentError(msg)
+        msg = "none were given; a subscription has at least one"
+        raise WtsChatArgumentError("events", msg)
     return convert.given(
         name=convert.text("name", name, max_length=_LONGEST_NAME),
         url=convert.text("url", convert.url("url", url), max_length=_LONGEST_URL),

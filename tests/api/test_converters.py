@@ -220,8 +220,9 @@ def test_query_repeats_lists_and_brackets_mappings():
 
 @pytest.mark.parametrize("empty", [[], {}])
 def test_an_empty_filter_would_answer_the_whole_account(empty):
-    with pytest.raises(WtsChatArgumentError, match="TagsId: an empty filter"):
-        convert.query(TagsId=empty)
+    with pytest.raises(WtsChatArgumentError, match=r"^tag_ids: an empty filter"):
+        convert.some("tag_ids", empty)
+    assert convert.some("tag_ids", None) is None
     assert convert.query(IncludeDetails=[], includeDetails=[]) == ()
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_wtschat.api.operations import OPERATIONS
+from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from tests.api.arguments import BY_OPERATION, NOT_BOTH, arguments, parameters
 
@@ -20,6 +21,14 @@ PHONE = "11900000001"
 
 def required(name: str) -> list[str]:
     return [key for key, value in parameters(name).items() if value.default is inspect.Parameter.empty]
+
+
+def built(name: str) -> Any:
+    """Build a request of which nothing but what is required is known."""
+    try:
+        return OPERATIONS[name](**dict.fromkeys(required(name), ID))
+    except WtsChatArgumentError:
+        return None
 
 
 def refused(name: str, given: dict[str, Any]) -> str:
@@ -149,8 +158,8 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("messages.send", {"to": PHONE, "file_url": "https://a.b/c", "file_id": ID}, "file_url, file_id: both were given"),
     ("messages.send", {"to": PHONE, "text": "a", "template_parameters": ["x"]}, "template_parameters: were"),
     ("messages.send", {"to": PHONE, "text": " "}, "text: '"),
-    ("sessions.create_note", {"session_id": ID}, "a note needs"),
-    ("sessions.create_note", {"session_id": ID, "file_ids": []}, "a note needs"),
+    ("sessions.create_note", {"session_id": ID}, "text, file_urls, file_ids: a note needs"),
+    ("sessions.create_note", {"session_id": ID, "file_ids": []}, "text, file_urls, file_ids: a note needs"),
     # somebody gets it
     ("sends.send_text", {"text": "a"}, "to, session_id: no recipient"),
     ("sends.send_image", {"file": ID}, "to, session_id: no recipient"),
@@ -208,7 +217,7 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
         {"to": PHONE, "scheduling": "2026-09-01", "bot_key": ID, "template_parameters": ["x"]},
         "template_parameters, file_url, file_id: were given without a template",
     ),
-    ("scheduled_messages.update", {"scheduled_message_id": ID}, "nothing to update"),
+    ("scheduled_messages.update", {"scheduled_message_id": ID}, "clear: nothing to update"),
     ("scheduled_messages.update", {"scheduled_message_id": ID, "clear": "to"}, "clear: 'to' was given; any of"),
     (
         "scheduled_messages.update",
@@ -224,15 +233,22 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("sequences.remove_contacts", {"sequence_id": ID, "contact_ids": []}, "contact_ids, phone_numbers: no contacts"),
     # sessions
     ("sessions.transfer", {"session_id": ID, "department_id": None}, "department_id: a transfer needs its destination"),
-    ("sessions.update", {"session_id": ID}, "nothing to update"),
+    ("sessions.update", {"session_id": ID}, "clear: nothing to update"),
     ("sessions.update", {"session_id": ID, "user_id": ID, "clear": ["user_id"]}, "user_id: is both set and named"),
     ("sessions.update", {"session_id": ID, "clear": ["status"]}, "clear: 'status' was given; any of end_at, number"),
     ("sessions.update", {"session_id": ID, "classification": {"kind": "WON"}}, "classification"),
     ("sessions.update", {"session_id": ID, "classification": {}}, "classification"),
     # filters that would filter nothing
-    ("sessions.list", {"tag_ids": []}, "TagsId: an empty filter"),
-    ("sessions.list", {"metadata": {}}, "Metadata: an empty filter"),
-    ("chatbots.list", {"channel_ids": "[]"}, "ChannelIds: an empty filter"),
+    *(
+        (name, {**dict.fromkeys(required(name), ID), argument: empty}, f"{argument}: an empty filter was given")
+        for name in OPERATIONS
+        if issubclass(type(built(name)), PagedRequest)
+        for argument, parameter in parameters(name).items()
+        if argument != "include_details"
+        for kind, empties in (("Sequence", ([], "[]", ())), ("Mapping", ({}, "{}")))
+        if kind in str(parameter.annotation)
+        for empty in empties
+    ),
 ]  # fmt: skip
 
 

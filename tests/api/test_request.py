@@ -84,7 +84,7 @@ def test_content_is_json_in_utf_8():
 
 @pytest.mark.parametrize("value", [object(), float("nan"), b"", {1, 2}, "\ud800"])
 def test_content_refuses_what_has_no_json(value):
-    with pytest.raises(WtsChatArgumentError, match=r"GET /chat/v1/x/\{id\}: a value given has no JSON"):
+    with pytest.raises(WtsChatArgumentError, match=r"^body: a value in the body of GET /chat/v1/x/\{id\} has no JSON"):
         _ = request(path_params={"id": "secret"}, body={"x": value}).content
 
 
