@@ -22,7 +22,8 @@ from tests.api.arguments import arguments, optional, parameters
 from tests.api.contract import Operation, kind, operations
 
 NOT_OPERATIONS = {
-    "converters", "exchange", "instants", "lookup", "masking", "operations", "paging", "phones", "request", "response", "types"
+    "converters", "exchange", "instants", "lookup", "masking", "operations", "paging", "phones",
+    "request", "response", "types"
 }  # fmt: skip
 HELPERS = {"custom_fields.encode", "custom_fields.decode"}
 """Public functions of the operations' modules that stand for no operation."""
