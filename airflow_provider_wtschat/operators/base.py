@@ -152,6 +152,10 @@ class WtsChatBaseOperator(BaseOperator):
             if name is not None
         }
 
+    def looked_up(self) -> dict[str, Any]:
+        """Return what :meth:`found` takes requests for, by argument: names, and files to upload."""
+        return {name: getattr(self, name) for name in map(name_argument, self.named)}
+
     def checked(self) -> Request[Any]:
         """
         Build the request from what is given, to check it; any id stands for what takes requests to find.
@@ -160,30 +164,49 @@ class WtsChatBaseOperator(BaseOperator):
         """
         return self.build(**self.given())
 
-    def request(self) -> Request[Any]:
+    def complete(self, checked: Request[Any]) -> Request[Any]:
         """
-        Check all that can be checked without a request, then find the rest and build the request.
+        Find what takes requests to find, and build the request that is sent.
 
+        :param checked: the request as :meth:`checked` built it
         :raises WtsChatArgumentError: if an argument is refused
         """
-        request = self.checked()
         found = self.found()
-        return self.build(**self.given() | found) if found else request
+        return self.build(**self.given() | found) if found else checked
 
-    def act(self, context: Context, request: Request[Any]) -> Any:
+    def send(self, request: Request[Any]) -> Any:
         """
-        Do what the operator is for.
+        Send the request.
 
-        :param context: context of the task
         :param request: the request
+        :return: the answer, as the API sent it; ``None`` for a deletion of what is not there
         """
         try:
-            answer = self.hook.run(request)
+            return self.hook.run(request)
         except WtsChatNotFoundError:
             if request.method != "DELETE":
                 raise
             self.log.info("%s: it is not there, or not any more", request.label)
             return None
+
+    def answer(self, context: Context, checked: Request[Any]) -> Any:
+        """
+        Find what is missing, and send the request.
+
+        :param context: context of the task
+        :param checked: the request, with any id in place of those that take requests to find
+        :return: the answer, as the API sent it
+        """
+        return self.send(self.complete(checked))
+
+    def act(self, context: Context) -> Any:
+        """
+        Do what the operator is for.
+
+        :param context: context of the task
+        :return: what goes into XCom
+        """
+        answer = self.answer(context, self.checked())
         push_session_url(context, answer)
         return answer
 
@@ -197,7 +220,7 @@ class WtsChatBaseOperator(BaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
-            return self.act(context, self.request())
+            return self.act(context)
 
 
 def name_argument(argument: str) -> str:
@@ -251,16 +274,22 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         self.max_pages = max_pages
         self.fields = fields
 
-    def act(self, context: Context, request: Request[Any]) -> Any:
+    def act(self, context: Context) -> Any:
         """
         Read the rows.
 
         :param context: context of the task
-        :param request: the request for the list
         :return: the rows, as the API sent them
         """
-        if not isinstance(request, PagedRequest):
-            return super().act(context, request)
+        return self.read(context, self.checked())
+
+    def read(self, context: Context, checked: Request[Any]) -> Any:
+        """
+        Read the rows.
+
+        :param context: context of the task
+        :param checked: the request for the list, with any id in place of those that take requests to find
+        """
         page_number = convert.integer("page_number", self.page_number, minimum=1)
         page_size = convert.integer("page_size", self.page_size, minimum=1, maximum=MAX_PAGE_SIZE)
         max_rows = convert.required("max_rows", convert.integer("max_rows", self.max_rows, minimum=1))
@@ -269,6 +298,10 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         if page_number is not None and max_pages is not None:
             msg = "page_number, max_pages: give one of them; page_number reads one page only"
             raise WtsChatArgumentError(msg)
+        request = self.complete(checked)
+        if not isinstance(request, PagedRequest):
+            msg = f"{request.label} is not a list with pages"
+            raise TypeError(msg)
         if page_number is not None:
             answer = self.hook.run(request.page(page_number, page_size or self.hook.resolve().page_size))
             rows = answer.get("items") or ()

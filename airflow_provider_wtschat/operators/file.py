@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files
-from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
@@ -35,16 +35,15 @@ class UploadFileOperator(WtsChatBaseOperator):
         self.file_name = file_name
         self.mime_type = mime_type
 
-    def execute(self, context: Context) -> Any:
+    def act(self, context: Context) -> Any:
         """
         Upload the file.
 
         :param context: context of the task
         :return: the file, as the API sent it
         """
-        with failing_for_good():
-            return self.hook.upload(
-                convert.required_text("file_path", self.file_path),
-                name=convert.text("file_name", self.file_name),
-                mime_type=convert.text("mime_type", self.mime_type),
-            )
+        return self.hook.upload(
+            convert.required_text("file_path", self.file_path),
+            name=convert.text("file_name", self.file_name),
+            mime_type=convert.text("mime_type", self.mime_type),
+        )

@@ -317,12 +317,13 @@ class SendTemplateBatchOperator(WtsChatOpeningOperator, WtsChatBatchOperator):
         self.template_id = template_id
         self.template_name = template_name
 
-    def things(self) -> list[dict[str, Any]]:
-        """Take the messages, each with an id to track it by."""
-        return [
+    def found(self) -> dict[str, Any]:
+        """Return the values that take requests to find, and the messages, each with an id to track it by."""
+        tracked = [
             thing if thing.get("sender_id") is not None else {**thing, "sender_id": str(uuid4())}
-            for thing in super().things()
+            for thing in self.things()
         ]
+        return super().found() | {"messages": tracked}
 
     def results(self, things: Sequence[dict[str, Any]], answer: Any) -> list[Any]:
         """

@@ -103,6 +103,10 @@ class WtsChatStepOperator(WtsChatPanelOperator):
             found[self.step] = self.names.step(self.step_name, panel_id=self.panel(found))
         return found
 
+    def looked_up(self) -> dict[str, Any]:
+        """Return what :meth:`found` takes requests for, with the step's name."""
+        return super().looked_up() | {"step_name": self.step_name, "panel_id": self.panel_id}
+
     def check_panel(self) -> None:
         """
         Refuse a step's name of which nobody knows the panel.

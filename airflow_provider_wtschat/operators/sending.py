@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat import waiting
-from airflow_provider_wtschat._compat import AirflowException, AirflowFailException, conf
+from airflow_provider_wtschat._compat import AirflowException, AirflowFailException, ObjectStoragePath, conf
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import (
@@ -26,114 +24,26 @@ from airflow_provider_wtschat.operators.base import (
     ANY_ID,
     WtsChatBaseOperator,
     WtsChatSessionBaseOperator,
-    failing_for_good,
 )
+from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
 from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
-T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
 _NET = timedelta(minutes=10)
 """How much later than the trigger itself Airflow ends a deferral."""
-
-STATE_KEY = "wtschat_request"
-"""Key of the task's state, Airflow 3.3 and later; the requests of a batch have their number behind it."""
-
-
-def remembers(context: Context) -> bool:
-    """
-    Tell whether this Airflow lets a try of a task know what earlier tries did.
-
-    :param context: context of the task
-    """
-    return context.get("task_state_store") is not None
-
-
-def at_most_once(
-    context: Context, do: Callable[[], T], *, may_repeat: bool, key: str = STATE_KEY, about: str = ""
-) -> T:
-    """
-    Do something, unless an earlier try of the same task may have done it.
-
-    From Airflow 3.3 on the task remembers what it did, so a later try returns what an earlier one was answered with,
-    and does it only if that one is known to have done nothing. Earlier lines forget it all, so there a later try
-    does nothing.
-
-    :param context: context of the task
-    :param do: sends a request that is not safe to repeat, and returns the answer
-    :param may_repeat: whether the user allows that it is done twice
-    :param key: what the task's state knows it by
-    :param about: what it is about, where that may change from one try to the next
-    :return: the answer, of this try or of the earlier one that did it
-    :raises WtsChatFailedError: if an earlier try may have done it, or was about something else
-    """
-    store: Any = context.get("task_state_store")
-    try_number = context["ti"].try_number
-    if store is None:
-        if try_number > 1 and not may_repeat:
-            reason = f"This is try {try_number}, and Airflow before 3.3 keeps no memory of the earlier ones"
-            raise _refusal(reason)
-        return do()
-    state = store.get(key) or {}
-    if state and state["about"] != about and not may_repeat:
-        reason = f"What is to be sent is something else than in try {state['try_number']}"
-        raise _refusal(reason)
-    if state.get("state") == "done" and state["about"] == about:
-        return state["answer"]  # type: ignore[no-any-return]  # what do returned, through JSON
-    if state.get("state") == "doing" and not may_repeat:
-        reason = f"Try {state['try_number']} was cut off between sending the request and hearing what became of it"
-        raise _refusal(reason)
-    now = {"try_number": try_number, "about": about}
-    store.set(key, {"state": "doing", **now})
-    try:
-        answer = do()
-    except WtsChatUncertainError:
-        raise
-    except WtsChatError:
-        # Every other error says that nothing was done.
-        store.delete(key)
-        raise
-    try:
-        store.set(key, {"state": "done", **now, "answer": answer})
-    except Exception:
-        # It is done all the same; the state stays "doing", with which no later try does it again.
-        log.warning("The answer could not be kept for later tries of the task", exc_info=True)
-    return answer
-
-
-def is_settled(context: Context, *, may_repeat: bool) -> bool:
-    """
-    Tell whether :func:`at_most_once` will send nothing, since an earlier try of the task may have.
-
-    :param context: context of the task
-    :param may_repeat: whether the user allows that it is done twice
-    """
-    store: Any = context.get("task_state_store")
-    if store is None:
-        return context["ti"].try_number > 1 and not may_repeat
-    state = (store.get(STATE_KEY) or {}).get("state")
-    return state == "done" or (state == "doing" and not may_repeat)
-
-
-def _refusal(reason: str) -> WtsChatFailedError:
-    return WtsChatFailedError(
-        f"The request was not sent now, because it may have been acted on already. {reason}. Look in WTS Chat whether "
-        "it was, and if it may happen twice, set may_repeat=True"
-    )
 
 
 class WtsChatOnceOperator(WtsChatBaseOperator):
     """
-    Send one request, at most once if doing it twice would do harm.
+    Send one request, at most once if sending it twice would do harm.
 
-    The docs have a table of what holds on which version of Airflow.
+    What was sent is remembered on Airflow 3.3 and later. The page ``docs/sending.md`` has a table of what holds on
+    which release series.
 
-    :param may_repeat: do it in a later try too, although an earlier one may have done it, so that it may happen twice
-        (templated). Default: false
+    :param may_repeat: send it in a later try too, although an earlier one may have sent it, so that it may be sent
+        twice (templated). Default: false
     """
 
     def __init__(self, *, may_repeat: bool = False, **kwargs: Any) -> None:
@@ -145,48 +55,55 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         Send the request, unless an earlier try of the task may have.
 
         :param context: context of the task
-        :return: the answer, as the API sent it, to this try or to an earlier one
-        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend, or an earlier try may have done it
+        :return: the answer, as the API sent it, to this try or to an earlier one that sent the same
+        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend, or an earlier try may have sent it
         :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            request = self.checked()
-            # What was sent needs no names and no files any more, and these may be gone by now.
-            if request.safe_to_repeat or not is_settled(context, may_repeat=self._may_repeat()):
-                request = self.request()
-            return self.act(context, request)
+        # Before all that can fail, so that a later try can tell a memory that was emptied from one of nothing sent.
+        Memory(context).begin()
+        return super().execute(context)
 
-    def once(
-        self, context: Context, request: Request[Any], do: Callable[[], T], *, key: str = STATE_KEY, about: str = ""
-    ) -> T:
-        """
-        Do what a request is for: at most once if it is not safe to repeat.
-
-        :param context: context of the task
-        :param request: the request
-        :param do: sends it, and returns the answer
-        :param key: what the task's state knows it by
-        :param about: what it is about, where that may change from one try to the next
-        :raises WtsChatFailedError: if an earlier try may have done it, or was about something else
-        """
-        may_repeat = self._may_repeat()
-        if request.safe_to_repeat:
-            return do()
-        return at_most_once(context, do, may_repeat=may_repeat, key=key, about=about)
-
-    def _may_repeat(self) -> bool:
-        return convert.required("may_repeat", convert.boolean("may_repeat", self.may_repeat))
-
-    def act(self, context: Context, request: Request[Any]) -> Any:
+    def answer(self, context: Context, checked: Request[Any]) -> Any:
         """
         Send the request, at most once if it is not safe to repeat.
 
         :param context: context of the task
-        :param request: the request
+        :param checked: the request, with any id in place of those that take requests to find
         :return: the answer, as the API sent it
+        :raises WtsChatFailedError: if an earlier try may have sent it, or has sent something else
         """
-        act = super().act
-        return self.once(context, request, lambda: act(context, request))
+        may_repeat = self.repeats()
+        if checked.safe_to_repeat:
+            return super().answer(context, checked)
+        return Memory(context).once(
+            lambda: self.content(checked), lambda: self.prepared(checked), self.send, may_repeat=may_repeat
+        )
+
+    def prepared(self, checked: Request[Any]) -> Request[Any]:
+        """
+        Do all that comes before the sending, so that what fails in it is known to have sent nothing.
+
+        :param checked: the request, with any id in place of those that take requests to find
+        """
+        self.hook.resolve()
+        return self.complete(checked)
+
+    def content(self, checked: Request[Any]) -> Content:
+        """
+        Return what tells a request from another one: recipient and content, before anything is looked up.
+
+        :param checked: the request, with any id in place of those that take requests to find
+        """
+        request = [self.wtschat_conn_id, checked.method, checked.path, checked.query, checked.body]
+        return Content([*request, self.looked_up()])
+
+    def repeats(self) -> bool:
+        """
+        Return ``may_repeat`` as a truth value.
+
+        :raises WtsChatArgumentError: if it is not one
+        """
+        return convert.required("may_repeat", convert.boolean("may_repeat", self.may_repeat))
 
 
 class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
@@ -219,21 +136,20 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         self.poll_interval = poll_interval
         self.deferrable = deferrable
 
-    def act(self, context: Context, request: Request[Any]) -> Any:
+    def act(self, context: Context) -> Any:
         """
         Send the message, and wait.
 
         :param context: context of the task
-        :param request: the request
         :return: the answer, as the API sent it; after a wait the status, as the API sent it
         """
         if self.wait_for_status is None:
-            return super().act(context, request)
+            return super().act(context)
         # Before the message is out, so that a mistake in these sends nothing.
         self._condition(ANY_ID)
         poll_interval, timeout = self._seconds("poll_interval"), self._seconds("wait_timeout")
         deferrable = convert.required("deferrable", convert.boolean("deferrable", self.deferrable))
-        message_id = super().act(context, request)["id"]
+        message_id = super().act(context)["id"]
         context["ti"].xcom_push(key="message_id", value=message_id)
         if not deferrable:
             with self._sent_already(message_id):
@@ -305,7 +221,7 @@ def _message_id(context: Context) -> str:
     return str(ti.xcom_pull(task_ids=ti.task_id, key="message_id", map_indexes=ti.map_index))
 
 
-class WtsChatFileOperator(WtsChatBaseOperator):
+class WtsChatFileOperator(WtsChatOnceOperator):
     """
     Take a file in one of three ways.
 
@@ -339,12 +255,35 @@ class WtsChatFileOperator(WtsChatBaseOperator):
         files = {"file_url": self.file_url, "file_id": self.file_id if self.file_path is None else ANY_ID}
         return super().given() | files
 
+    def content(self, checked: Request[Any]) -> Content:
+        """
+        Return what tells a request from another one, with a digest of the file that is uploaded for it.
+
+        :param checked: the request, with any id in place of those that take requests to find
+        """
+        return super().content(checked)._replace(file=None if self.file_path is None else _digest(self.file_path))
+
+    def looked_up(self) -> dict[str, Any]:
+        """Return what :meth:`found` takes requests for, with the path of the file."""
+        return super().looked_up() | {"file_path": self.file_path}
+
     def found(self) -> dict[str, Any]:
         """Return the values that take requests to find, with the id of the file that was uploaded."""
         found = super().found()
         if self.file_path is not None:
             found["file_id"] = self.hook.upload(self.file_path)["id"]
         return found
+
+
+def _digest(path: str) -> str | None:
+    source = ObjectStoragePath(path)
+    if not source.is_file():
+        return None
+    digest = hashlib.sha256()
+    with source.open("rb") as file:  # type: ignore[no-untyped-call]
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 class WtsChatBatchOperator(WtsChatOnceOperator):
@@ -390,34 +329,48 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         starts = range(0, len(things), convert.MAX_BATCH)
         return [(things[start : start + convert.MAX_BATCH], self._part(values, start)) for start in starts]
 
-    def execute(self, context: Context) -> list[Any]:
+    def act(self, context: Context) -> list[Any]:
         """
         Send the requests.
 
         :param context: context of the task
         :return: a result for each thing, in their order
-        :raises WtsChatFailedError: if a request failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help, which goes on where this try stopped
         """
-        with failing_for_good():
-            given = self.given() | {self.batch: self.things()}
-            parts = self.parts(given)
-            if parts and (found := self.found()):
-                parts = self.parts(given | found)
-            results: list[Any] = []
-            for number, (things, request) in enumerate(parts):
-                try:
-                    results += self.once(
-                        context,
-                        request,
-                        partial(self._send, things, request),
-                        key=f"{STATE_KEY}_{number}",
-                        about=_digest(things),
+        given = self.given() | {self.batch: self.things()}
+        checked = self.parts(given)
+        may_repeat, memory = self.repeats(), Memory(context)
+        keys = [f"{STATE_KEY}_{number}" for number in range(len(checked))]
+        if may_repeat:
+            memory.begin_round(keys)
+
+        @cache
+        def complete() -> list[tuple[list[dict[str, Any]], Request[Any]]]:
+            # What was sent needs no names any more, so these are looked up before the first request that is sent.
+            self.hook.resolve()
+            found = self.found()
+            return self.parts(given | found) if found else checked
+
+        def prepared(number: int) -> tuple[list[dict[str, Any]], Request[Any]]:
+            return complete()[number]
+
+        results: list[Any] = []
+        for number, (key, (_, request)) in enumerate(zip(keys, checked, strict=True)):
+            try:
+                if request.safe_to_repeat:
+                    results += self._send(prepared(number))
+                else:
+                    results += memory.once(
+                        partial(self.content, request),
+                        partial(prepared, number),
+                        self._send,
+                        may_repeat=may_repeat,
+                        key=key,
+                        go_on=True,
                     )
-                except WtsChatError as error:
-                    raise self._stopped(context, error, parts, number, results) from error
-                self.log.info("%d of %d requests done", number + 1, len(parts))
-            return results
+            except WtsChatError as error:
+                raise self._stopped(context, error, checked, number, results) from error
+            self.log.info("%d of %d requests done", number + 1, len(checked))
+        return results
 
     def _part(self, values: dict[str, Any], start: int) -> Request[Any]:
         part = {self.batch: values[self.batch][start : start + convert.MAX_BATCH]}
@@ -428,7 +381,8 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
             counted = re.sub(rf"\b{self.batch}\[(\d+)\]", lambda m: f"{self.batch}[{int(m[1]) + start}]", str(error))
             raise WtsChatArgumentError(counted) from error
 
-    def _send(self, things: Sequence[dict[str, Any]], request: Request[Any]) -> list[Any]:
+    def _send(self, part: tuple[list[dict[str, Any]], Request[Any]]) -> list[Any]:
+        things, request = part
         return self.results(things, self.hook.run(request))
 
     def _stopped(
@@ -444,7 +398,7 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         total = sum(len(things) for things, _ in parts)
         safe = parts[number][1].safe_to_repeat
         begins = number == 0 and bool(convert.boolean("may_repeat", self.may_repeat))
-        goes_on = error.retryable and (safe or remembers(context) or begins)
+        goes_on = error.retryable and (safe or Memory(context).lasts or begins)
         if results:
             context["ti"].xcom_push(key="partial_results", value=results)
         done, this, rest = (f"{self.batch}[{a}:{b}]" for a, b in ((0, start), (start, end), (end, total)))
@@ -460,11 +414,5 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         elif safe:
             said.append("the task may be run again when the reason is mended")
         else:
-            said.append("do not clear this task, which would begin anew: run what is not done in a new one")
+            said.append("run what is not done in a task of its own")
         return error.retold(" ".join(said), type(error) if goes_on else WtsChatFailedError)
-
-
-def _digest(things: Sequence[Mapping[str, Any]]) -> str:
-    # Recipients are who they are, although a text to them may hold the time.
-    who = [str(thing.get("to", thing)) for thing in things]
-    return hashlib.sha256(json.dumps(who).encode()).hexdigest()

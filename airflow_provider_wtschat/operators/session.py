@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import sessions
@@ -13,9 +13,6 @@ from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.exceptions import WtsChatRefusedError
 from airflow_provider_wtschat.operators.base import WtsChatPeriodListOperator, WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator, WtsChatSendOperator
-
-if TYPE_CHECKING:
-    from airflow_provider_wtschat._compat import Context
 
 
 class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
@@ -143,15 +140,15 @@ class ConcludeSessionOperator(WtsChatSessionChangeOperator):
         super().__init__(**kwargs)
         self.reactivate_on_new_message = reactivate_on_new_message
 
-    def act(self, context: Context, request: Request[Any]) -> Any:
+    def send(self, request: Request[Any]) -> Any:
         """
         Conclude the session.
 
-        :param context: context of the task
         :param request: the request
+        :return: the session, as the API sent it
         """
         try:
-            return super().act(context, request)
+            return super().send(request)
         except WtsChatRefusedError as refused:
             if refused.key != "ENTITY_ERROR_SAVE":
                 raise

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.operations import OPERATIONS
-from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.operators.base import WtsChatListOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat._compat import Context
 
 
 class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
@@ -29,6 +32,18 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
         super().__init__(**kwargs)
         self.action = action
         self.arguments = arguments
+
+    def act(self, context: Context) -> Any:
+        """
+        Run the operation.
+
+        :param context: context of the task
+        :return: the answer, as the API sent it; the rows of a list
+        """
+        checked = self.checked()
+        if isinstance(checked, PagedRequest):
+            return self.read(context, checked)
+        return self.answer(context, checked)
 
     def checked(self) -> Request[Any]:
         """

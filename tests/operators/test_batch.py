@@ -93,7 +93,7 @@ def test_without_memory_the_rest_is_left_to_the_user(account: Account):
     operator, tries = to_many(account, 150), Tries(None)
     operator.__dict__["hook"] = WtsChatHook(max_wait=0.2)
     account.simulator.inject("429", on=SEND, skip=1, times=None, retry_after="0.05")
-    with pytest.raises(WtsChatFailedError, match=r"messages\[100:150\] are not done; do not clear this task"):
+    with pytest.raises(WtsChatFailedError, match=r"messages\[100:150\] are not done; run what is not done"):
         tries(operator)
     account.simulator.application.faults.clear()
     with pytest.raises(WtsChatFailedError, match="may_repeat=True"):
@@ -124,11 +124,14 @@ def test_other_recipients_in_a_later_try_are_refused(account: Account):
     account.simulator.application.faults.clear()
     operator.__dict__["hook"] = WtsChatHook()
     first = sent(account, operator)
-    operator.messages[3]["parameters"] = {"hour": "12:00"}
     operator.messages.insert(0, {"to": account.phone()})
-    with pytest.raises(WtsChatFailedError, match=r"something else than in try 1.*messages\[0:100\] may be done"):
+    with pytest.raises(WtsChatFailedError, match=r"Try 1 .*something else.*messages\[0:100\] may be done"):
         tries(operator)
     del operator.messages[0]
+    operator.messages[3], parameters = {**operator.messages[3], "parameters": {"nome": "Eva"}}, operator.messages[3]
+    with pytest.raises(WtsChatFailedError, match=r"Try 1 .*something else"):
+        tries(operator)
+    operator.messages[3] = parameters
     assert [row["to"] for row in tries(operator)] == recipients(operator) == sent(account, operator)
     assert len(first) == 100
 
