@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or later), pip and make; everything else is set up on first use.
 
 PYTHON ?= python3
-LINE := 3.3
+AIRFLOW := 3.3.2
 PYTEST := -m pytest -n 2 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,15 +18,15 @@ unexport VIRTUAL_ENV
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(READY) ## Set up the project's environment in .venv (Airflow $(LINE))
+venv: $(READY) ## Set up the project's environment in .venv (Airflow $(AIRFLOW))
 
 # Without pip, because Debian ships the venv module without it; the outer pip installs uv into the environment.
-$(READY): pyproject.toml constraints/airflow-$(LINE).txt
+$(READY): pyproject.toml constraints/airflow-$(AIRFLOW).txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
 	test -x $(BIN)/uv || $(PYTHON) -m pip --python $(BIN)/python install --quiet uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
-		--constraint constraints/airflow-$(LINE).txt --editable . --all-extras --requirements pyproject.toml --group dev
+		--constraint constraints/airflow-$(AIRFLOW).txt --editable . --all-extras --requirements pyproject.toml --group dev
 	@touch $@
 
 demo: $(READY) ## Copy sessions from a simulated account into SQLite, in a real Airflow
@@ -44,7 +44,7 @@ lint: $(READY) ## Check style and formatting
 types: $(READY) ## Check types
 	$(BIN)/mypy
 
-tests: $(READY) ## Run the tests on Airflow $(LINE)
+tests: $(READY) ## Run the tests on Airflow $(AIRFLOW)
 	$(BIN)/python $(PYTEST) -m "not soak"
 
 compat: $(READY) ## Run the tests of the older Airflow lines
@@ -55,13 +55,13 @@ soak: $(READY) ## Run the long proofs over many seeds
 
 bench: $(READY) ## Print the figures of tests/benchmarks
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
-		--constraint constraints/airflow-$(LINE).txt --requirements pyproject.toml --group bench
+		--constraint constraints/airflow-$(AIRFLOW).txt --requirements pyproject.toml --group bench
 	$(BIN)/python -m scripts.bench
 
 pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
 	set -e; for line in $(patsubst constraints/airflow-%.in,%,$(wildcard constraints/*.in)); do \
 		$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --no-header --no-annotate \
-			--all-extras --group $$([ $$line = $(LINE) ] && echo bench || echo dev) \
+			--all-extras --group $$([ $$line = $(AIRFLOW) ] && echo bench || echo dev) \
 			--constraint constraints/airflow-$$line.in --output-file constraints/airflow-$$line.txt pyproject.toml; \
 	done
 

@@ -1,18 +1,21 @@
-"""Run the tests that older Airflow lines have to pass, each line in an environment of its own: ``make compat``."""
+"""
+Run the tests that every release series of Airflow has to pass, each in an environment of its own: ``make compat``.
+
+The environments are what Airflow's own constraint files make of them, where the project keeps a copy of the file.
+"""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.local import BIN, ROOT
+from scripts.local import ROOT
+from scripts.releases import SERIES, WITH_SDK, install, make_environment
 
 EVERYWHERE = (
     "tests/compat",
@@ -32,91 +35,67 @@ WAREHOUSE = (
 )
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of Airflow releases.
-
-    :param python_below: the first version of Python that it does not run on.
-    :param tests: what it has to pass.
-    """
-
-    python_below: tuple[int, int]
-    tests: tuple[str, ...]
-
-
-LINES = {
-    "2.11": Line(
-        (3, 13),
-        (*EVERYWHERE, "tests/example_dags", "tests/test_secrets.py", "tests/sensors", *MESSAGES, *WAREHOUSE),
-    ),
-    "3.0": Line((3, 13), (*EVERYWHERE, "tests/sensors", OBJECT_STORAGE)),
-    "3.1": Line((3, 14), EVERYWHERE),
-    "3.2": Line((3, 14), EVERYWHERE),
+TESTS = {
+    "2.11": (*EVERYWHERE, "tests/example_dags", "tests/test_secrets.py", "tests/sensors", *MESSAGES, *WAREHOUSE),
+    "3.0": (*EVERYWHERE, "tests/sensors", OBJECT_STORAGE),
+    "3.1": EVERYWHERE,
+    "3.2": EVERYWHERE,
+    "3.3": EVERYWHERE,
 }
-
-
-def interpreter(line: Line) -> str | None:
-    """Find a Python for a line: the one of this environment, else one on the PATH.
-
-    :param line: the line.
-    :return: its path, or None if there is none.
-    """
-    if sys.version_info[:2] < line.python_below:
-        return sys.executable
-    names = (f"python3.{minor}" for minor in range(line.python_below[1] - 1, 10, -1))
-    return next((path for path in map(shutil.which, names) if path), None)
+"""What each series has to pass; the newest release passes everything in `make tests`."""
 
 
 def prepare(name: str, python: str) -> Path:
-    """Make the environment of a line, unless it is there and up to date.
+    """Make the environment of a series, unless it is there and up to date.
 
-    :param name: the line, e.g. ``2.11``.
+    :param name: the series, e.g. ``2.11``.
     :param python: path of the interpreter to use.
     :return: the environment's interpreter.
     """
+    release = SERIES[name]
     home = ROOT / ".venvs" / name
     own = home / "bin" / "python"
-    constraints = ROOT / "constraints" / f"airflow-{name}.txt"
     project = ROOT / "pyproject.toml"
-    key = hashlib.sha256(constraints.read_bytes() + project.read_bytes() + python.encode()).hexdigest()
+    wanted = release.pins.read_bytes() + project.read_bytes() + f"{python} {release}".encode()
+    key = hashlib.sha256(wanted).hexdigest()
     stamp = home / ".ready"
     if own.exists() and stamp.exists() and stamp.read_text() == key:
         return own
-    uv = str(BIN / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", python, str(home)], check=True, cwd=ROOT)
-    command = [uv, "pip", "install", "--quiet", "--python", str(own), "--constraint", str(constraints)]
-    what = ["--editable", ".", "--all-extras", "--requirements", str(project), "--group", "test"]
-    subprocess.run([*command, *what], check=True, cwd=ROOT)
+    make_environment(home, python)
+    airflow = f"apache-airflow=={release.version}"
+    extras = ["--editable", ".", "--all-extras", "--requirements", project, "--group", "test"]
+    install(own, "--constraint", release.pins, airflow, *extras)
+    if release.without_sdk:
+        install(own, WITH_SDK)
     stamp.write_text(key)
     return own
 
 
 def main() -> int:
-    """Test the lines named on the command line, or all."""
+    """Test the series named on the command line, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("lines", nargs="*", metavar="LINE", help=", ".join(LINES))
+    parser.add_argument("series", nargs="*", metavar="SERIES", help=", ".join(TESTS))
     parser.add_argument("--prepare", action="store_true", help="make the environments and run nothing")
     arguments = parser.parse_args()
-    if unknown := set(arguments.lines) - set(LINES):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(LINES)}")
+    if unknown := set(arguments.series) - set(TESTS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(TESTS)}")
 
     failed = []
-    for name in arguments.lines or LINES:
-        line = LINES[name]
-        python = interpreter(line)
+    for name in arguments.series or TESTS:
+        release = SERIES[name]
+        python = next(release.pythons(), None)
         if python is None:
-            below = ".".join(map(str, line.python_below))
-            print(
-                f"Airflow {name}: skipped, because it needs a Python below {below} and there is none here.", flush=True
-            )
+            below = ".".join(map(str, release.python_below))
+            print(f"Airflow {name}: skipped, because there is no Python from 3.11 and below {below} here.", flush=True)
             continue
         started = time.monotonic()
         own = prepare(name, python)
         if arguments.prepare:
             continue
-        print(f"Airflow {name}: environment ready after {time.monotonic() - started:.0f} s", flush=True)
+        seconds = time.monotonic() - started
+        print(f"Airflow {release.version}: environment ready after {seconds:.0f} s", flush=True)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
-        command = [str(own), "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "not soak", *line.tests]
+        command = [str(own), "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", "-m", "not soak", *TESTS[name]]
         if subprocess.run(command, cwd=ROOT, env=environment).returncode != 0:
             failed.append(name)
     if failed:

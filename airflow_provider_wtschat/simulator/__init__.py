@@ -22,9 +22,15 @@ For measurements, ``Simulator.spawn(...)`` does the same in a process of its own
 It delivers no webhooks: subscriptions and callback addresses are kept and nothing is sent to them.
 """
 
-from airflow_provider_wtschat.simulator.books import ContractBroken
-from airflow_provider_wtschat.simulator.faults import FAULTS
-from airflow_provider_wtschat.simulator.options import Options
-from airflow_provider_wtschat.simulator.simulator import Simulator, SpawnedSimulator
+try:
+    from airflow_provider_wtschat.simulator.books import ContractBroken
+    from airflow_provider_wtschat.simulator.faults import FAULTS
+    from airflow_provider_wtschat.simulator.options import Options
+    from airflow_provider_wtschat.simulator.simulator import Simulator, SpawnedSimulator
+except ModuleNotFoundError as error:
+    if error.name not in ("jsonschema", "starlette", "uvicorn"):
+        raise
+    msg = f"The simulator needs {error.name}: pip install 'airflow-provider-wtschat[simulator]'"
+    raise ModuleNotFoundError(msg, name=error.name) from error
 
 __all__ = ["FAULTS", "ContractBroken", "Options", "Simulator", "SpawnedSimulator"]

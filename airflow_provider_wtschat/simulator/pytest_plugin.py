@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import pytest
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    msg = "The pytest plug-in needs pytest: pip install 'airflow-provider-wtschat[testing]'"
+    raise ModuleNotFoundError(msg, name=error.name) from error
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat.simulator import Simulator
