@@ -63,8 +63,8 @@ def prepare(name: str, python: str) -> Path:
         return own
     make_environment(home, python)
     airflow = f"apache-airflow=={release.version}"
-    extras = ["--editable", ".", "--all-extras", "--requirements", project, "--group", "test"]
-    install(own, "--constraint", release.pins, airflow, *extras)
+    package = ("--editable", ".", "--all-extras", "--requirements", project, "--group", "test")
+    install(own, "--constraint", release.pins, airflow, *package)
     if release.without_sdk:
         install(own, WITH_SDK)
     stamp.write_text(key)

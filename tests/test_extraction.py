@@ -14,8 +14,11 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from airflow_provider_wtschat import extraction
 from airflow_provider_wtschat.api import instants, response, scheduled_messages, sessions
@@ -620,6 +623,25 @@ def test_the_cost_is_said_first_and_can_be_too_much(hook, simulator, caplog):
             {"by": "week"},
             ["2026-09-02T00", "2026-09-07T00", "2026-09-14T00", "2026-09-15T00"],
         ),
+        # Clocks skip the midnight of November 4, and the night of February 18 has its last hour twice.
+        (
+            "2018-11-03",
+            "2018-11-06",
+            {"by": "day", "timezone": "America/Sao_Paulo"},
+            ["2018-11-03T03", "2018-11-04T03", "2018-11-05T02", "2018-11-06T02"],
+        ),
+        (
+            "2018-02-17 22:00",
+            "2018-02-18 01:00",
+            {"by": "hour", "timezone": "America/Sao_Paulo"},
+            ["2018-02-18T00", "2018-02-18T01", "2018-02-18T02", "2018-02-18T03", "2018-02-18T04"],
+        ),
+        (
+            "2026-01-01 22:10",
+            "2026-01-02",
+            {"by": "hour", "timezone": "Asia/Kolkata"},
+            ["2026-01-01T16:40", "2026-01-01T17:30", "2026-01-01T18:30"],
+        ),
         ("2026-01-01 22:30", "2026-01-02", {"by": "hour"}, ["2026-01-01T22:30", "2026-01-01T23", "2026-01-02T00"]),
         (
             "2024-06-01",
@@ -635,6 +657,26 @@ def test_windows_follow_the_calendar(since, until, how, cuts):
     assert [instants.read(window["since"]) for window in found] == [instants.read(f"{end}:00Z") for end in ends[:-1]]
     assert [window["until"] for window in found[:-1]] == [window["since"] for window in found[1:]]
     assert instants.read(found[-1]["until"]) == instants.read(f"{ends[-1]}:00Z")
+
+
+@given(
+    since=st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
+    hours=st.integers(1, 900),
+    by=st.sampled_from(["hour", "day", "week", "month", "year"]),
+    zone=st.sampled_from(["America/Sao_Paulo", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Tehran"]),
+)
+@example(datetime(2018, 2, 18, 2, 10, tzinfo=UTC), 30, "hour", "America/Sao_Paulo")
+def test_windows_follow_one_another_whatever_the_clocks_do(since: datetime, hours: int, by: str, zone: str):
+    until = since + timedelta(hours=hours)
+    found = windows(since, until, by=by, timezone=zone)
+    cuts = [instants.read(window["since"]) for window in found] + [until]
+    assert cuts == sorted(set(cuts))
+    assert cuts[0] == since
+    assert [window["until"] for window in found] == [instants.write(cut) for cut in cuts[1:]]
+    for cut in cuts[1:-1]:
+        local = cut.astimezone(ZoneInfo(zone))
+        assert local.minute in (0, 30)
+        assert by == "hour" or (local - timedelta(minutes=61)).day != local.day
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+
+import pendulum
 
 from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
-When = str | date
-"""What a user may give as an instant: text, date, datetime (pendulum too)."""
+When = str | date | datetime | pendulum.DateTime
+"""What a user may give as an instant."""
 
 
 def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
@@ -23,40 +24,63 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
     :return: the instant in UTC
     :raises WtsChatArgumentError: if it is no date, or the zone does not exist
     """
+    local = time_zone(zone)
     try:
-        local = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError, TypeError) as error:
-        msg = f"{zone!r} is no IANA time zone such as 'America/Sao_Paulo'"
-        raise WtsChatArgumentError("timezone", msg) from error
-    moment = _moment(value)
-    if moment is None:
-        msg = (
-            f"{shown(value)} is no date. Give a datetime, '2026-09-01', '2026-09-01 08:30' or ISO 8601 "
-            "such as '2026-09-01T08:30:00Z'"
-        )
-        raise WtsChatArgumentError(name, msg)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=local)
-    try:
-        # A plain datetime, whatever subclass came in: pendulum's would colour every later computation.
-        plain = moment.astimezone(UTC)
+        moment = _moment(value, local)
+        if moment is None:
+            reason = (
+                f"{shown(value)} is no date. Give a datetime, '2026-09-01', '2026-09-01 08:30' or ISO 8601 "
+                "such as '2026-09-01T08:30:00Z'"
+            )
+            raise WtsChatArgumentError(name, reason)
+        utc = moment.in_timezone(pendulum.UTC)
     except OverflowError as error:
-        msg = f"{shown(value)} is out of range"
-        raise WtsChatArgumentError(name, msg) from error
-    return datetime(
-        plain.year, plain.month, plain.day, plain.hour, plain.minute, plain.second, plain.microsecond, tzinfo=UTC
-    )
+        raise WtsChatArgumentError(name, f"{shown(value)} is out of range") from error
+    # A plain datetime: arithmetic with pendulum's would make more of pendulum's.
+    return datetime.combine(utc.date(), utc.time(), UTC)
 
 
-def _moment(value: Any) -> datetime | None:
-    if isinstance(value, datetime):
-        return value if value == value else None  # pandas' NaT is a datetime that equals nothing
-    if isinstance(value, date):
-        return datetime.combine(value, time())
+def time_zone(name: str) -> pendulum.Timezone:
+    """
+    Find a time zone.
+
+    :param name: IANA name, such as ``America/Sao_Paulo``
+    :return: the zone
+    :raises WtsChatArgumentError: if there is none of that name
+    """
     try:
-        return datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+        zone = pendulum.timezone(name)
+    except (AttributeError, ValueError, OSError) as error:
+        raise _no_zone(name) from error
+    if not isinstance(zone, pendulum.Timezone):  # a number makes a fixed offset
+        raise _no_zone(name)
+    return zone
+
+
+def _no_zone(name: Any) -> WtsChatArgumentError:
+    return WtsChatArgumentError("timezone", f"{name!r} is no IANA time zone such as 'America/Sao_Paulo'")
+
+
+def _moment(value: Any, zone: pendulum.Timezone) -> pendulum.DateTime | None:
+    if isinstance(value, str):
+        value = _parsed(value.strip(), zone)
+    if isinstance(value, datetime):
+        # pandas' NaT is a datetime that equals nothing.
+        return pendulum.instance(value, tz=value.tzinfo or zone) if value == value else None
+    if isinstance(value, date):
+        return pendulum.datetime(value.year, value.month, value.day, tz=zone)
+    return None
+
+
+def _parsed(text: str, zone: pendulum.Timezone) -> Any:
+    if not text[:1].isdigit():  # pendulum reads "now" and durations too
+        return None
+    try:
+        moment = pendulum.parse(text, exact=True, tz=zone)
     except ValueError:
         return None
+    # A text means two instants where clocks are set back: the first, as elsewhere in Python; pendulum takes the second.
+    return moment.replace(fold=0) if isinstance(moment, pendulum.DateTime) else moment
 
 
 def read(text: str) -> datetime:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+import itertools
+from datetime import datetime
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo
+
+import pendulum
 
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -33,10 +35,14 @@ def windows(since: Any, until: Any, *, by: Unit = "month", timezone: str = "UTC"
     if by not in get_args(Unit):
         msg = f"by: {by!r} was given; one of {', '.join(get_args(Unit))} is wanted"
         raise WtsChatArgumentError(msg)
-    zone = ZoneInfo(timezone)
+    start = pendulum.instance(low).in_timezone(instants.time_zone(timezone)).start_of(by)
     cuts = [low]
-    while (cut := _next(cuts[-1], by, zone)) < high:
-        cuts.append(cut)
+    for number in itertools.count(1):
+        cut = start.add(**{f"{by}s": number}).in_timezone(pendulum.UTC)
+        if cut >= high:
+            break
+        if cut > cuts[-1]:  # not in the first of two hours of the same name
+            cuts.append(cut)
         if len(cuts) > _MOST:
             msg = f"by: windows of one {by} from since to until are more than {_MOST}; take longer ones"
             raise WtsChatArgumentError(msg)
@@ -66,18 +72,3 @@ def check_window(since: Any, until: Any, timezone: str = "UTC") -> tuple[datetim
         )
         raise WtsChatArgumentError(msg)
     return low, high
-
-
-def _next(moment: datetime, by: Unit, zone: ZoneInfo) -> datetime:
-    if by == "hour":
-        return moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    day = moment.astimezone(zone).date()
-    if by == "day":
-        day += timedelta(days=1)
-    elif by == "week":
-        day += timedelta(days=7 - day.weekday())
-    elif by == "month":
-        day = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-    else:
-        day = date(day.year + 1, 1, 1)
-    return datetime.combine(day, time(), zone).astimezone(UTC)

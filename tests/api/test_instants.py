@@ -34,6 +34,12 @@ SAO_PAULO = "America/Sao_Paulo"
         (datetime(1, 1, 1), "UTC", "0001-01-01T00:00:00.000000Z"),
         # Clocks were set back in this night: the first of the two instants that the text could mean.
         ("2026-10-25 02:30", "Europe/Berlin", "2026-10-25T00:30:00.000000Z"),
+        (datetime(2026, 10, 25, 2, 30), "Europe/Berlin", "2026-10-25T00:30:00.000000Z"),
+        (datetime(2026, 10, 25, 2, 30, fold=1), "Europe/Berlin", "2026-10-25T01:30:00.000000Z"),
+        (pendulum.datetime(2026, 10, 25, 2, 30, tz="Europe/Berlin"), "UTC", "2026-10-25T01:30:00.000000Z"),
+        # They were set forward over this half hour, and over this midnight.
+        ("2026-03-29 02:30", "Europe/Berlin", "2026-03-29T01:30:00.000000Z"),
+        ("2018-11-04", SAO_PAULO, "2018-11-04T03:00:00.000000Z"),
     ],
 )
 def test_takes_and_writes(value, zone, expected):
@@ -43,7 +49,25 @@ def test_takes_and_writes(value, zone, expected):
     assert instants.write(moment) == expected
 
 
-@pytest.mark.parametrize("value", ["", "None", "yesterday", "2026-02-30", "1/9/2026", 7, 1.5, True, None, [], "08:30"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "None",
+        "yesterday",
+        "2026-02-30",
+        "1/9/2026",
+        "now",
+        "P1D",
+        "2026-01-01/2026-02-01",
+        7,
+        1.5,
+        True,
+        None,
+        [],
+        "08:30",
+    ],
+)
 def test_refuses_what_is_no_date(value):
     with pytest.raises(WtsChatArgumentError, match=r"^at: .* is no date"):
         instants.parse("at", value)
