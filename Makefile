@@ -13,10 +13,10 @@ export PYTHONDONTWRITEBYTECODE :=
 unexport VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench pins clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints pins clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(READY) ## Set up the project's environment in .venv (Airflow $(AIRFLOW))
 
@@ -35,7 +35,7 @@ demo: $(READY) ## Copy sessions from a simulated account into SQLite, in a real 
 ui: $(READY) ## Bring up Airflow's UI with the example Dags (Ctrl-C ends it)
 	$(BIN)/python -m scripts.ui
 
-test: lint types tests compat ## Lint, types, all tests, and the older Airflow lines
+test: lint types tests compat ## Lint, types, all tests, and each release series of Airflow
 
 lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check
@@ -47,7 +47,7 @@ types: $(READY) ## Check types
 tests: $(READY) ## Run the tests on Airflow $(AIRFLOW)
 	$(BIN)/python $(PYTEST) -m "not soak"
 
-compat: $(READY) ## Run the tests of the older Airflow lines
+compat: $(READY) ## Run the tests of each release series of Airflow
 	$(BIN)/python -m scripts.compat
 
 soak: $(READY) ## Run the long proofs over many seeds
@@ -58,12 +58,11 @@ bench: $(READY) ## Print the figures of tests/benchmarks
 		--constraint constraints/airflow-$(AIRFLOW).txt --requirements pyproject.toml --group bench
 	$(BIN)/python -m scripts.bench
 
+constraints: $(READY) ## Install with Airflow's own constraint files, on every Python that is there
+	$(BIN)/python -m scripts.constraints
+
 pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
-	set -e; for line in $(patsubst constraints/airflow-%.in,%,$(wildcard constraints/*.in)); do \
-		$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --no-header --no-annotate \
-			--all-extras --group $$([ $$line = $(AIRFLOW) ] && echo bench || echo dev) \
-			--constraint constraints/airflow-$$line.in --output-file constraints/airflow-$$line.txt pyproject.toml; \
-	done
+	$(BIN)/python -m scripts.pins $(UPGRADE)
 
 clean: ## Remove environments, caches and what the demo left
 	rm -rf $(VENV) .venvs .demo .ui .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -11,6 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from scripts.pins import TOOLS
+from scripts.releases import NEWEST, OLDEST, SERIES, WITH_SDK, Release
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OFFICIAL = sorted((ROOT / "constraints" / "official").glob("*.txt"))
@@ -48,6 +51,25 @@ def test_a_floor_is_the_oldest_release_that_airflow_pins(requirement: Requiremen
     pinned = [Version(found[name]) for found in map(pins, OFFICIAL) if name in found]
     assert specifier.operator == ">="
     assert not pinned or Version(specifier.version) == min(pinned)
+
+
+@pytest.mark.parametrize("release", [NEWEST, *SERIES.values()], ids=lambda release: release.version)
+def test_environments_have_the_versions_that_airflow_pins(release: Release):
+    """All but what runs the tests."""
+    ours = pins(release.pins)
+    assert ours["apache-airflow"] == release.version
+    if release.official is None:
+        return
+    airflow = pins(release.official)
+    wrong = {name: version for name, version in ours.items() if name in airflow and version != airflow[name]}
+    assert {name for name in wrong if not TOOLS.match(f"{name}==")} == set()
+
+
+def test_the_page_about_versions_shows_what_is_installed():
+    page = (ROOT / "docs" / "versions.md").read_text()
+    assert f"pip install '{WITH_SDK}'" in page
+    for release in (NEWEST, OLDEST, *SERIES.values()):
+        assert release.version in page
 
 
 def test_constraint_files_name_versions_and_no_host():
