@@ -475,7 +475,7 @@ class SessionsHaveArrived(Condition[list[str]]):
     def look(self) -> Asking[Finding | None]:
         """Look whether it has come about, or cannot any more."""
         paginator = Paginator(self.filter.request(created_after=self.since), page_size=1)
-        while paginator.total is None and (step := paginator.next()) is not None:
+        while not paginator.answered and (step := paginator.next()) is not None:
             paginator.accept((yield step))
         found = paginator.total or 0
         return Finding(reached=True, status=str(found)) if found >= self.count else None

@@ -1,12 +1,12 @@
 """
-Reading a paged list without losing rows, whatever moves while it is read.
+Reading a paged list without losing rows while they change.
 
-Page numbers lose rows: one that leaves the list, or jumps to its end, draws its neighbours a place forward, over the
-edge of a page that was read already. So a list is read **by key**: in the order of an instant, always page 1 of what
-lies after the last instant read. Rows that share one instant (a **tie**) are read by key over another instant inside
-it, and only rows that share both by number.
+Page numbers lose rows: when a row leaves the list, or moves to its end, the rows behind it move one place forward, and
+one of them slips onto a page that was read already. So a list is read **by key**: in ascending order of an instant,
+always page 1 of what lies after the last instant read. Rows that share one instant (a **tie**) are read by key over
+another instant, and only rows that share both are read by page number.
 
-Nothing here does I/O: a :class:`Paginator` says what to ask and takes the answer.
+Nothing here does I/O: a :class:`Paginator` says what to ask next and takes the answer.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from enum import Enum
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, Page, PagedRequest, Paging, Request
 from airflow_provider_wtschat.exceptions import WtsChatServerError
+
+__all__ = ["CREATED", "UPDATED", "Ignored", "Paginator", "row_field"]
 
 Row = TypeVar("Row")
 Limits = tuple[datetime | None, datetime | None]
@@ -33,16 +36,32 @@ _MICROSECOND = timedelta(microseconds=1)
 _BEHIND_TIE = timedelta(milliseconds=1)
 """How far behind a tie its neighbour begins, so that bounds that the server includes do not reach the tie again."""
 _QUIET_ROUNDS = 20
-"""How often rows that are equal in every key are read again without anything new before that is given up."""
+"""How often rows that are equal in every key are read again without anything new before the paginator gives up."""
+_UNCOUNTED_ROUNDS = 5
+"""The same where the server does not say how many there are."""
+_CONFIRMING_ROUNDS = 5
+"""How often a list is read by page number until two readings agree."""
+_REPEATED_PAGES = 3
+"""After so many pages without a new row the server does not look at the page number."""
 _ROW_FIELDS = {"LastInteractionAt": "lastInteractionDate"}
 _BY_NUMBER = "it was read by page number, which loses rows that move while it is read"
 
 
+class Ignored(Enum):
+    """What of a request a server was seen to ignore."""
+
+    ORDER = "the order"
+    BOUNDS = "the bounds"
+    KEY = "the field to order by, which some rows do not have"
+    COUNT = "its own count of rows, none of which came"
+
+
 def row_field(name: str) -> str:
     """
-    Name the field of a row that holds what a bound compares.
+    Name the field of a row that a bound compares.
 
-    :param name: such as ``UpdatedAt``
+    :param name: name of the bound, such as ``UpdatedAt``
+    :return: name of the field, such as ``updatedAt``
     """
     return _ROW_FIELDS.get(name, name[:1].lower() + name[1:])
 
@@ -58,12 +77,16 @@ class Paginator(Generic[Row]):
     list takes no bounds of the key, or if the answers show that the server ignores order or bounds. A list that fits
     on one page is verified in any case.
 
+    What the server does not say is not known: without ``totalItems`` and ``hasMorePages`` the list is read until a
+    page brings nothing new.
+
     :param request: the list. Its own bounds are kept
     :param page_size: rows per page, 1 to 100
     :param key: the field to read over, in its ascending order
     :param after: read from here on, this instant included
     :param before: read up to here, this instant excluded
     :param at: other fields, and the instant to which each is held
+    :param confirm: read a list that takes no key until two readings of it agree, and call it verified then
     """
 
     def __init__(
@@ -75,36 +98,33 @@ class Paginator(Generic[Row]):
         after: datetime | None = None,
         before: datetime | None = None,
         at: Mapping[str, datetime] | None = None,
+        confirm: bool = False,
     ) -> None:
         self.request = request
         self.page_size = page_size
+        self.answered = False
+        """Whether an answer was taken."""
         self.total: int | None = None
-        """Rows that the list had at the first answer."""
+        """Rows that the list had at the first answer, ``None`` where the server does not say."""
         self.reason: str | None = None
         """Why the reading is not verified."""
-        self.bounds_ignored = False
-        """Whether the server was seen to ignore bounds."""
+        self.ignored: Ignored | None = None
+        """What the server was seen to ignore, so that the list is read by page number."""
         self._after = after
         self._before = before
         self._at = dict(at or {})
-        self._doubt: str | None = None
+        self._doubt: Ignored | str | None = None
         self._estimate: int | None = None
         keys = tuple(name for name in _keys(request, key) if name not in self._at)
         self.key = keys[0] if keys else key
         limits = {name: _limits(request, name) for name in (*keys, *self._at, self.key)}
         self._own = limits[self.key]
-        self._level: _Keys | _Numbers = _Numbers(None)
+        self._level: _Level = _Numbers(None, confirm=confirm)
         if keys:
-            low, high = self._own
-            # One microsecond too low and filtered here: that is right whether or not the server includes the bound.
-            if after is not None and (low is None or low <= after):
-                low = after - _MICROSECOND
-            if before is not None and (high is None or before < high):
-                high = before
             held: dict[str, datetime] = {}
             for name, moment in self._at.items():
                 held |= _around(name, moment, limits[name])
-            self._level = _Keys(keys, {**limits, self.key: (low, high)}, held)
+            self._level = _Keys(keys, limits, held, start=after, end=before)
 
     @property
     def verified(self) -> bool:
@@ -112,9 +132,14 @@ class Paginator(Generic[Row]):
         return self.reason is None
 
     @property
+    def bounds_ignored(self) -> bool:
+        """Whether the server was seen to ignore bounds."""
+        return self.ignored is Ignored.BOUNDS
+
+    @property
     def by_key(self) -> bool:
         """Whether the list is read by key."""
-        return isinstance(self._level, _Keys)
+        return self._level.by_key
 
     @property
     def after(self) -> datetime | None:
@@ -127,19 +152,24 @@ class Paginator(Generic[Row]):
         return self._before
 
     @property
+    def at(self) -> Mapping[str, datetime]:
+        """Other fields, and the instant to which each is held."""
+        return self._at
+
+    @property
     def position(self) -> datetime | None:
-        """All rows before this instant of the key were given."""
-        return self._level.position if isinstance(self._level, _Keys) else None
+        """All rows before this instant of the key were given; ``None`` where that is not known."""
+        return self._level.position
 
     @property
     def remaining(self) -> int | None:
         """How many rows are still to come, as far as the server tells."""
-        return self._estimate if self.total is None else self._level.remaining
+        return self._level.remaining if self.answered else self._estimate
 
     @property
     def divisible(self) -> bool:
         """Whether :attr:`remaining` is known well enough to :meth:`divide` by."""
-        return isinstance(self._level, _Keys) and self._level.sure
+        return self._level.divisible
 
     def cut(self, before: datetime) -> None:
         """
@@ -149,8 +179,7 @@ class Paginator(Generic[Row]):
         """
         if self._before is None or before < self._before:
             self._before = before
-            if isinstance(self._level, _Keys):
-                self._level.cut(before)
+            self._level.cut(before)
 
     def divide(self, pieces: int) -> list[Paginator[Row]]:
         """
@@ -160,30 +189,27 @@ class Paginator(Generic[Row]):
         Inside a tie first what lies behind it is left to another, then the tie itself is cut.
 
         :param pieces: how many others there are
-        :return: as many readings, or fewer if there is nothing to divide
+        :return: as many paginators, or fewer if there is nothing to divide
         """
-        level, key, at = self._level, self.key, self._at
-        if not isinstance(level, _Keys):
-            return []
-        tie, tie_at = level.tie, level.tie_at
-        if isinstance(tie, _Keys) and tie_at is not None:
+        level = self._level
+        tie_at = level.tie_at
+        if tie_at is not None:
             behind = tie_at + _BEHIND_TIE
             if self._before is None or self._before > behind:
-                rest = self._piece(key, behind, self._before, at, level.behind)
+                rest = self._piece(self.key, behind, self._before, self._at, level.leave_behind_tie())
                 self.cut(behind)
-                level.rest = level.behind = 0
                 return [rest]
-            level, key, at = tie, tie.key, {**at, key: tie_at}
-        cuts = level.cuts(pieces, self.page_size)
+        inner = level.innermost
+        cuts = inner.cuts(pieces, self.page_size)
         if not cuts:
             return []
-        share = level.remaining // (len(cuts) + 1)
-        end = level.end if level is tie else self._before
-        if level is tie:
-            level.cut(cuts[0])
+        key, end, at = self.key, self._before, self._at
+        if tie_at is not None:
+            key, end, at = inner.key, inner.end, {**at, key: tie_at}
+            inner.cut(cuts[0])
         else:
             self.cut(cuts[0])
-        level.rest = share
+        share = inner.share(len(cuts) + 1)
         return [self._piece(key, low, high, at, share) for low, high in zip(cuts, [*cuts[1:], end], strict=True)]
 
     def _piece(
@@ -211,28 +237,26 @@ class Paginator(Generic[Row]):
 
         :param page: the answer
         :return: its rows, without those that were given before
-        :raises WtsChatServerError: if it is no page, or holds rows that a filter of the request does not allow
+        :raises WtsChatServerError: if it is not a page, or holds rows that a filter of the request does not allow
         """
         sight = self._look(page)
         mismatch = self.request.mismatch(sight.rows)
-        problem = f"the filter on {mismatch}" if mismatch else self._level.ignored(sight)
+        problem: Ignored | str | None = mismatch or self._level.ignored(sight)
         if problem is not None:
             if self._doubt is None:
                 # A row may change between being found and being read; what a server ignores, it ignores again.
                 self._doubt = problem
-                return []
-            if mismatch:
-                self._refuse(mismatch)
-            self._fall_back(problem)
+            elif isinstance(problem, Ignored):
+                self._fall_back(problem)
+            else:
+                self._refuse(problem)
             return []
         self._doubt = None
-        if self.total is None:
+        if not self.answered:
+            self.answered = True
             self.total = sight.total
         rows = self._level.accept(sight)
-        if isinstance(self._level, _Keys):
-            self.reason = self.reason or self._level.reason
-        elif self._level.next() is not None:
-            self.reason = self.reason or _BY_NUMBER
+        self.reason = self.reason or self._level.reason
         return [row for row in rows if self._within(row)]
 
     def _look(self, page: Page[Row]) -> _Sight:
@@ -240,7 +264,9 @@ class Paginator(Generic[Row]):
         if not isinstance(rows, list):
             msg = f"{self.request.label}: the answer is no page of a list"
             raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
-        return _Sight(rows, int(page.get("totalItems") or 0), says_more=page.get("hasMorePages") is True)
+        total, more = page.get("totalItems"), page.get("hasMorePages")
+        counted = total if isinstance(total, int) and total >= len(rows) else None
+        return _Sight(rows, counted, more if isinstance(more, bool) else None, full=len(rows) >= self.page_size)
 
     def _refuse(self, mismatch: str) -> None:
         msg = (
@@ -249,15 +275,14 @@ class Paginator(Generic[Row]):
         )
         raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
 
-    def _fall_back(self, problem: str) -> None:
+    def _fall_back(self, ignored: Ignored) -> None:
         self._doubt = None
-        self.bounds_ignored = self.bounds_ignored or problem.startswith("the bounds")
-        self.reason = f"the server ignored {problem}, so {_BY_NUMBER}"
+        self.ignored = ignored
+        self.reason = f"the server ignored {ignored.value} ({self.key}), so {_BY_NUMBER}"
         log.warning("%s: %s", self.request.label, self.reason)
-        if isinstance(self._level, _Keys):
-            # By number over what does not move, if the server takes that order at all.
-            key = CREATED if CREATED in self.request.bounds else self.key
-            self._level = _Numbers(key, {} if self.bounds_ignored else self._level.whole, self._level.recent)
+        # By number over what does not move, if the server takes that order at all.
+        key = CREATED if CREATED in self.request.bounds else self.key
+        self._level = self._level.by_number(key, bounded=ignored is not Ignored.BOUNDS)
 
     def _within(self, row: Row) -> bool:
         moment = _instant(row, row_field(self.key))
@@ -284,215 +309,374 @@ class _Ask(NamedTuple):
 
 @dataclass(frozen=True)
 class _Sight:
-    """What an answer shows."""
+    """
+    What an answer shows.
+
+    :param rows: its rows
+    :param total: rows of the list; ``None`` where the server does not say, or says less than there are on the page
+    :param says_more: whether there are more pages; ``None`` where the server does not say
+    :param full: whether the page has as many rows as were asked for
+    """
 
     rows: list[Any]
-    total: int
-    says_more: bool
+    total: int | None
+    says_more: bool | None
+    full: bool
+
+    def ends(self, before: int = 0) -> bool:
+        """
+        Tell whether nothing can come behind this page.
+
+        :param before: rows on the pages before it
+        """
+        if not self.rows:
+            return True
+        # A total may be capped, and so may be what is derived from it: a full page is never known to be the last.
+        if self.says_more or self.full:
+            return False
+        if self.total is None:
+            return self.says_more is False
+        return self.total <= before + len(self.rows)
 
     @property
-    def more(self) -> bool:
-        """Whether the list goes on behind page 1."""
-        return bool(self.rows) and (self.says_more or self.total > len(self.rows))
+    def ids(self) -> set[str]:
+        return {row["id"] for row in self.rows}
+
+
+class _Level(Protocol):
+    """One way to read a list, or a tie inside of one."""
+
+    reason: str | None
+    """Why what was read this way is not verified."""
+
+    @property
+    def by_key(self) -> bool: ...
+    @property
+    def key(self) -> str | None: ...
+    @property
+    def end(self) -> datetime | None: ...
+    @property
+    def begun(self) -> bool: ...
+    @property
+    def position(self) -> datetime | None: ...
+    @property
+    def remaining(self) -> int | None: ...
+    @property
+    def divisible(self) -> bool: ...
+    @property
+    def tie_at(self) -> datetime | None:
+        """The instant of the tie that is being read by key, if one is."""
+
+    @property
+    def innermost(self) -> _Keys: ...
+    def next(self) -> _Ask | None: ...
+    def ignored(self, sight: _Sight) -> Ignored | None: ...
+    def accept(self, sight: _Sight) -> list[Any]: ...
+    def cut(self, before: datetime) -> None: ...
+    def leave_behind_tie(self) -> int: ...
+    def by_number(self, key: str, *, bounded: bool) -> _Numbers: ...
+
+
+class _Unordered:
+    """What the two ways to read by page number have in common: nothing of them can be divided."""
+
+    by_key = False
+    divisible = False
+    position: datetime | None = None
+    tie_at: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def innermost(self) -> _Keys:
+        return _Keys((CREATED,), {CREATED: (None, None)})
+
+    def ignored(self, sight: _Sight) -> Ignored | None:
+        return None
+
+    def cut(self, before: datetime) -> None:
+        return None
+
+    def leave_behind_tie(self) -> int:
+        return 0
 
 
 @dataclass
+class _Seen:
+    """
+    What was given and can come again.
+
+    :param moves: whether a row that comes with another instant is a newer version of it
+    """
+
+    moves: bool
+    versions: dict[str, datetime | None] = field(default_factory=dict)
+
+    def fresh(self, rows: Iterable[tuple[datetime | None, Any]]) -> list[Any]:
+        return [
+            row
+            for moment, row in rows
+            if row["id"] not in self.versions or (self.moves and self.versions[row["id"]] != moment)
+        ]
+
+    def add(self, rows: Iterable[tuple[datetime | None, Any]]) -> None:
+        self.versions.update((row["id"], moment) for moment, row in rows)
+
+    def forget(self, before: datetime | None) -> None:
+        # Only what lies behind the next bound can come again, so that the memory does not grow with the list.
+        if before is not None:
+            self.versions = {
+                row_id: moment for row_id, moment in self.versions.items() if moment is not None and moment >= before
+            }
+
+
+@dataclass
+class _Outlook:
+    """
+    How much is still to come.
+
+    :param rest: rows, ``None`` where the server does not say
+    :param current: whether ``rest`` follows from what the last answer said
+    :param pace: time between two rows on the last page
+    """
+
+    rest: int | None = 0
+    current: bool = False
+    pace: timedelta | None = None
+
+
 class _Keys:
     """
     Read by key.
 
-    :param keys: the fields to go by: the first here, the others inside its ties
-    :param limits: lowest ``After`` and highest ``Before`` to ask for, by field
+    Of a page are taken the rows that were not given before (*trim*). What is left of a page that ends inside of a tie
+    is read by a level of its own (*tie*); behind any other the next page begins (*advance*).
+
+    :param keys: the fields to go by: the first here, the others inside of its ties
+    :param limits: the caller's own ``After`` and ``Before``, by field
     :param held: bounds of the levels around this one
+    :param start: read from here on, included
+    :param end: read up to here, excluded
     """
 
-    keys: Sequence[str]
-    limits: Mapping[str, Limits]
-    held: Mapping[str, datetime] = field(default_factory=dict)
+    by_key = True
 
-    low: datetime | None = field(init=False)
-    high: datetime | None = field(init=False)
-    end: datetime | None = None
-    position: datetime | None = None
-    rest: int = 0
-    behind: int = 0
-    pace: timedelta | None = None
-    reason: str | None = None
-    recent: dict[str, datetime | None] = field(default_factory=dict)
-    tie: _Keys | _Equal | None = None
-    tie_at: datetime | None = None
-    whole: dict[str, datetime] = field(init=False)
-    _current: bool = False
-    _asked: Limits = (None, None)
-    _given_to_low: bool = False
-    _includes_bounds: bool = False
-    _finished: bool = False
-
-    def __post_init__(self) -> None:
-        self.low, self.high = self.limits[self.key]
-        self.whole = self._bounds(self.low, self.high)
+    def __init__(
+        self,
+        keys: Sequence[str],
+        limits: Mapping[str, Limits],
+        held: Mapping[str, datetime] | None = None,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> None:
+        self.reason: str | None = None
+        self.end = end
+        self.position: datetime | None = None
+        self.seen = _Seen(moves=keys[0] != CREATED)
+        self._keys = keys
+        self._limits = limits
+        self._held = dict(held or {})
+        self._low, self._high = limits[keys[0]]
+        self._done: datetime | None = None
+        """Up to here, included, nothing more is wanted."""
+        if start is not None and (self._low is None or self._low <= start):
+            # One microsecond too low and trimmed: that is right whether or not the server includes the bound.
+            self._low = self._done = _earlier(start)
+        if end is not None and (self._high is None or end < self._high):
+            self._high = end
+        self._whole = self._bounds(self._low, self._high)
+        self._asked: Limits = (None, None)
+        self._includes_bounds = False
+        self._finished = False
+        self._outlook = _Outlook()
+        self._tie: _Keys | _Equal | None = None
+        self._tie_at: datetime | None = None
 
     @property
     def key(self) -> str:
-        return self.keys[0]
-
-    @property
-    def _moves(self) -> bool:
-        return self.key != CREATED
-
-    @property
-    def remaining(self) -> int:
-        return self.rest if self.tie is None else self.tie.remaining + self.behind
-
-    @property
-    def sure(self) -> bool:
-        return self._current if self.tie is None else self.tie.sure
-
-    def cut(self, before: datetime) -> None:
-        """Leave what lies from an instant on."""
-        self.end = before
-        self._current = False
-        if self.high is None or before < self.high:
-            self.high = before
-
-    def cuts(self, pieces: int, page_size: int) -> list[datetime]:
-        """Return where to cut what remains, so that the rows on each side are about as many."""
-        start, end = self.position, self.high
-        if start is None or pieces < 1:
-            return []
-        if self.pace:
-            # The next page is under way; and where rows lie close, they end before the bound does.
-            last = start + self.pace * (self.rest + page_size)
-            end = last if end is None else min(end, last)
-            start += self.pace * page_size
-        if end is None:
-            return []
-        step = (end - start) / (pieces + 1)
-        return [] if step < 2 * _MICROSECOND else [start + step * number for number in range(1, pieces + 1)]
-
-    def next(self) -> _Ask | None:
-        if self.tie is not None:
-            ask = self.tie.next()
-            if ask is not None:
-                return ask
-            self._leave_tie()
-        if self.high is not None and self.low is not None:
-            behind = self.low >= self.high if self._given_to_low else self.low > self.high
-            self._finished = self._finished or behind
-        if self._finished:
-            return None
-        self._asked = self.low, self.high
-        return _Ask(1, self.key, self._bounds(self.low, self.high))
+        return self._keys[0]
 
     @property
     def begun(self) -> bool:
         return self.position is not None or self._finished
 
-    def ignored(self, sight: _Sight) -> str | None:
-        if self.tie is not None:
-            return self.tie.ignored(sight)
+    @property
+    def remaining(self) -> int | None:
+        inside = 0 if self._tie is None else self._tie.remaining
+        return None if self._outlook.rest is None or inside is None else self._outlook.rest + inside
+
+    @property
+    def divisible(self) -> bool:
+        return self._outlook.current and bool(self._outlook.rest) if self._tie is None else self._tie.divisible
+
+    @property
+    def tie_at(self) -> datetime | None:
+        return self._tie_at if self._tie is not None and self._tie.by_key else None
+
+    @property
+    def innermost(self) -> _Keys:
+        return self._tie.innermost if self._tie is not None and self._tie.by_key else self
+
+    def cut(self, before: datetime) -> None:
+        """Leave what lies from an instant on."""
+        self.end = before
+        self._outlook.current = False
+        if self._high is None or before < self._high:
+            self._high = before
+
+    def leave_behind_tie(self) -> int:
+        """Leave what lies behind the tie to another, and tell how many rows that is."""
+        rest, self._outlook.rest = self._outlook.rest or 0, 0
+        return rest
+
+    def share(self, pieces: int) -> int:
+        """Keep one of so many pieces of the rest, and tell how many rows one is."""
+        self._outlook.rest = (self._outlook.rest or 0) // pieces
+        return self._outlook.rest
+
+    def cuts(self, pieces: int, page_size: int) -> list[datetime]:
+        """Return where to cut what remains, so that the rows on each side are about as many."""
+        start, end = self.position, self._high
+        if start is None or pieces < 1:
+            return []
+        if self._outlook.pace:
+            # The next page is under way; and where rows lie close, they end before the bound does.
+            try:
+                last = start + self._outlook.pace * ((self._outlook.rest or 0) + page_size)
+                end = last if end is None else min(end, last)
+                start += self._outlook.pace * page_size
+            except OverflowError:
+                return []
+        if end is None:
+            return []
+        step = (end - start) / (pieces + 1)
+        return [] if step < 2 * _MICROSECOND else [start + step * number for number in range(1, pieces + 1)]
+
+    def by_number(self, key: str, *, bounded: bool) -> _Numbers:
+        """Return what reads the same by page number."""
+        return _Numbers(key, self._whole if bounded else {}, self.seen.versions)
+
+    def next(self) -> _Ask | None:
+        """Return what to ask next."""
+        if self._tie is not None:
+            ask = self._tie.next()
+            if ask is not None:
+                return ask
+            self._leave_tie()
+        if self._high is not None and self._low is not None:
+            nothing = self._low >= self._high if self._done == self._low else self._low > self._high
+            self._finished = self._finished or nothing
+        if self._finished:
+            return None
+        self._asked = self._low, self._high
+        return _Ask(1, self.key, self._bounds(self._low, self._high))
+
+    def ignored(self, sight: _Sight) -> Ignored | None:
+        """Tell what of the request an answer shows to be ignored."""
+        if self._tie is not None:
+            return self._tie.ignored(sight)
         last: datetime | None = None
         low, high = self._asked
         name = row_field(self.key)
         for row in sight.rows:
             moment = _instant(row, name)
             if moment is None:
-                return f"{name} and gave rows without it"
+                return Ignored.KEY
             if last is not None and moment < last:
-                return f"the order by {self.key}"
+                return Ignored.ORDER
             if (low is not None and moment < low) or (high is not None and moment > high):
-                return f"the bounds of {self.key}"
+                return Ignored.BOUNDS
             last = moment
-        if not sight.rows and sight.total:
-            return f"its own count of {sight.total} rows and gave none"
-        return None
+        return Ignored.COUNT if not sight.rows and sight.total else None
 
     def accept(self, sight: _Sight) -> list[Any]:
-        if self.tie is not None:
-            return self._accept_tie(sight)
+        """Take an answer and return its new rows."""
+        if self._tie is not None:
+            return self._accept_tie(self._tie, sight)
         name = row_field(self.key)
-        rows = [(instants.read(row[name]), row) for row in sight.rows]
-        last = rows[-1][0] if rows else None
-        self._current = self._asked[1] == self.high
-        self.rest = max(0, sight.total - len(rows) if self._current else self.rest - len(rows))
-        if rows:
-            self.pace = (rows[-1][0] - (self.position or rows[0][0])) / len(rows)
-            if self.end is not None:
-                rows = [(moment, row) for moment, row in rows if moment < self.end]
-        if self._given_to_low and rows and rows[0][0] == self.low:
-            # The tie that was just read comes again: the server includes the bound.
-            self._includes_bounds = True
-            self._given_to_low = False
-            rows = [(moment, row) for moment, row in rows if moment != self.low]
-            self.low = _later(self.low)
-            if not rows and sight.more:
-                return []
-        fresh = self._unseen(rows)
-        if not sight.more or last is None or (self.end is not None and last >= self.end):
+        found = [(instants.read(row[name]), row) for row in sight.rows]
+        self._look_ahead(sight, found)
+        rows = self._trim(found)
+        fresh = self.seen.fresh(rows)
+        if sight.ends() or (self.end is not None and found[-1][0] >= self.end):
             self._finished = True
-            self.position = self.high
-            return fresh
-        low = last - _MICROSECOND
-        stuck = self.low is not None and low <= self.low
-        if stuck or (len(rows) > 1 and rows[0][0] == last):
-            self._enter_tie(last)
+            self.position = self._high
+        elif not rows:
+            # Only what was given before: the server includes the bound, so ask for what lies behind it.
+            self._skip(found[-1][0])
         else:
-            self.low = low
-            self._given_to_low = False
-        self.position = last
-        self._remember(rows, since=low)
+            self._go_on(rows)
         return fresh
 
-    def _enter_tie(self, at: datetime) -> None:
-        held = {**self.held, **_around(self.key, at, (self.low, self.high))}
-        self.tie_at = at
-        self.behind = self.rest
-        self.tie = _Keys(self.keys[1:], self.limits, held) if len(self.keys) > 1 else _Equal(self.key, held)
+    def _look_ahead(self, sight: _Sight, found: Sequence[tuple[datetime, Any]]) -> None:
+        outlook = self._outlook
+        outlook.current = self._asked[1] == self._high
+        if not outlook.current:
+            outlook.rest = None if outlook.rest is None else max(0, outlook.rest - len(found))
+        else:
+            outlook.rest = None if sight.total is None else sight.total - len(found)
+        if found:
+            outlook.pace = (found[-1][0] - (self.position or found[0][0])) / len(found)
 
-    def _leave_tie(self) -> None:
-        self.low = _later(self.tie_at) if self._includes_bounds else self.tie_at
-        self._given_to_low = not self._includes_bounds
-        self.rest = self.behind
-        self.tie = self.tie_at = None
-
-    def _accept_tie(self, sight: _Sight) -> list[Any]:
-        tie, name = self.tie, row_field(self.key)
-        if tie is None:
-            return []
-        # The bounds around a tie may include its neighbours, which come again in their own place.
-        first = not tie.begun
-        rows = [(self.tie_at, row) for row in tie.accept(sight) if _instant(row, name) == self.tie_at]
-        if first:
-            self.behind = max(0, self.rest - sight.total)
-        self.reason = self.reason or tie.reason
-        fresh = self._unseen(rows)
-        if isinstance(tie, _Keys) and tie._moves:
-            # What changes in there comes again at the end of the tie, as long as the tie is read.
-            self._remember(rows)
-        return fresh
-
-    def _unseen(self, rows: Iterable[tuple[datetime | None, Any]]) -> list[Any]:
+    def _trim(self, found: list[tuple[datetime, Any]]) -> list[tuple[datetime, Any]]:
+        """Leave out what is not wanted, and learn from it whether the server includes bounds."""
+        done, end = self._done, self.end
+        if done is not None and found and found[0][0] <= done:
+            self._includes_bounds = True
         return [
-            row
-            for moment, row in rows
-            if row["id"] not in self.recent or (self._moves and self.recent[row["id"]] != moment)
+            (moment, row) for moment, row in found if (done is None or moment > done) and (end is None or moment < end)
         ]
 
-    def _remember(self, rows: Iterable[tuple[datetime | None, Any]], since: datetime | None = None) -> None:
-        # Only what lies behind the next bound can come again, so that the memory does not grow with the list.
-        if since is not None:
-            self.recent = {
-                row_id: moment for row_id, moment in self.recent.items() if moment is not None and moment >= since
-            }
-        self.recent.update((row["id"], moment) for moment, row in rows)
+    def _go_on(self, rows: Sequence[tuple[datetime, Any]]) -> None:
+        last = rows[-1][0]
+        low = _earlier(last)
+        stuck = low is None or (self._low is not None and low <= self._low and self._done != self._low)
+        if stuck or rows[0][0] == last:
+            self._enter_tie(last)
+        else:
+            self._advance(low)
+        self.position = last
+        self.seen.forget(low)
+        self.seen.add(rows)
+
+    def _advance(self, low: datetime | None) -> None:
+        self._low = self._done = low
+
+    def _skip(self, moment: datetime) -> None:
+        self._low = _later(moment)
+        self._finished = self._low is None
+
+    def _enter_tie(self, at: datetime) -> None:
+        held = {**self._held, **_around(self.key, at, self._limits[self.key])}
+        self._tie_at = at
+        self._tie = _Keys(self._keys[1:], self._limits, held) if len(self._keys) > 1 else _Equal(self.key, held)
+
+    def _leave_tie(self) -> None:
+        self._done = self._low = self._tie_at
+        self._tie = self._tie_at = None
+        if self._includes_bounds and self._done is not None:
+            self._skip(self._done)
+
+    def _accept_tie(self, tie: _Keys | _Equal, sight: _Sight) -> list[Any]:
+        # The bounds around a tie may include its neighbours, which come again in their own place.
+        first, name = not tie.begun, row_field(self.key)
+        rows = [(self._tie_at, row) for row in tie.accept(sight) if _instant(row, name) == self._tie_at]
+        if first and self._outlook.rest is not None:
+            # Those that were on the page before are in the tie once more.
+            self._outlook.rest = max(0, self._outlook.rest - (sight.total or 0))
+        self.reason = self.reason or tie.reason
+        fresh = self.seen.fresh(rows)
+        if tie.by_key and tie.key != CREATED:
+            # What changes in there comes again at the end of the tie, as long as the tie is read.
+            self.seen.add(rows)
+        return fresh
 
     def _bounds(self, low: datetime | None, high: datetime | None) -> dict[str, datetime]:
         ends = {f"{self.key}.After": low, f"{self.key}.Before": high}
-        return {**self.held, **{name: moment for name, moment in ends.items() if moment is not None}}
+        return {**self._held, **{name: moment for name, moment in ends.items() if moment is not None}}
 
 
-@dataclass
-class _Equal:
+class _Equal(_Unordered):
     """
     Read rows that are equal in every key: by number, again and again until the distinct ids reach the total.
 
@@ -500,53 +684,68 @@ class _Equal:
     :param held: bounds that hold all keys
     """
 
-    key: str
-    held: Mapping[str, datetime]
-
-    reason: str | None = None
-    _given: set[str] = field(default_factory=set)
-    _number: int = 1
-    _quiet: int = 0
-    _grew: bool = False
-    _total: int = -1
-    _counted: set[str] = field(default_factory=set)
-    _finished: bool = False
+    def __init__(self, key: str, held: Mapping[str, datetime]) -> None:
+        self.key = key
+        self.reason: str | None = None
+        self._held = held
+        self._given: set[str] = set()
+        self._counted: set[str] = set()
+        self._page: set[str] = set()
+        self._total: int | None = None
+        self._trusted = True
+        """Whether the server says how many there are."""
+        self._number = 1
+        self._quiet = 0
+        self._grew = False
+        self._begun = self._finished = False
 
     @property
     def begun(self) -> bool:
-        return self._total >= 0
+        return self._begun
 
     @property
-    def remaining(self) -> int:
-        return max(0, self._total - len(self._counted))
-
-    @property
-    def sure(self) -> bool:
-        return False
+    def remaining(self) -> int | None:
+        return None if self._total is None else max(0, self._total - len(self._counted))
 
     def next(self) -> _Ask | None:
-        return None if self._finished else _Ask(self._number, self.key, self.held)
+        return None if self._finished else _Ask(self._number, self.key, self._held)
 
-    def ignored(self, sight: _Sight) -> str | None:
-        return None
+    def by_number(self, key: str, *, bounded: bool) -> _Numbers:
+        return _Numbers(key, self._held if bounded else {}, self._given)
 
     def accept(self, sight: _Sight) -> list[Any]:
-        ids = {row["id"] for row in sight.rows}
+        self._begun = True
+        ids = sight.ids
         fresh = [row for row in sight.rows if row["id"] not in self._given]
         self._given |= ids
         if fresh:
             self._quiet = 0
-        if sight.total > self._total:
+        if sight.rows and sight.total is None:
+            self._trusted = False
+        elif sight.total is not None and (self._total is None or sight.total > self._total):
             self._recount(sight.total)
         self._grew = self._grew or not ids <= self._counted
         self._counted |= ids
-        # Rows can leave while they are counted. Then the count falls short, and a new one begins.
-        if len(self._counted) >= self._total:
+        turned, self._page = ids != self._page, ids
+        if self._total is not None and len(self._counted) > self._total:
+            # More than the server counts: its count is capped.
+            self._trusted = False
+        if (self._number == 1 and sight.ends()) or (self._number == 2 and not sight.rows and not self._trusted):
+            # All of them were on one page.
             self._finished = True
-        elif sight.says_more and sight.rows:
+        elif (sight.full or sight.says_more or not self._trusted) and sight.rows and turned:
             self._number += 1
-        elif self._quiet < _QUIET_ROUNDS:
+        else:
+            self._end_round(sight)
+        return fresh
+
+    def _end_round(self, sight: _Sight) -> None:
+        # Rows can leave while they are counted. Then the count falls short, and a new one begins.
+        if self._trusted and self._total is not None and len(self._counted) >= self._total:
+            self._finished = True
+        elif self._quiet < (_QUIET_ROUNDS if self._trusted else _UNCOUNTED_ROUNDS):
             self._number = 1
+            self._page = set()
             self._quiet += 1
             if not self._grew:
                 self._recount(sight.total)
@@ -556,49 +755,100 @@ class _Equal:
             self.reason = (
                 f"of {self._total} rows that are equal in every instant {len(self._counted)} were found in the last "
                 "rounds"
+                if self._trusted
+                else f"{len(self._given)} rows that are equal in every instant were found, and the server does not say "
+                "how many there are"
             )
-        return fresh
 
-    def _recount(self, total: int) -> None:
+    def _recount(self, total: int | None) -> None:
         self._total = total
         self._counted = set()
 
 
-class _Numbers:
+class _Numbers(_Unordered):
     """
     Read by page number.
 
     :param key: the field to order by; ``None`` for the caller's own order
     :param bounds: bounds to ask for
     :param given: rows that were given already
+    :param confirm: read until two readings agree
     """
 
     def __init__(
-        self, key: str | None, bounds: Mapping[str, datetime] | None = None, given: Iterable[str] = ()
+        self,
+        key: str | None,
+        bounds: Mapping[str, datetime] | None = None,
+        given: Iterable[str] = (),
+        *,
+        confirm: bool = False,
     ) -> None:
         self.key = key
-        self.bounds = bounds or {}
-        self.remaining = 0
-        self.count = 0
+        self.reason: str | None = None
+        self.remaining: int | None = 0
+        self._bounds = bounds or {}
+        self._confirm = confirm
+        self._count = 0
         self._number = 1
+        self._repeated = 0
         self._finished = False
         # A row that slips comes again on the next page.
         self._recent: deque[set[str]] = deque([set(given)], maxlen=3)
+        self._round: set[tuple[str, Any]] = set()
+        self._rounds: list[set[tuple[str, Any]]] = []
+
+    @property
+    def begun(self) -> bool:
+        return self._number > 1
 
     def next(self) -> _Ask | None:
-        return None if self._finished else _Ask(self._number, self.key, self.bounds)
+        return None if self._finished else _Ask(self._number, self.key, self._bounds)
 
-    def ignored(self, sight: _Sight) -> str | None:
-        return None
+    def by_number(self, key: str, *, bounded: bool) -> _Numbers:
+        return self
 
     def accept(self, sight: _Sight) -> list[Any]:
+        if self._confirm:
+            return self._accept_round(sight)
         fresh = [row for row in sight.rows if not any(row["id"] in ids for ids in self._recent)]
-        self._recent.append({row["id"] for row in sight.rows})
-        self.count += len(sight.rows)
-        self._number += 1
-        self.remaining = max(0, sight.total - self.count)
-        self._finished = not sight.rows or not (sight.says_more or self.count < sight.total)
+        self._recent.append(sight.ids)
+        self._turn(sight, repeated=not fresh)
+        if sight.rows and self._number > 2:
+            self.reason = self.reason or _BY_NUMBER
         return fresh
+
+    def _accept_round(self, sight: _Sight) -> list[Any]:
+        versions = [((row["id"], row.get("updatedAt")), row) for row in sight.rows]
+        known = set().union(*self._rounds, self._round)
+        fresh = [row for version, row in versions if version not in known]
+        again = all(version in self._round for version, _ in versions)
+        self._round.update(version for version, _ in versions)
+        alone = self._number == 1 and not self._rounds and sight.ends()
+        self._turn(sight, repeated=again)
+        if self._finished and not alone and self._round:
+            self._end_round(sight)
+        return fresh
+
+    def _end_round(self, sight: _Sight) -> None:
+        whole = sight.total is None or sight.total == len(self._round)
+        if whole and self._rounds and self._rounds[-1] == self._round:
+            return
+        self._rounds.append(self._round)
+        if len(self._rounds) == _CONFIRMING_ROUNDS:
+            self.reason = _BY_NUMBER
+            return
+        self._finished = False
+        self._round, self._count, self._number = set(), 0, 1
+
+    def _turn(self, sight: _Sight, *, repeated: bool) -> None:
+        self._finished = sight.ends(self._count)
+        self._count += len(sight.rows)
+        self._number += 1
+        self.remaining = None if sight.total is None else max(0, sight.total - self._count)
+        self._repeated = self._repeated + 1 if repeated and sight.rows else 0
+        if self._repeated >= _REPEATED_PAGES:
+            self._finished = True
+            self.reason = "the server answered one page number like another"
 
 
 def _keys(request: PagedRequest[Any], key: str) -> tuple[str, ...]:
@@ -615,11 +865,11 @@ def _limits(request: PagedRequest[Any], name: str) -> Limits:
 
 
 def _around(name: str, moment: datetime, limits: Limits) -> dict[str, datetime]:
-    low, high = limits
-    lowest, highest = moment - _MICROSECOND, moment + _MICROSECOND
+    lowest = [bound for bound in (_earlier(moment), limits[0]) if bound is not None]
+    highest = [bound for bound in (_later(moment), limits[1]) if bound is not None]
     return {
-        f"{name}.After": lowest if low is None else max(lowest, low),
-        f"{name}.Before": highest if high is None else min(highest, high),
+        **({f"{name}.After": max(lowest)} if lowest else {}),
+        **({f"{name}.Before": min(highest)} if highest else {}),
     }
 
 
@@ -627,9 +877,21 @@ def _instant(row: Any, name: str) -> datetime | None:
     text = row.get(name)
     try:
         return instants.read(text) if text else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _later(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment + _MICROSECOND
+def _earlier(moment: datetime) -> datetime | None:
+    """Return the microsecond before, ``None`` where the calendar begins."""
+    try:
+        return moment - _MICROSECOND
+    except OverflowError:
+        return None
+
+
+def _later(moment: datetime) -> datetime | None:
+    """Return the microsecond behind, ``None`` where the calendar ends."""
+    try:
+        return moment + _MICROSECOND
+    except OverflowError:
+        return None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_wtschat.api import instants, sessions
-from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Paginator, row_field
+from airflow_provider_wtschat.api.paging import CREATED, UPDATED, Ignored, Paginator, row_field
 from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
 from airflow_provider_wtschat.api.types import Session
 from airflow_provider_wtschat.exceptions import WtsChatServerError
@@ -36,6 +37,10 @@ class Server:
     ignore_order: bool = False
     ignore_bounds: bool = False
     page_cap: int = 100
+    totals: int | None = None
+    """The most that ``totalItems`` says; below zero it is left out."""
+    more: str = "known"
+    """What ``hasMorePages`` follows from: what is ``known``, the ``totals`` that are said, or it is ``absent``."""
     seed: int = 0
     requests: int = 0
     now: int = LATER
@@ -71,7 +76,7 @@ class Server:
         for column, name in enumerate((CREATED, UPDATED), start=1):
             for end, sign in (("After", 1), ("Before", -1)):
                 if f"{name}.{end}" in query and not self.ignore_bounds:
-                    bound = round((instants.read(query[f"{name}.{end}"]) - START) / timedelta(microseconds=1))
+                    bound = (instants.read(query[f"{name}.{end}"]) - START) // timedelta(microseconds=1)
                     least = 0 if self.inclusive else 1
                     rows = [row for row in rows if (row[column] - bound) * sign >= least]
         column = 2 if query.get("OrderBy") == UPDATED else 1
@@ -84,14 +89,20 @@ class Server:
             rows.sort(key=lambda row: -row[1])
         size = min(int(query.get("PageSize", 15)), self.page_cap)
         first = (int(query.get("PageNumber", 1)) - 1) * size
-        return {
+        said = len(rows) if self.totals is None else min(len(rows), self.totals)
+        page = {
             "items": [
                 {"id": row_id, "createdAt": self.spell(at(created)), "updatedAt": self.spell(at(updated))}
                 for row_id, created, updated in rows[first : first + size]
             ],
-            "totalItems": len(rows),
-            "hasMorePages": first + size < len(rows),
+            "totalItems": said,
+            "hasMorePages": first + size < (said if self.more == "totals" else len(rows)),
         }
+        if said < 0:
+            del page["totalItems"]
+        if self.more == "absent":
+            del page["hasMorePages"]
+        return page
 
 
 def read(server: Server, paginator: Paginator[Any], between: Callable[[], None] = lambda: None) -> Iterator[Any]:
@@ -230,6 +241,7 @@ def test_what_the_server_ignores_is_noticed(wrong, caplog):
     assert sorted(ids(read(server, paginator))) == sorted(set(server.rows) - {"000000"})
     assert not paginator.verified
     assert ("order" if wrong == "ignore_order" else "bounds") in paginator.reason
+    assert paginator.ignored is (Ignored.BOUNDS if wrong == "ignore_bounds" else Ignored.ORDER)
     assert paginator.bounds_ignored is (wrong == "ignore_bounds")
     assert "by page number" in caplog.text
     assert server.requests <= 13
@@ -257,7 +269,9 @@ def test_one_odd_answer_is_asked_for_again():
         (many(20_000, tie=3_200), UPDATED, 208),
         (many(20_000, tie=3_200), CREATED, 203),
         (many(0), CREATED, 1),
-        (many(100), CREATED, 1),
+        (many(99), CREATED, 1),
+        # A full page is not known to be the last.
+        (many(100), CREATED, 2),
         (many(101), CREATED, 2),
     ],
 )
@@ -309,7 +323,7 @@ def test_memory_stays_flat():
     most = 0
     while (request := paginator.next()) is not None:
         paginator.accept(server.answer(request))
-        most = max(most, len(paginator._level.recent))
+        most = max(most, len(paginator._level.seen.versions))
     assert most <= 101
 
 
@@ -335,7 +349,7 @@ def test_an_own_order_or_no_bounds_is_read_by_number(request_):
         assert query.get("OrderBy") == request_.order_by
         assert query.get("OrderDirection") == (request_.order_direction if "PageNumber" in query else None)
         found += paginator.accept(server.answer(request.__class__(**{**vars(request), "query": numbered(query)})))
-    assert numbers == [1, 2, 3, 4, 5]
+    assert numbers == [1, 2, 3, 4, 5, 6]
     assert len(found) == 250
     assert not paginator.verified
     assert "by page number" in paginator.reason
@@ -425,7 +439,8 @@ def test_rows_that_are_counted_and_do_not_come_leave_the_reading_unverified():
     paginator = Paginator(sessions.list_())
     while paginator.next() is not None:
         assert paginator.accept({"items": [], "totalItems": 7, "hasMorePages": False}) == []
-    assert "count of 7 rows" in paginator.reason
+    assert paginator.ignored is Ignored.COUNT
+    assert not paginator.verified
 
 
 def test_a_reading_that_is_cut_leaves_the_rest_to_another():
@@ -501,3 +516,108 @@ def test_a_large_tie_is_divided_too(inclusive):
     assert sorted(found) == sorted(server.rows)
     assert most > 5
     assert server.requests < 32 + 5 + 40
+
+
+@pytest.mark.parametrize("totals", [None, -1, 0, 1, 20, 30, 200], ids=lambda totals: f"totals {totals}")
+@pytest.mark.parametrize("more", ["known", "totals", "absent"])
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "key"),
+    [
+        (many(600), CREATED),
+        (many(600), UPDATED),
+        (many(600, tie=290), UPDATED),
+        (many(600, tie=290, both=True), UPDATED),
+        (many(600, tie=480, both=True), CREATED),
+    ],
+    ids=["created", "updated", "a tie", "a tie in both", "nearly all in both"],
+)
+def test_what_a_server_does_not_say_is_not_known(totals, more, inclusive, rows, key):
+    if totals is not None and totals < 0 and more == "totals":
+        return
+    server = Server(rows, inclusive=inclusive, totals=totals, more=more)
+    paginator = Paginator(sessions.list_(), page_size=20, key=key)
+    assert sorted(set(ids(read(server, paginator)))) == sorted(rows)
+    # How many rows are equal in both instants is told by the total alone.
+    both = max(Counter(rows.values()).values())
+    assert paginator.verified or (both > 20 and totals is not None)
+    assert paginator.verified is not (both > 20 and totals is not None and totals < both)
+
+
+@pytest.mark.parametrize("more", ["known", "absent"])
+@pytest.mark.parametrize("size", [15, 100])
+@pytest.mark.parametrize("request_", [sessions.list_(), sessions.list_(order_by="LastInteractionAt")])
+def test_pages_smaller_than_asked_for_and_without_a_total_come_too(more, size, request_):
+    server = Server(many(310, tie=60), totals=-1, more=more, page_cap=size)
+    paginator = Paginator(request_)
+    assert sorted(ids(read(server, paginator))) == sorted(server.rows)
+    assert paginator.total is None
+    assert paginator.remaining is None
+    assert server.requests < 40
+
+
+def test_a_server_that_pays_no_attention_to_the_page_number_is_noticed():
+    server = Server(many(250), totals=-1, more="absent")
+    paginator = Paginator(sessions.list_(order_by="LastInteractionAt"))
+    first = server.answer(paginator.next())
+    while paginator.next() is not None:
+        server.requests += 1
+        assert server.requests < 10
+        paginator.accept(first)
+    assert not paginator.verified
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("moment", [datetime.min, datetime.max])
+@pytest.mark.parametrize("both", [True, False])
+def test_the_ends_of_the_calendar_are_instants_like_others(inclusive, moment, both):
+    micros = (moment.replace(tzinfo=UTC) - START) // timedelta(microseconds=1)
+    rows = many(50) | {f"edge {i:03d}": (micros if both else 10 * i, micros) for i in range(250)}
+    server = Server(rows, inclusive=inclusive)
+    for bounds in ({}, {"after": datetime.min.replace(tzinfo=UTC)}):
+        paginator = Paginator(sessions.list_(), key=UPDATED, **bounds)
+        assert sorted(set(ids(read(server, paginator)))) == sorted(rows)
+        assert paginator.verified
+
+
+@pytest.mark.parametrize("inclusive", [True, False])
+@pytest.mark.parametrize("edge", [499, 500, 501, 510])
+def test_a_tie_at_the_end_of_a_window_is_left_to_the_next(inclusive, edge):
+    rows = {f"{i:03d}": (10 * i, 500 if i < 40 else 400) for i in range(60)}
+    server = Server(rows, inclusive=inclusive)
+    for window in ({"before": at(edge)}, {"after": at(edge)}):
+        paginators, found = [Paginator(sessions.list_(), page_size=5, key=UPDATED, **window)], []
+        while paginators:
+            paginator = paginators.pop(0)
+            if (request := paginator.next()) is None:
+                continue
+            found += ids(iter(paginator.accept(server.answer(request))))
+            paginators += [paginator, *paginator.divide(3)]
+        wanted = {row_id for row_id, (_, updated) in rows.items() if (updated < edge) is ("before" in window)}
+        assert set(found) == wanted
+
+
+@given(
+    server=st.builds(Server, rows=accounts, shuffled_ties=st.booleans(), seed=st.integers(0, 99)),
+    todo=actions,
+    size=st.integers(2, 5),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_list_without_a_key_is_confirmed_by_a_second_reading(server, todo, size):
+    before = set(server.rows)
+    gone: set[str] = set()
+    paginator = Paginator(sessions.list_(order_by="LastInteractionAt"), page_size=size, confirm=True)
+    found = [(row["id"], row["updatedAt"]) for row in read(server, paginator, doing(server, todo, gone))]
+    assert len(found) == len(set(found))
+    if paginator.verified:
+        assert before - gone <= {row_id for row_id, _ in found}
+
+
+@pytest.mark.parametrize(("count", "requests"), [(0, 1), (99, 1), (250, 6)])
+@pytest.mark.parametrize("totals", [None, 0])
+def test_a_list_without_a_key_that_stays_as_it_is_is_verified(count, requests, totals):
+    server = Server(many(count), totals=totals)
+    paginator = Paginator(sessions.list_().having(bounds=()), confirm=True)
+    assert sorted(ids(read(server, paginator))) == sorted(server.rows)
+    assert paginator.verified
+    assert server.requests == requests
