@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Generic, Literal, TypedDict, TypeVar
+from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -58,6 +58,8 @@ class Request(Generic[T]):
     :param body: JSON body, or ``None`` for none
     :param result: type of the answer; ``type(None)`` where the answer carries nothing of use
     :param safe_to_repeat: whether sending it twice does no harm
+    :param max_age: seconds for which the answer is kept for the same request of other tasks, and which an earlier
+        answer may be old to be taken in place of a new one; 0 for a new one that is kept. Default: neither
     """
 
     method: Method
@@ -67,6 +69,7 @@ class Request(Generic[T]):
     body: Any = None
     result: Any
     safe_to_repeat: bool
+    max_age: float | None = None
 
     @property
     def path(self) -> str:
@@ -105,6 +108,14 @@ class Request(Generic[T]):
         except (TypeError, ValueError) as error:
             msg = f"a value in the body of {self.label} has no JSON ({error})"
             raise WtsChatArgumentError("body", msg) from error
+
+    def having(self, **changes: Any) -> Self:
+        """
+        Return a copy with other values.
+
+        :param changes: fields of the request and their new values
+        """
+        return replace(self, **changes)
 
     def __repr__(self) -> str:
         """Show neither query nor body: they hold personal data."""
@@ -182,6 +193,7 @@ class PagedRequest(Request[Row]):
             body=body,
             result=Page,
             safe_to_repeat=self.safe_to_repeat,
+            max_age=self.max_age,
         )
 
     def mismatch(self, rows: Iterable[Any]) -> str | None:
@@ -215,11 +227,3 @@ class PagedRequest(Request[Row]):
             own = (self.body or {}).get(field_name) or {}
             filters.setdefault(field_name, dict(own))[end.lower()] = value
         return filters
-
-    def having(self, **changes: Any) -> PagedRequest[Row]:
-        """
-        Return a copy with other values.
-
-        :param changes: fields of the request and their new values
-        """
-        return replace(self, **changes)

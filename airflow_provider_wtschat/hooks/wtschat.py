@@ -35,7 +35,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatServerError,
 )
 from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_wtschat.hooks import transport
+from airflow_provider_wtschat.hooks import answers, transport
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
 T = TypeVar("T")
@@ -196,6 +196,10 @@ class WtsChatHook(BaseHook):
         :raises WtsChatError: of the kind that says what happened
         """
         transport.refuse_list(request)
+        if request.max_age is not None:
+            fresh = request.having(max_age=None)
+            value = answers.kept(self.resolve(), request, lambda: self.answer(fresh, bulk=bulk, stop=stop).value)
+            return Answer(value, None)
         retrying = self._retrying(request)
         if stop is not None:
             enough = retrying.stop

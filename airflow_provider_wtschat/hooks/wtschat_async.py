@@ -24,6 +24,7 @@ from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatRateLimitError
 from airflow_provider_wtschat.hooks import transport
+from airflow_provider_wtschat.hooks.answers import KeptAnswer
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
 T = TypeVar("T")
@@ -114,6 +115,15 @@ class WtsChatAsyncHook(BaseHook):
         """
         transport.refuse_list(request)
         settings = await self.resolve()
+        if request.max_age is not None:
+            kept = await asyncio.to_thread(KeptAnswer, settings, request)
+            try:
+                if not kept.found:
+                    kept.value = (await self.answer(request.having(max_age=None), bulk=bulk)).value
+                    await asyncio.to_thread(kept.keep, kept.value)
+                return Answer(kept.value, None)
+            finally:
+                kept.close()
         max_retries = settings.max_retries if self.max_retries is None else self.max_retries
         retrying = tenacity.AsyncRetrying(
             **transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait)

@@ -15,9 +15,8 @@ from jinja2 import ChainableUndefined
 
 from airflow_provider_wtschat._compat import BaseNotifier, conf, redact
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import phones, sends, sessions, templates
+from airflow_provider_wtschat.api import lookup, phones, sends, sessions
 from airflow_provider_wtschat.api.masking import masked
-from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
@@ -231,7 +230,7 @@ class _Notification:
     def _content(self) -> Generator[Request[Any], Any, dict[str, Any]]:
         fields = self._fields
         if fields["template_name"] is not None:
-            template_id = yield from self._find(convert.required_text("template_name", fields["template_name"]))
+            template_id = yield from lookup.template(fields["template_name"])
         else:
             template_id = fields["template_id"]
         if template_id is None:
@@ -241,16 +240,6 @@ class _Notification:
             "template_id": template_id,
             "template_parameters": [self._line] if parameters is None else parameters,
         }
-
-    def _find(self, name: str) -> Generator[Request[Any], Any, str]:
-        paginator = Paginator(templates.list_(name=name))
-        found = []
-        while (step := paginator.next()) is not None:
-            found += [row for row in paginator.accept((yield step)) if row.get("name") == name.strip()]
-        if len(found) != 1:
-            msg = f"template_name: {len(found) or 'no'} templates are named exactly {name!r}; one is wanted"
-            raise WtsChatArgumentError(msg)
-        return str(found[0]["id"])
 
     def _request(self, to: Any, content: Mapping[str, Any]) -> Request[Any]:
         if to is None:

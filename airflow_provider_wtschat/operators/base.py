@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from airflow_provider_wtschat._compat import AirflowFailException, BaseOperator
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import lookup
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
@@ -24,7 +25,6 @@ from airflow_provider_wtschat.exceptions import (
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.links import WtsChatSessionLink, push_session_url
-from airflow_provider_wtschat.names import Names
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
@@ -66,7 +66,7 @@ class WtsChatBaseOperator(BaseOperator):
 
     operation: ClassVar[Callable[..., Request[Any]]]
     named: ClassVar[Mapping[str, str]] = {}
-    """By argument that takes an id, the method of :class:`~airflow_provider_wtschat.names.Names` that finds it."""
+    """By argument that takes an id, the function of :mod:`airflow_provider_wtschat.api.lookup` that finds it."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """By parameter of the operation, the argument that stands for it where it has another name."""
     template_fields: Sequence[str] = ("wtschat_conn_id",)
@@ -96,11 +96,6 @@ class WtsChatBaseOperator(BaseOperator):
     def hook(self) -> WtsChatHook:
         """The hook of the task's connection."""
         return WtsChatHook(self.wtschat_conn_id)
-
-    @cached_property
-    def names(self) -> Names:
-        """Ids by name, each list looked up once per task."""
-        return Names(self.hook)
 
     def build(self, **values: Any) -> Request[Any]:
         """
@@ -147,7 +142,7 @@ class WtsChatBaseOperator(BaseOperator):
         """
         names = {argument: getattr(self, name_argument(argument)) for argument in self.named}
         return {
-            argument: getattr(self.names, self.named[argument])(name, argument=name_argument(argument))
+            argument: self.hook.perform(getattr(lookup, self.named[argument])(name, argument=name_argument(argument)))
             for argument, name in names.items()
             if name is not None
         }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import custom_fields, panels
+from airflow_provider_wtschat.api import custom_fields, lookup, panels
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Card, CardNote, Panel
@@ -100,7 +100,7 @@ class WtsChatStepOperator(WtsChatPanelOperator):
         """Return the values that take requests to find, with the step's id."""
         found = super().found()
         if self.step_name is not None:
-            found[self.step] = self.names.step(self.step_name, panel_id=self.panel(found))
+            found[self.step] = self.hook.perform(lookup.step(self.step_name, panel_id=self.panel(found)))
         return found
 
     def looked_up(self) -> dict[str, Any]:
@@ -273,7 +273,7 @@ class CreateCardOperator(WtsChatCardChangeOperator):
         :param found: what was found so far
         """
         if self.panel_id is None and self.panel_name is None:
-            return self.names.panel_of_step(convert.required_uuid("step_id", self.step_id))
+            return self.hook.perform(lookup.panel_of_step(convert.required_uuid("step_id", self.step_id)))
         return super().panel(found)
 
 

@@ -233,7 +233,7 @@ def test_faults_are_logged_and_nothing_is_sent_twice(
         ({"to": "nobody"}, "is no phone number"),
         ({"session_id": "x"}, "to, session_id: give one of them"),
         ({"template_id": "x"}, "from_channel"),
-        ({"template_name": "nope"}, "no templates are named exactly"),
+        ({"template_name": "nope"}, "template_name: nothing is named exactly"),
         ({"wtschat_conn_id": "nope"}, "was not sent"),
     ],
 )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.api import lookup
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.hooks import answers
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-from airflow_provider_wtschat.names import Names
+from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
 from tests.operators.account import Account
 
@@ -32,9 +36,22 @@ def account(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Account:
     return Account(simulator)
 
 
-@pytest.fixture
-def names(account: Account) -> Names:
-    return Names(WtsChatHook())
+class Names:
+    """Performs look-ups, with either hook."""
+
+    def __init__(self, perform: Callable[[Exchange[str]], str]) -> None:
+        self._perform = perform
+
+    def __getattr__(self, name: str) -> Callable[..., str]:
+        return lambda *args, **kwargs: self._perform(getattr(lookup, name)(*args, **kwargs))
+
+
+@pytest.fixture(params=["sync", "async"])
+def names(request: pytest.FixtureRequest, account: Account) -> Names:
+    answers.forget()
+    if request.param == "sync":
+        return Names(WtsChatHook().perform)
+    return Names(lambda exchange: asyncio.run(WtsChatAsyncHook().perform(exchange)))
 
 
 def channel(account: Account, name: str) -> Any:
@@ -70,11 +87,10 @@ def test_the_others(account: Account, names: Names):
 
 
 def test_each_list_is_read_once(account: Account, names: Names):
-    for look in (names.department, names.agent, names.chatbot, names.sequence, names.panel, names.channel):
+    known = {"department": "Geral", "agent": "Ana Souza", "chatbot": "Triagem", "sequence": "S01", "panel": "Vendas"}
+    for look, name in {**known, "channel": "Filial", "template": "boas_vindas"}.items():
         before = account.requests
-        candidates = {names.department: "Geral", names.agent: "Ana Souza", names.chatbot: "Triagem"}
-        name = candidates.get(look) or {names.sequence: "S01", names.panel: "Vendas"}.get(look, "Filial")
-        assert look(name) == look(name)
+        assert getattr(names, look)(name) == getattr(names, look)(name)
         assert account.requests == before + 1
 
 
