@@ -33,6 +33,7 @@ def _names(text: str) -> tuple[str, ...]:
 _READERS: dict[str, Any] = {
     "limits": _limits,
     "statuses": parse_shares,
+    "lives": parse_shares,
     "scopes": _names,
     "faults": str,
     "now": str,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_wtschat.simulator.instants import SECOND
 
 if TYPE_CHECKING:
+    from airflow_provider_wtschat.simulator.records import Session
     from airflow_provider_wtschat.simulator.world import World
 
 
@@ -44,9 +45,14 @@ class Churn:
         world, rng = self._world, self._rng
         session = world.sessions.pick(rng)
         chance = rng.random()
+        if chance > 0.97:
+            self._move_card(at)
+            return
         if session is None or chance >= 0.9:
             contact = world.contacts.pick(rng)
-            world.create_session(status="STARTED", contact_id=contact.id if contact else None, at=at)
+            contact_id = contact.id if contact else None
+            new = world.create_session(status="STARTED", contact_id=contact_id, window="NOT_STARTED", at=at)
+            world.add_inbound_message(new.id, "Olá", at=at)
             return
         session = world.sessions.get(session.id)
         if session is None:
@@ -61,7 +67,26 @@ class Churn:
         elif chance < 0.55:
             world.add_inbound_message(session.id, "Alguma novidade?", at=at)
         elif chance < 0.8:
-            following = {"STARTED": "PENDING", "PENDING": "IN_PROGRESS"}.get(session.status, "PENDING")
-            world.save_session(session.changed(at, status=following))
+            self._go_on(session, at)
         else:
             world.conclude_session(session.id, at=at)
+
+    def _move_card(self, at: int) -> None:
+        world = self._world
+        card = world.cards.pick(self._rng)
+        place = world.step(card["stepId"]) if card is not None and card["status"] == "OPEN" else None
+        if card is None or place is None or card.updated >= at:
+            return
+        steps = place[1]["_steps"]
+        following = steps[min(steps.index(place[0]) + 1, len(steps) - 1)]
+        status = "WON" if following is steps[-1] else "OPEN"
+        world.cards.put(card.changed(at, stepId=following.id, status=status))
+
+    def _go_on(self, session: Session, at: int) -> None:
+        world = self._world
+        if session.status == "PENDING":
+            world.take_session(session.id, at=at)
+        elif session.status == "IN_PROGRESS" and self._rng.random() < 0.7:
+            world.add_agent_message(session.id, "Vou verificar", at=at)
+        else:  # out of the chatbot's hands, or to another department
+            world.save_session(world.turn(session, at, "PENDING", user_id=None))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.simulator.instants import MINUTE, SECOND
+from airflow_provider_wtschat.simulator.lives import Distributions, Life, Said, Turn, live
 from airflow_provider_wtschat.simulator.records import Message
 
 if TYPE_CHECKING:
-    from airflow_provider_wtschat.simulator.records import Session
+    from airflow_provider_wtschat.simulator.records import Record, Session
     from airflow_provider_wtschat.simulator.world import World
 
 _ASKED = ("Olá", "Bom dia, preciso de ajuda", "Qual o valor do frete?", "Meu pedido não chegou", "Obrigada!", "Ok")
@@ -23,7 +24,18 @@ ODD_TEXTS = (
     "emoji \U0001f600",
     "' OR 1=1 --",
 )
+_ADVERTISEMENTS = (("instagram", "primavera"), ("google", "marca"), ("facebook", "remarketing"))
+_REASONS = ("Número não está no WhatsApp", "O destinatário não quer receber mensagens de marketing")
+_ORIGINS = {"contact": "GATEWAY", "agent": "DEFAULT", "bot": "BOT", "campaign": "CAMPAIGN"}
+_KINDS = {"IMAGE": "IMAGE", "AUDIO": "AUDIO"}
 _SAID = ("Olá, em que posso ajudar?", "Vou verificar", "Seu pedido está a caminho", "Posso ajudar em algo mais?")
+
+_TEXTS: dict[str, tuple[str, ...]] = {
+    "contact": _ASKED,
+    "agent": _SAID,
+    "bot": ("Olá! Sobre o que quer falar? 1 Vendas 2 Suporte",),
+    "campaign": ("Temos novidades para você!",),
+}
 
 
 class History:
@@ -37,11 +49,67 @@ class History:
         self._world = world
         self._by_session: dict[str, dict[str, Message]] = {}
         self._session_of: dict[str, str] = {}
-        self._seeded: dict[int, str] = {}
+        self._seeded: dict[str, Session] = {}
+        self._by_seq: dict[int, str] = {}
+        self._limits: dict[int, int] = {}
+        self.files: tuple[Record, ...] = ()
+        """What messages from before the start may carry."""
+        self._distributions = Distributions(**world.options.lives)
 
-    def seeded(self, session: Session) -> None:
-        """Note a session whose past is to be made up from the seed."""
-        self._seeded[session.seq] = session.id
+    def live(self, seq: int, begin: int, limit: int, status: str) -> Life:
+        """Return the life of a session from before the start: the same one whenever somebody looks."""
+        rng = Random(self._world.options.seed * 1_000_003 + seq)
+        return live(rng, self._distributions, begin=begin, limit=limit, status=status)
+
+    def seeded(self, session: Session, limit: int) -> None:
+        """Note a session whose past is to be made up from the seed.
+
+        :param limit: the instant that its life had come to.
+        """
+        self._seeded[session.id] = session
+        self._by_seq[session.seq] = session.id
+        if limit != self._limits.setdefault(0, limit):
+            self._limits[session.seq] = limit
+
+    def turns(self, session_id: str) -> list[Turn]:
+        """Return the statuses that a session from before the start had until then."""
+        session = self._seeded.get(session_id)
+        return [] if session is None else self._life(session).turns
+
+    def utm(self, seq: int, life: Life) -> dict[str, Any] | None:
+        """Return the advertisement that led to a conversation."""
+        if life.campaign or (seq * 2_654_435_761 >> 8) % 1_000 >= self._distributions.utm_share * 1_000:
+            return None
+        source, campaign = _ADVERTISEMENTS[seq % len(_ADVERTISEMENTS)]
+        return {
+            "sourceId": f"{seq % 97:06}",
+            "source": source,
+            "clid": None,
+            "medium": "cpc",
+            "campaign": campaign,
+            "content": None,
+            "headline": None,
+            "term": None,
+            "referralUrl": f"https://example.com/{campaign}",
+        }
+
+    def text(self, seq: int, place: int, by: str) -> str:
+        """Return what a message says.
+
+        :param place: its place among the session's messages, notes left out.
+        :param by: who writes it.
+        """
+        odd = self._world.options.odd_characters
+        if odd and by in ("contact", "agent"):
+            rng = Random(f"{self._world.options.seed}/{seq}/{place}")
+            if rng.random() < odd:
+                return rng.choice(ODD_TEXTS)
+        texts = _TEXTS[by]
+        return texts[(seq + 3 * place) % len(texts)]
+
+    def _life(self, session: Session) -> Life:
+        limit = self._limits.get(session.seq, self._limits[0])
+        return self.live(session.seq, session.created, limit, session.status)
 
     def begin(self, session_id: str) -> None:
         """Note a session that begins without a past."""
@@ -61,7 +129,7 @@ class History:
         session_id = self._session_of.get(message_id)
         if session_id is None:
             # The id of a made-up message begins with its session's position.
-            session_id = self._seeded.get(int(message_id[:8], 16))
+            session_id = self._by_seq.get(int(message_id[:8], 16))
         if session_id is None or self._world.sessions.get(session_id) is None:
             return None
         return self._past(session_id).get(message_id)
@@ -78,49 +146,77 @@ class History:
     def _past(self, session_id: str) -> dict[str, Message]:
         known = self._by_session.get(session_id)
         if known is None:
-            session = self._world.sessions.get(session_id)
+            session = self._seeded.get(session_id)
             known = {} if session is None else {message.id: message for message in self._made_up(session)}
             self._by_session[session_id] = known
         return known
 
     def _made_up(self, session: Session) -> list[Message]:
-        rng = Random(f"{self._world.options.seed}/{session.seq}")  # the same past whenever somebody looks
-        count = rng.randrange(2, 9)
-        span = max(session.interaction - session.created, count * SECOND)
+        life = self._life(session)
+        # Another source than the life's own, so that what a message looks like changes nothing about when it came.
+        rng = Random(f"{self._world.options.seed}/{session.seq}")
         messages = []
-        for position in range(count):
-            inbound = position % 2 == 0
-            at = session.created + span * (position + 1) // count
-            kind = "NOTE" if position == 3 else "IMAGE" if rng.random() < 0.08 else "TEXT"
-            if kind == "NOTE":
-                inbound = False
-            failed = not inbound and kind != "NOTE" and rng.random() < 0.03
+        place = 0
+        for position, one in enumerate(life.said):
+            looks = self._note(one) if one.by == "note" else self._message(session, life, place, one, rng)
+            place += one.by != "note"
             messages.append(
                 Message(
                     seq=session.seq * 16 + position,
                     id=f"{session.seq:08x}-{position:04x}-4{rng.getrandbits(12):03x}-8{rng.getrandbits(12):03x}-{rng.getrandbits(48):012x}",
-                    created=at,
-                    updated=at,
+                    created=one.at,
+                    updated=one.at,
                     session_id=session.id,
-                    type=kind,
-                    direction="FROM_HUB" if inbound else "TO_HUB",
-                    origin="GATEWAY" if inbound else "DEFAULT",
-                    text=self._text(rng, _ASKED if inbound else _SAID),
-                    user_id=None if inbound else session.user_id,
-                    course=_course(at, inbound=inbound or kind == "NOTE", failed=failed),
-                    failed_reason="Número não está no WhatsApp" if failed else None,
+                    user_id=self._agent(session, life, one),
+                    **looks,
                 )
             )
         return messages
 
-    def _text(self, rng: Random, texts: tuple[str, ...]) -> str:
-        odd = self._world.options.odd_characters
-        return rng.choice(ODD_TEXTS if odd and rng.random() < odd else texts)
+    def _agent(self, session: Session, life: Life, one: Said) -> str | None:
+        if one.by not in ("agent", "note"):
+            return None
+        departments = list(self._world.departments)
+        turn = next(turn for turn in reversed(life.turns) if turn.at <= one.at and turn.agent is not None)
+        members = list(departments[(turn.department or 0) % len(departments)]["_agents"])
+        agent: str = members[(turn.agent or 0) % len(members)]
+        return agent
+
+    def _note(self, one: Said) -> dict[str, Any]:
+        return {"type": "NOTE", "text": "Cliente pediu retorno", "course": ((one.at, "READ"),)}
+
+    def _message(self, session: Session, life: Life, place: int, one: Said, rng: Random) -> dict[str, Any]:
+        inbound = one.by == "contact"
+        looks: dict[str, Any] = {
+            "direction": "FROM_HUB" if inbound else "TO_HUB",
+            "origin": _ORIGINS[one.by],
+            "text": self.text(session.seq, place, one.by),
+            "failed_reason": _REASONS[session.seq % len(_REASONS)] if one.failed else None,
+        }
+        read = rng.random() < self._distributions.read_share
+        looks["course"] = _course(one.at, inbound=inbound, failed=one.failed, read=read)
+        if one.by == "campaign":
+            template = next(iter(self._world.templates))
+            looks["template_id"] = template.id
+            looks["details"] = {
+                "templateCategoryId": template["categoryId"],
+                "templateCategoryName": template["categoryName"],
+            }
+        elif one.by in ("contact", "agent") and rng.random() < self._distributions.file_share:
+            file = rng.choice(self.files)
+            looks |= {"type": _KINDS.get(file["type"], "DOCUMENT"), "file_ids": (file.id,)}
+            if file["type"] == "AUDIO":
+                transcription = {"text": looks["text"], "processing": False, "error": False}
+                looks |= {"text": None, "details": {"transcription": transcription}}
+        if place == 0 and session.utm:
+            looks["details"] = {**looks.get("details", {}), "utm": dict(session.utm)}
+        return looks
 
 
-def _course(at: int, *, inbound: bool, failed: bool) -> tuple[tuple[int, str], ...]:
+def _course(at: int, *, inbound: bool, failed: bool, read: bool) -> tuple[tuple[int, str], ...]:
     if inbound:
         return ((at, "READ"),)
     if failed:
         return ((at, "QUEUED"), (at + 2 * SECOND, "FAILED"))
-    return ((at, "QUEUED"), (at + SECOND, "SENT"), (at + 3 * SECOND, "DELIVERED"), (at + 9 * MINUTE, "READ"))
+    course = ((at, "QUEUED"), (at + SECOND, "SENT"), (at + 3 * SECOND, "DELIVERED"))
+    return (*course, (at + 9 * MINUTE, "READ")) if read else course

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from airflow_provider_wtschat.simulator.instants import SECOND, parse_instant
+from airflow_provider_wtschat.simulator.lives import Distributions
 
 
 def _option(default: Any, help_text: str, choices: tuple[str, ...] = ()) -> Any:
@@ -31,6 +32,9 @@ class Options:
     statuses: Mapping[str, float] = _option(
         {"COMPLETED": 0.6, "PENDING": 0.2, "IN_PROGRESS": 0.12, "STARTED": 0.08},
         "weights of the sessions' statuses, as STATUS=WEIGHT,...",
+    )
+    lives: Mapping[str, float] = _option(
+        {}, "how conversations go, as NAME=NUMBER,... of the fields of Distributions, such as wait_s=300"
     )
     tie: int = _option(0, "this many sessions share one updatedAt")
     tie_created: int = _option(0, "this many sessions of the tie share createdAt, too")
@@ -84,6 +88,11 @@ class Options:
             if choices and getattr(self, item.name) not in choices:
                 msg = f"{item.name} must be one of {', '.join(choices)}, not {getattr(self, item.name)!r}"
                 raise ValueError(msg)
+        unknown = sorted(set(self.lives) - {item.name for item in fields(Distributions)})
+        if unknown:
+            known = ", ".join(item.name for item in fields(Distributions))
+            msg = f"lives has no {', '.join(unknown)}; there are {known}"
+            raise ValueError(msg)
         if self.now is not None and parse_instant(self.now) is None:
             msg = f"now must be an instant such as 2026-01-31T12:00:00Z, not {self.now!r}"
             raise ValueError(msg)

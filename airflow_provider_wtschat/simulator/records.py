@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from uuid import NAMESPACE_OID, uuid5
 
+from airflow_provider_wtschat.simulator.lives import Times
+
 OPEN_STATUSES = frozenset({"STARTED", "PENDING", "IN_PROGRESS", "HIDDEN"})
 
 
@@ -35,8 +37,8 @@ class Session:
     utm: Mapping[str, Any] | None = None
     origin: str = "Contato"
     classification: Mapping[str, Any] | None = None
-    wait: str | None = None
-    service: str | None = None
+    times: Times = field(default_factory=Times)
+    """How long it waited and was served."""
     first_response: int | None = None
     bot_id: str | None = None
     unread: int = 0
@@ -104,6 +106,8 @@ class Message:
     """What becomes of it: from which instant it has which status, in order."""
     failed_reason: str | None = None
     deleted: bool = False
+    details: Mapping[str, Any] | None = None
+    """What else it carries, in the contract's own names."""
 
     def state(self, now: int) -> tuple[str, int]:
         """Return the status at an instant, and since when it has had it."""

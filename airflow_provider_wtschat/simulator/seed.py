@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 from random import Random
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from airflow_provider_wtschat.simulator.history import ODD_TEXTS
-from airflow_provider_wtschat.simulator.instants import DAY, HOUR, MINUTE, SECOND, instant_text
+from airflow_provider_wtschat.simulator.instants import DAY, HOUR, SECOND, instant_text
+from airflow_provider_wtschat.simulator.lives import first_response, opens
+from airflow_provider_wtschat.simulator.lives import times as add_up
 from airflow_provider_wtschat.simulator.phones import formatted_phone
 from airflow_provider_wtschat.simulator.records import Contact, Record, Session, member_id
 
@@ -30,7 +33,6 @@ _AGENTS = (
 _TAGS = ("ETIQUETA A", "ETIQUETA B", "Cliente", "Lead", "VIP", "Inadimplente", "Newsletter")
 _FIRST = ("Alice", "Bento", "Cecília", "Davi", "Eloá", "Felipe", "Gael", "Helena", "Isis", "João", "Laura", "Miguel")
 _LAST = ("Almeida", "Barbosa", "Cardoso", "Duarte", "Esteves", "Ferreira", "Gomes", "Martins", "Oliveira", "Pereira")
-_LAST_TEXTS = ("Obrigada!", "Mensagem de exemplo", "Ok, combinado", "Qual o prazo?", "Bom dia", None)
 _CHANNELS: tuple[dict[str, Any], ...] = (
     {"type": "CloudAPI_WhatsApp", "_code": "CLOUDAPI_WHATSAPP", "number": "+55|1133330001", "name": "Matriz"},
     {"type": "CloudAPI_WhatsApp", "_code": "CLOUDAPI_WHATSAPP", "number": "+55|1133330002", "name": "Filial"},
@@ -75,6 +77,11 @@ _OPTIONS = {
     "cliente-71": ("Empresa A", "Empresa B"),
     "observador": ("Pessoa A", "Pessoa B"),
 }
+_FILES = (
+    ("catalogo", ".pdf", "application/pdf", "PDF", b"%PDF-1.4 ok"),
+    ("foto", ".png", "image/png", "IMAGE", b"\x89PNG\r\n\x1a\n"),
+    ("recado", ".ogg", "audio/ogg", "AUDIO", b"OggS"),
+)
 _PANELS: tuple[dict[str, Any], ...] = (
     {"title": "Suporte", "key": "IS", "type": "MANAGEMENT", "steps": ("Novos Suporte", "Em Tratativa N1", "Tratado")},
     {"title": "Vendas", "key": "VD", "type": "SALES", "steps": ("Lead", "Proposta", "Negociação", "Fechado")},
@@ -116,6 +123,15 @@ class _Seeder:
         """Return an instant in the account's past; some of them in whole hundredths of a second, as in real answers."""
         at = self.now - SECOND - self.rng.randrange(self.span)
         return at - at % 10_000 if self.rng.random() < 0.1 else at
+
+    def arrival(self) -> int:
+        """Return an instant at which a conversation begins, most of them in office hours."""
+        at = self.moment()
+        for _ in range(3):
+            if opens(at) == at or self.rng.random() < 0.1:
+                break
+            at = self.moment()
+        return at
 
     def add(self, table: Table[Record], **data: Any) -> Record:
         created = self.moment()
@@ -197,6 +213,7 @@ class _Seeder:
     def _templates_and_chatbots(self) -> None:
         world = self.world
         channels = list(world.channels)
+        category = self.new_id()
         for model in _TEMPLATES:
             self.add(
                 world.templates,
@@ -214,8 +231,8 @@ class _Seeder:
                 fileType=model.get("fileType", "UNDEFINED"),
                 quickReplyAlias=None,
                 rejectedDescription=None,
-                categoryId=None,
-                categoryName=None,
+                categoryId=category,
+                categoryName="UTILITY" if "lembrete" in model["name"] else "MARKETING",
                 _params=model["params"],
             )
         for position, name in enumerate(("Triagem", "Pesquisa de satisfação", "Boas-vindas")):
@@ -303,54 +320,74 @@ class _Seeder:
         names, weights = list(options.statuses), list(accumulate(options.statuses.values()))
         contacts = list(world.contacts)
         departments = [department.id for department in world.departments]
-        users = [agent["userId"] for agent in world.agents]
+        members = [list(department["_agents"]) for department in world.departments]
         channels = [channel.id for channel in world.channels]
         bots = [bot.id for bot in world.chatbots]
+        history = world.history
         tie = self.now - self.span // 3
         made: list[Session] = []
+        first: dict[str, int] = {}
         for position in range(options.sessions):
             status = names[0] if len(names) == 1 else rng.choices(names, cum_weights=weights)[0]
-            created = self.moment()
-            age = self.now - created
-            lasted = min(int(rng.expovariate(1 / (6 * HOUR))) + SECOND, age)
-            interaction = created + lasted
-            updated = min(interaction + rng.randrange(2 * SECOND), self.now)
-            if position < options.tie:
-                updated = tie
-                created = tie - 2 * HOUR if position < options.tie_created else tie - SECOND - rng.randrange(2 * HOUR)
-                interaction = tie - SECOND if position < options.tie_created else tie
-            done = status == "COMPLETED"
             chance = rng.random()
-            made.append(
-                Session(
-                    seq=world.next_seq(),
-                    id=self.new_id(),
-                    created=created,
-                    updated=updated,
-                    start=created,
-                    interaction=interaction,
-                    end=interaction if done else None,
-                    status=status,
-                    contact_id=contacts[rng.randrange(len(contacts))].id,
-                    channel_id=channels[0 if chance < 0.6 else int(chance * 10) % len(channels)],
-                    number=f"{_day(created)}{position % 50_000:05}",
-                    department_id=None if chance < 0.1 else departments[int(chance * 1000) % len(departments)],
-                    user_id=None if status in ("PENDING", "STARTED") else users[int(chance * 10_000) % len(users)],
-                    title=self.name("Pedido") if options.odd_characters else None,
-                    wait=None if chance < 0.38 else f"00:{int(chance * 59):02}:{int(chance * 997) % 60:02}",
-                    service=f"01:{int(chance * 59):02}:00" if done and chance < 0.83 else None,
-                    first_response=created + MINUTE if chance > 0.5 and lasted > MINUTE else None,
-                    bot_id=bots[0] if chance > 0.9 else None,
-                    unread=0 if done else int(chance * 4),
-                    last_text=_LAST_TEXTS[int(chance * 6)],
-                    last_out=interaction - SECOND if chance > 0.3 else None,
-                    last_in=interaction,
-                    type="GROUP" if chance > 0.97 else "INDIVIDUAL",
-                )
+            limit, shared = self.now, None
+            if position < options.tie:
+                created = tie - 2 * HOUR if position < options.tie_created else tie - SECOND - rng.randrange(2 * HOUR)
+                limit = shared = tie - SECOND if position < options.tie_created else tie
+            else:
+                created = self.arrival()
+            seq = world.next_seq()
+            life = history.live(seq, created, limit, status)
+            ends, spoken = life.turns[-1], [one for one in life.said if one.by != "note"]
+            said_in = [one.at for one in spoken if one.by == "contact"]
+            said_out = [one.at for one in spoken if one.by != "contact"]
+            interaction = shared or spoken[-1].at
+            updated = (
+                tie
+                if shared
+                else min(max(interaction, ends.at, life.said[-1].at) + rng.randrange(2 * SECOND), self.now)
             )
-        for session in made:
-            world.history.seeded(session)
+            place = None if ends.department is None else ends.department % len(departments)
+            agents = members[place or 0]
+            utm = history.utm(seq, life)
+            contact = contacts[rng.randrange(len(contacts))].id
+            first[contact] = min(created, first.get(contact, created))
+            session = Session(
+                seq=seq,
+                id=self.new_id(),
+                created=created,
+                updated=updated,
+                start=created,
+                interaction=interaction,
+                end=ends.at if status == "COMPLETED" else None,
+                status=status,
+                contact_id=contact,
+                # Templates and the chatbot belong to the first channel.
+                channel_id=channels[
+                    0 if life.campaign or life.with_bot or chance < 0.4 else int(chance * 10) % len(channels)
+                ],
+                number=f"{_day(created)}{position % 50_000:05}",
+                department_id=None if place is None else departments[place],
+                user_id=None if ends.agent is None else agents[ends.agent % len(agents)],
+                title=self.name("Pedido") if options.odd_characters else None,
+                utm=utm,
+                origin="Campanha" if life.campaign else "Contato",
+                times=add_up(life.turns),
+                first_response=first_response(life),
+                bot_id=bots[0] if life.with_bot else None,
+                unread=0 if status == "COMPLETED" else sum(at > max(said_out, default=0) for at in said_in),
+                last_text=history.text(seq, len(spoken) - 1, spoken[-1].by),
+                last_out=said_out[-1] if said_out else None,
+                last_in=said_in[-1] if said_in else None,
+                type="GROUP" if chance > 0.97 and not life.campaign else "INDIVIDUAL",
+            )
+            history.seeded(session, limit)
+            made.append(session)
         world.sessions.load(made)
+        for contact_id, at in first.items():
+            known = world.contacts.get(contact_id)
+            if known is not None and known.created > at:  # nobody is written to before there is a record of them
+                world.contacts.put(replace(known, created=at))
 
     def _memberships(self) -> None:
         world = self.world
@@ -427,6 +464,7 @@ class _Seeder:
         world, rng = self.world, self.rng
         panels = list(world.panels)
         users = [agent["userId"] for agent in world.agents]
+        talks = {session.contact_id: session.id for session in world.sessions}
         for position in range(self.options.cards):
             panel = world.panels.get(panels[position % len(panels)].id)
             if panel is None:
@@ -435,26 +473,28 @@ class _Seeder:
             number = panel["_last_number"] + 1
             world.panels.put(panel.changed(panel.updated, _last_number=number))
             chance = rng.random()
+            reasons = panel["_lost_reasons"]
+            status = "OPEN" if chance < 0.7 else "WON" if chance < 0.8 else "LOST" if chance < 0.9 else "ARCHIVED"
             self.add(
                 world.cards,
                 companyId=world.company_id,
                 panelId=panel.id,
-                stepId=rng.choice(panel["_steps"]).id,
+                stepId=(rng.choice(panel["_steps"][:-1]) if status == "OPEN" else panel["_steps"][-1]).id,
                 position=float(number),
                 title=self.name(f"Chamado {number}"),
                 description=None,
                 key=f"{panel['key']}-{number}",
                 number=number,
                 tagIds=[panel["_tags"][0].id] if chance < 0.3 else [],
-                sessionId=None,
+                sessionId=talks[contact.id] if contact and contact.id in talks else None,
                 monetaryAmount=round(chance * 1000, 2) if chance > 0.5 else None,
                 responsibleUserId=users[position % len(users)] if chance > 0.2 else None,
                 contactIds=[contact.id] if contact else [],
                 customFields={"cliente-71": "Empresa A"} if chance > 0.4 else {},
                 metadata={},
-                status="OPEN" if chance < 0.7 else "WON" if chance < 0.8 else "LOST" if chance < 0.9 else "ARCHIVED",
+                status=status,
                 _due=self.now + round((chance - 0.5) * 20 * DAY) if chance > 0.6 else None,
-                _lost_reason=None,
+                _lost_reason=rng.choice(reasons).id if status == "LOST" and reasons else None,
             )
             if chance < 0.25:
                 card = list(world.cards)[-1]
@@ -471,18 +511,20 @@ class _Seeder:
 
     def _files_and_webhooks(self) -> None:
         world = self.world
-        self.add(
-            world.files,
-            companyId=world.company_id,
-            userId=next(iter(world.agents))["userId"],
-            name="catalogo",
-            extension=".pdf",
-            mimeType="application/pdf",
-            type="PDF",
-            key="files/catalogo.pdf",
-            size=11,
-            _bytes=b"%PDF-1.4 ok",
-        )
+        for name, extension, mime_type, kind, content in _FILES:
+            self.add(
+                world.files,
+                companyId=world.company_id,
+                userId=next(iter(world.agents))["userId"],
+                name=name,
+                extension=extension,
+                mimeType=mime_type,
+                type=kind,
+                key=f"files/{name}{extension}",
+                size=len(content),
+                _bytes=content,
+            )
+        world.history.files = tuple(world.files)
         self.add(
             world.webhooks,
             companyId=world.company_id,

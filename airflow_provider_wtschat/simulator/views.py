@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_wtschat.simulator.instants import instant_text
+from airflow_provider_wtschat.simulator.instants import SECOND, instant_text
 from airflow_provider_wtschat.simulator.phones import formatted_phone
 
 if TYPE_CHECKING:
@@ -21,11 +21,23 @@ _STATUS_NAMES = {
     "COMPLETED": "Concluído",
     "HIDDEN": "Oculto",
 }
+FAILURE_KEYS: Mapping[str, str] = {
+    "Número não está no WhatsApp": "131026",
+    "O destinatário não quer receber mensagens de marketing": "131050",
+}
+"""By the reason that a message fails for, the key of its error."""
 _FILE_KINDS = {"DOCUMENT": "UNDEFINED"}
 
 
 def _maybe(micros: int | None, style: int) -> str | None:
     return None if micros is None else instant_text(micros, style)
+
+
+def _clock(micros: int | None) -> str | None:
+    if micros is None:
+        return None
+    seconds = micros // SECOND
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def record(row: Record) -> dict[str, Any]:
@@ -69,8 +81,8 @@ def session(world: World, row: Session, details: Collection[str] = NOTHING, *, v
         "departmentDetails": None,
         "classification": None,
         "statusDescription": _STATUS_NAMES[row.status],
-        "timeService": row.service,
-        "timeWait": row.wait,
+        "timeService": _clock(row.times.served) if row.status == "COMPLETED" else None,
+        "timeWait": _clock(row.times.waited),
         "firstResponseAt": _maybe(row.first_response, seq + 4),
         "botId": row.bot_id,
         "unreadCount": row.unread,
@@ -146,6 +158,7 @@ def message(world: World, row: Message) -> dict[str, Any]:
     status = "DELETED" if row.deleted else row.status(now)
     is_note = row.type == "NOTE"
     files = [file_of_message(world, file_id) for file_id in row.file_ids]
+    failure = {"errors": [_error(row, now)]} if status == "FAILED" and row.failed_reason else {}
     return {
         "id": row.id,
         "createdAt": instant_text(row.created, row.seq),
@@ -163,28 +176,44 @@ def message(world: World, row: Message) -> dict[str, Any]:
         "fileId": None if is_note or not row.file_ids else row.file_ids[0],
         "refId": row.ref_id,
         "readContactAt": instant_text(row.state(now)[1], row.seq) if status == "READ" else None,
-        "details": {
+        "details": _NO_DETAILS
+        | {
             "file": files[0] if files and not is_note else None,
             "files": files if is_note else None,
-            "fileAsLink": None,
-            "location": None,
-            "contact": None,
-            "errors": None,
-            "footerText": None,
-            "utm": None,
-            "payTransactionId": None,
-            "reactionToContact": None,
-            "reactionFromContact": None,
-            "track": None,
-            "transcription": None,
-            "templateCategoryId": None,
-            "templateCategoryName": None,
-            "waitReply": False,
+            **(row.details or {}),
+            **failure,
         }
-        if files
+        if files or row.details or failure
         else None,
         "failedReason": row.failed_reason if status == "FAILED" else None,
         "filesIds": list(row.file_ids) if is_note else None,
+    }
+
+
+_NO_DETAILS: dict[str, Any] = {
+    "fileAsLink": None,
+    "location": None,
+    "contact": None,
+    "errors": None,
+    "footerText": None,
+    "utm": None,
+    "payTransactionId": None,
+    "reactionToContact": None,
+    "reactionFromContact": None,
+    "track": None,
+    "transcription": None,
+    "templateCategoryId": None,
+    "templateCategoryName": None,
+    "waitReply": False,
+}
+
+
+def _error(row: Message, now: int) -> dict[str, Any]:
+    return {
+        "date": instant_text(row.state(now)[1], row.seq),
+        "origin": "WHATSAPP",
+        "key": FAILURE_KEYS.get(row.failed_reason or "", "MESSAGE_FAILED"),
+        "text": row.failed_reason,
     }
 
 

@@ -13,6 +13,7 @@ from airflow_provider_wtschat.simulator.books import Books
 from airflow_provider_wtschat.simulator.churn import Churn
 from airflow_provider_wtschat.simulator.history import History
 from airflow_provider_wtschat.simulator.instants import DAY, SECOND, Clock, datetime_of, instant_text
+from airflow_provider_wtschat.simulator.lives import Times, Turn
 from airflow_provider_wtschat.simulator.options import Options
 from airflow_provider_wtschat.simulator.phones import stored_phone
 from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Contact, Message, Record, Session
@@ -88,6 +89,7 @@ class World:
         self._open_sessions: dict[tuple[str, str], str] = {}
         self._contacts_by_phone: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self._turns: dict[str, list[Turn]] = {}
         self._due: list[tuple[int, str]] = []
         populate(self)
         for contact in self.contacts:
@@ -186,8 +188,10 @@ class World:
                 department_id=department_id,
                 user_id=user_id,
                 last_in=values.pop("last_in", last_in),
+                times=Times().then(now, status),
                 **values,
             )
+            self._turns[session.id] = [Turn(now, status)]
             self.history.begin(session.id)
             self.save_session(session)
             return session
@@ -199,23 +203,54 @@ class World:
         :param values: fields of `Session`.
         """
         with self.lock:
-            session = self._session(session_id).changed(self.now(), **values)
+            session, now = self._session(session_id), self.now()
+            if "status" in values:
+                session = self.turn(session, now, values.pop("status"))
+            session = session.changed(now, **values)
             self.save_session(session, late_s=late_s)
+            return session
+
+    def turn(self, session: Session, at: int, status: str, **values: Any) -> Session:
+        """Return a session's version with another status: its waiting and service times and its end follow from it.
+
+        :param at: from when on.
+        :param values: further fields of `Session`.
+        """
+        if status != session.status:
+            self._turns.setdefault(session.id, []).append(Turn(at, status))
+        times = session.times.then(at, status)
+        if status == "COMPLETED":
+            return session.changed(
+                at,
+                **{
+                    "status": status,
+                    "times": times._replace(served=times.served or 0),
+                    "end": at,
+                    "unread": 0,
+                    **values,
+                },
+            )
+        return session.changed(at, **{"status": status, "times": times, "end": None, **values})
+
+    def turns(self, session_id: str) -> list[Turn]:
+        """Return all statuses that a session has had, in order: what no list of the API tells."""
+        with self.lock:
+            return [*self.history.turns(session_id), *self._turns.get(session_id, ())]
+
+    def take_session(self, session_id: str, *, at: int | None = None) -> Session:
+        """Let an agent take a session out of the queue."""
+        with self.lock:
+            session, now = self._session(session_id), self.now() if at is None else at
+            user_id = session.user_id or self.rng.choice(list(self.agents))["userId"]
+            session = self.turn(session, now, "IN_PROGRESS", user_id=user_id)
+            self.save_session(session)
             return session
 
     def conclude_session(self, session_id: str, *, at: int | None = None, reactivate: bool = False) -> Session:
         """Conclude a session."""
         with self.lock:
-            session = self._session(session_id)
             now = self.now() if at is None else at
-            session = session.changed(
-                now,
-                status="COMPLETED",
-                end=now,
-                unread=0,
-                service=_clock_text((now - session.start) // SECOND),
-                reactivate=reactivate,
-            )
+            session = self.turn(self._session(session_id), now, "COMPLETED", reactivate=reactivate)
             self.save_session(session)
             return session
 
@@ -225,6 +260,7 @@ class World:
             session = self._session(session_id)
             self.sessions.delete(session_id)
             self.history.forget(session_id)
+            self._turns.pop(session_id, None)
             if self._open_sessions.get((session.contact_id, session.channel_id)) == session_id:
                 del self._open_sessions[session.contact_id, session.channel_id]
 
@@ -269,7 +305,7 @@ class World:
                     at=now,
                 )
             elif status in ("COMPLETED", "HIDDEN"):
-                session = session.changed(now, status="PENDING", end=None)
+                session = self.turn(session, now, "PENDING")
             message = Message(
                 seq=self.next_seq(),
                 id=self.new_id(),
@@ -285,6 +321,31 @@ class World:
             moved = now if self.options.reply_moves_updated or session.status != status else session.updated
             self.save_session(
                 session.changed(moved, last_in=now, interaction=now, last_text=text, unread=session.unread + 1)
+            )
+            return message
+
+    def add_agent_message(self, session_id: str, text: str = "Olá", *, at: int | None = None) -> Message:
+        """Let the session's agent write; the first message after one of the contact is the first response."""
+        with self.lock:
+            session = self._session(session_id)
+            now = self.now() if at is None else at
+            message = Message(
+                seq=self.next_seq(),
+                id=self.new_id(),
+                created=now,
+                updated=now,
+                session_id=session.id,
+                origin="DEFAULT",
+                text=text,
+                user_id=session.user_id,
+                course=((now, "QUEUED"), (now + SECOND, "SENT"), (now + 3 * SECOND, "DELIVERED")),
+            )
+            self.history.add(message)
+            first = session.first_response
+            if first is None and session.last_in is not None:
+                first = now
+            self.save_session(
+                session.changed(now, last_out=now, interaction=now, last_text=text, first_response=first, unread=0)
             )
             return message
 
@@ -392,7 +453,3 @@ class World:
         day = f"{datetime_of(at):%Y%m%d}"
         self._numbers[day] = self._numbers.get(day, 50_000) + 1
         return f"{day}{self._numbers[day] % 100_000:05}"
-
-
-def _clock_text(seconds: int) -> str:
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -7,10 +7,13 @@ from uuid import NAMESPACE_OID, uuid5
 
 from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.errors import form_error
+from airflow_provider_wtschat.simulator.instants import HOUR
+from airflow_provider_wtschat.simulator.lives import CLOSES, OPENS, TIMEZONE_HOURS, WORKDAYS
 from airflow_provider_wtschat.simulator.records import Record
 from airflow_provider_wtschat.simulator.routes.call import Call, by_id, handles, masked
 from airflow_provider_wtschat.simulator.routes.contacts import contact_fields
 
+_OPEN = {"startTime": f"{OPENS // HOUR:02}:00", "endTime": f"{CLOSES // HOUR:02}:00"}
 _WEEK = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
 EVENTS = {
@@ -56,13 +59,13 @@ def get_office_hours(call: Call) -> Any:
     return {
         "limitHours": True,
         "offlineResponse": "Nosso horário de atendimento é de segunda a sexta, das 9h às 18h.",
-        "timezoneDiff": -3.0,
+        "timezoneDiff": float(TIMEZONE_HOURS),
         "days": [
             {
                 "id": str(uuid5(NAMESPACE_OID, f"{company_id}/{day}")),
                 "dayWeek": day,
-                "active": position < 5,
-                "periods": [{"startTime": "09:00", "endTime": "18:00"}] if position < 5 else [],
+                "active": position < WORKDAYS,
+                "periods": [_OPEN] if position < WORKDAYS else [],
             }
             for position, day in enumerate(_WEEK)
         ],

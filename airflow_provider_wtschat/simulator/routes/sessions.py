@@ -63,7 +63,7 @@ def change_status(call: Call) -> Any:
         raise cannot_save("Status inválido")
     if status == "COMPLETED":
         return _saved(call, call.world.conclude_session(_open(call).id))
-    return _saved(call, call.world.change_session(session.id, status=status, end=None, service=None))
+    return _saved(call, call.world.change_session(session.id, status=status))
 
 
 @handles("PUT /chat/v1/session/{id}/transfer")
@@ -100,8 +100,6 @@ def update(call: Call) -> Any:
         if given["status"] in (None, "UNDEFINED"):
             raise cannot_save("Status inválido")
         changes["status"] = given["status"]
-        if given["status"] == "COMPLETED":
-            changes["end"] = world.now()
     if "endAt" in given:
         changes["end"] = None if given["endAt"] is None else call.instant(given["endAt"])
     if "userId" in given:
