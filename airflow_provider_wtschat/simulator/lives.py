@@ -196,14 +196,14 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
         if unanswered:
             if status == "COMPLETED":
                 turns.append(Turn(at + _NOBODY_ANSWERS, "COMPLETED"))
-            return _fitted(Life(said, turns, campaign, with_bot), begin, limit)
+            return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
         at += MINUTE + int(lasting(1 / (2 * HOUR)))
     said.append(Said(at, "contact"))
     if with_bot:
         turns.append(Turn(at, "STARTED"))
         said.append(Said(at + 2 * SECOND, "bot"))
         if status == "STARTED":
-            return _fitted(Life(said, turns, campaign, with_bot), begin, limit)
+            return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
         at += 3 * SECOND + int(lasting(1 / (20 * SECOND)))
         said.append(Said(at, "contact"))
         at += SECOND
@@ -215,7 +215,7 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
             said.append(Said(at, "contact"))
         if status == "COMPLETED":
             turns.append(Turn(at + int(lasting(1 / (4 * HOUR))), "COMPLETED", None, department))
-        return _fitted(Life(said, turns, campaign, with_bot), begin, limit)
+        return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
 
     def served(at: int, rounds: int) -> int:
         """Let an agent take it and go on with it; return when it was last spoken."""
@@ -241,7 +241,7 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
         if chance() < 0.5:
             at += int(lasting(1 / (10 * MINUTE)))
             said.append(Said(at, "contact"))
-        return _fitted(Life(said, turns, campaign, with_bot), begin, limit)
+        return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
     at += int(lasting(1 / (10 * MINUTE)))
     last = turns[-1]
     turns.append(Turn(at, "COMPLETED", last.agent, department))
@@ -251,14 +251,15 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
         turns.append(Turn(at, "PENDING", None, department))
         at = served(at, 0) + int(lasting(1 / (10 * MINUTE)))
         turns.append(Turn(at, "COMPLETED", turns[-1].agent, department))
-    return _fitted(Life(said, turns, campaign, with_bot), begin, limit)
+    return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
 
 
-def _fitted(life: Life, begin: int, limit: int) -> Life:
+def _fitted(life: Life, begin: int, limit: int, chance: float) -> Life:
     last = max(life.said[-1].at, life.turns[-1].at)
     if last <= limit:
         return life
-    share = (limit - begin) / (last - begin)
+    # Up to some time before the present, since not everything happens right now.
+    share = (limit - begin) / (last - begin) * (0.5 + 0.5 * chance)
     return life._replace(
         said=[one._replace(at=begin + int((one.at - begin) * share)) for one in life.said],
         turns=[one._replace(at=begin + int((one.at - begin) * share)) for one in life.turns],

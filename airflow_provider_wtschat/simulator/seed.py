@@ -77,6 +77,9 @@ _OPTIONS = {
     "cliente-71": ("Empresa A", "Empresa B"),
     "observador": ("Pessoa A", "Pessoa B"),
 }
+_OPEN_FOR = 2 * DAY
+_LATELY = 0.75
+"""How long conversations that are not over have been going on, in the mean, but for those that were forgotten."""
 _FILES = (
     ("catalogo", ".pdf", "application/pdf", "PDF", b"%PDF-1.4 ok"),
     ("foto", ".png", "image/png", "IMAGE", b"\x89PNG\r\n\x1a\n"),
@@ -124,13 +127,16 @@ class _Seeder:
         at = self.now - SECOND - self.rng.randrange(self.span)
         return at - at % 10_000 if self.rng.random() < 0.1 else at
 
-    def arrival(self) -> int:
-        """Return an instant at which a conversation begins, most of them in office hours."""
-        at = self.moment()
-        for _ in range(3):
-            if opens(at) == at or self.rng.random() < 0.1:
+    def arrival(self, *, done: bool) -> int:
+        """Return an instant at which a conversation begins, most of them in office hours.
+
+        :param done: whether it is over; most of those that are not began lately, the others were forgotten.
+        """
+        lately = not done and self.rng.random() < _LATELY
+        for _ in range(6):
+            at = self.now - SECOND - int(self.rng.expovariate(1 / _OPEN_FOR)) % self.span if lately else self.moment()
+            if opens(at) == at or self.rng.random() < 0.05:
                 break
-            at = self.moment()
         return at
 
     def add(self, table: Table[Record], **data: Any) -> Record:
@@ -335,7 +341,7 @@ class _Seeder:
                 created = tie - 2 * HOUR if position < options.tie_created else tie - SECOND - rng.randrange(2 * HOUR)
                 limit = shared = tie - SECOND if position < options.tie_created else tie
             else:
-                created = self.arrival()
+                created = self.arrival(done=status == "COMPLETED")
             seq = world.next_seq()
             life = history.live(seq, created, limit, status)
             ends, spoken = life.turns[-1], [one for one in life.said if one.by != "note"]
