@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.masking import masked
-from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.request import Page, Request
 from airflow_provider_wtschat.exceptions import (
     WtsChatAuthenticationError,
     WtsChatError,
@@ -24,6 +24,8 @@ from airflow_provider_wtschat.exceptions import (
 
 _LONGEST_TEXT = 500
 _NOT_FOUND_KEYS = frozenset({"ENTITY_NOT_FOUND", "FORM_ERROR"})
+_FINAL_KEYS = _NOT_FOUND_KEYS | {"ENTITY_ERROR_SAVE", "ERROR_FORBIDDEN", "badrequest"}
+"""Keys with which the API is known to refuse for good."""
 _UNAUTHORIZED = "ERROR_UNAUTHORIZED"
 _OF_A_GATEWAY = frozenset({408, 502, 503, 504})
 
@@ -64,19 +66,24 @@ def judge(request: Request[Any], status: int, headers: Mapping[str, str], conten
         raise uncertain(request, str(error), status=error.status) from error
 
 
-def uncertain(request: Request[Any], reason: str, *, status: int | None = None) -> WtsChatUncertainError:
+def uncertain(
+    request: Request[Any], reason: str, *, status: int | None = None, interrupted_by: BaseException | None = None
+) -> WtsChatUncertainError:
     """
     Build the error for a request that may or may not have been acted on.
 
     :param request: the request, one that is not safe to repeat
     :param reason: what happened
     :param status: HTTP status, where there was one
+    :param interrupted_by: what interrupted it, where it was an exception
     """
     msg = (
         f"{request.label}: nobody knows whether WTS Chat acted on it ({reason}). It was not sent again, because "
         "it might reach the customer twice. Look in WTS Chat whether it happened before you run it again"
     )
-    return WtsChatUncertainError(msg, status=status, method=request.method, path=request.label.partition(" ")[2])
+    return WtsChatUncertainError(
+        msg, interrupted_by=interrupted_by, status=status, method=request.method, path=request.label.partition(" ")[2]
+    )
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:
@@ -164,9 +171,15 @@ def _error(request: Request[Any], status: int, headers: Mapping[str, str], body:
     if status == 404 or (key in _NOT_FOUND_KEYS and _says_not_found(text)):
         return WtsChatNotFoundError(f"{request.label}: not found ({said}){words}", **facts)
     # Whatever a gateway puts into its answer, it is no judgement of the API on the request.
-    if status not in _OF_A_GATEWAY and (key or 400 <= status < 500):
+    if status not in _OF_A_GATEWAY and (400 <= status < 500 or _refuses(request, key)):
         return WtsChatRefusedError(f"{request.label}: refused ({said}){words}", **facts)
     return WtsChatServerError(f"{request.label}: the server failed ({said}){words}", retryable=True, **facts)
+
+
+def _refuses(request: Request[Any], key: str | None) -> bool:
+    # A key that is not known may stand for a fault that passes, and to read once more harms nothing.
+    reads = request.method == "GET" or request.result is Page
+    return key is not None and (key in _FINAL_KEYS or not reads)
 
 
 def _says_not_found(text: str | None) -> bool:

@@ -1,9 +1,11 @@
-"""The rules of sending that hold for both colours of the hook."""
+"""The rules of sending that hold for the sync and the async hook."""
 
 from __future__ import annotations
 
 import logging
+import os
 import random
+import ssl
 import time
 from typing import Any
 
@@ -29,6 +31,8 @@ CONNECT_TIMEOUT = 10.0
 DEFAULT_MAX_WAIT = 600.0
 USER_AGENT = f"airflow-provider-wtschat/{__version__} apache-airflow/{airflow_version}"
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "HTTP_REQUEST")
+"""What OpenSSL says of a server that speaks no TLS, or none that is allowed."""
 _SHORTEST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 60.0
 
@@ -138,30 +142,46 @@ def count_answer(error: BaseException | None) -> None:
         Stats.incr("wtschat.requests_over_limit")
 
 
-def not_connected(request: Request[Any], reason: str, *, retryable: bool = True) -> WtsChatConnectionError:
+def meaning(
+    request: Request[Any],
+    error: BaseException,
+    *,
+    sent: bool,
+    of_network: bool,
+    handled: BaseException | None = None,
+) -> BaseException:
     """
-    Build the error for a request that was never sent.
+    Return what an exception means that came in place of a judged answer.
 
     :param request: the request
-    :param reason: what happened
-    :param retryable: whether the same may work later
+    :param error: what happened: a connection that failed or was lost, a timeout of the task, a shutdown
+    :param sent: whether the first byte of the request had gone out
+    :param of_network: whether it is a fault of the network or of the address, not an interruption of the task
+    :param handled: the exception that was being handled when the request began
+    :return: that no connection was made, if nothing was sent; uncertainty for what must not be sent twice; else a
+        retryable error for a fault of the network, and the exception itself for anything else
     """
-    msg = f"{request.label}: no connection was made ({reason}); nothing was sent"
-    return WtsChatConnectionError(msg, method=request.method, path=request.label.partition(" ")[2], retryable=retryable)
+    cause = _cause(error, handled) if of_network else None
+    if not sent:
+        return _not_connected(request, error, cause) if of_network else error
+    # Without the library's own exception, which shows the address: a phone number in its path, a proxy's password.
+    interruption = error if not of_network else cause or ConnectionError(type(error).__name__)
+    return interrupted(request, interruption, name=type(error).__name__)
 
 
-def interrupted(request: Request[Any], error: BaseException) -> BaseException:
+def interrupted(request: Request[Any], error: BaseException, *, name: str = "") -> BaseException:
     """
     Return what an exception between the first byte of a request and its judged answer means.
 
     :param request: the request
-    :param error: what happened: a lost connection, a timeout of the task, a shutdown
+    :param error: what happened
+    :param name: what to call it. Default: the name of its class
     :return: uncertainty for what must not be sent twice; else a retryable error for a fault of the network, and the
         exception itself for anything else
     """
-    reason = f"{type(error).__name__} before its answer was there"
+    reason = f"{name or type(error).__name__} before its answer was there"
     if not request.safe_to_repeat:
-        return response.uncertain(request, reason)
+        return response.uncertain(request, reason, interrupted_by=error)
     if isinstance(error, OSError):
         return WtsChatServerError(
             f"{request.label}: {reason}", method=request.method, path=request.label.partition(" ")[2], retryable=True
@@ -180,6 +200,48 @@ def over_budget(request: Request[Any], error: BudgetTimeoutError) -> WtsChatRate
     return WtsChatRateLimitError(
         msg, method=request.method, path=request.label.partition(" ")[2], retryable=True, retry_after=error.wait
     )
+
+
+def _not_connected(request: Request[Any], error: BaseException, cause: OSError | None) -> WtsChatConnectionError:
+    # What is wrong with an address, a certificate or the protocol is so the next time too.
+    lasting = isinstance(error, ValueError) or isinstance(cause, ValueError)
+    lasting = lasting or (isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS)
+    return WtsChatConnectionError(
+        f"{request.label}: no connection was made ({_words(error, cause)}); nothing was sent",
+        method=request.method,
+        path=request.label.partition(" ")[2],
+        retryable=not lasting,
+    )
+
+
+def _words(error: BaseException, cause: OSError | None) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"TLS: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS: {(cause.reason or 'handshake failed').replace('_', ' ').lower()}"
+    if cause is None:
+        status = getattr(error, "status", None)
+        return f"{type(error).__name__}{f': HTTP {status}' if isinstance(status, int) else ''}"
+    # asyncio puts its own words in place of the system's; name services count below zero and have their own.
+    said = os.strerror(cause.errno) if cause.errno is not None and cause.errno > 0 else cause.strerror
+    return said or f"{cause}" or type(cause).__name__
+
+
+def _cause(error: BaseException, handled: BaseException | None) -> OSError | None:
+    """Find the fault of the system, of a name or of TLS that a library's exception came from."""
+    found: OSError | None = None
+    pending: list[BaseException | None] = [error]
+    seen: list[BaseException | None] = [handled, None]
+    while pending:
+        step = pending.pop(0)
+        if any(step is known for known in seen):
+            continue
+        seen.append(step)
+        if isinstance(step, OSError) and type(step).__module__ in ("builtins", "socket", "ssl"):
+            found = step
+        # Both: urllib3 gives as the cause an exception of its own that was never raised and leads nowhere.
+        pending += [step.__cause__, step.__context__] if step is not None else []
+    return found
 
 
 def _error(state: tenacity.RetryCallState) -> BaseException | None:

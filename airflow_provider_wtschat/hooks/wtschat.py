@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.client import HTTPException
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import requests
 import tenacity
 from requests.auth import AuthBase
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
-from urllib3.exceptions import ProxyError as UrllibProxyError
-from urllib3.exceptions import SSLError as UrllibSSLError
+from urllib3.exceptions import HTTPError
 
 from airflow_provider_wtschat._compat import BaseHook, ObjectStoragePath
 from airflow_provider_wtschat.api import converters as convert
@@ -35,7 +35,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatServerError,
 )
 from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_wtschat.hooks import answers, transport
+from airflow_provider_wtschat.hooks import _wire, answers, transport
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
 T = TypeVar("T")
@@ -43,9 +43,8 @@ Row = TypeVar("Row")
 
 _TEST_SECONDS = 10.0
 _BYTES = "application/octet-stream"
-_NO_HANDSHAKE = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
-"""A certificate that is not trusted, and a server that does not speak TLS at all."""
-_NO_CONNECTION = (NewConnectionError, ConnectTimeoutError, UrllibProxyError)
+_OF_NETWORK = (OSError, HTTPError, HTTPException)
+"""What requests raises; and what it sometimes lets through of the libraries below it."""
 
 
 class TokenAuth(AuthBase):
@@ -170,6 +169,9 @@ class WtsChatHook(BaseHook):
             session = requests.Session()
             session.auth = TokenAuth(settings.token)
             session.headers.update({"User-Agent": transport.USER_AGENT, "Accept": "application/json"})
+            adapter = _wire.NotingAdapter()
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
             session.verify = settings.verify_ssl
             session.proxies.update(settings.proxies)
             self._local.session, self._local.process = session, os.getpid()
@@ -404,6 +406,8 @@ class WtsChatHook(BaseHook):
         settings = self.resolve()
         session = self.get_conn()
         read = read or self.timeout or settings.timeout
+        handled = sys.exception()
+        _wire.progress.sent = False
         try:
             answered = session.request(
                 request.method,
@@ -421,23 +425,17 @@ class WtsChatHook(BaseHook):
         except WtsChatError:
             raise
         except BaseException as error:
-            meaning = _meaning(request, error)
+            meaning = transport.meaning(
+                request,
+                error,
+                sent=_wire.progress.sent,
+                of_network=isinstance(error, _OF_NETWORK),
+                handled=handled,
+            )
             if meaning is error:
                 raise
             # Without its cause, whose words show the address: a phone number in its path, or a proxy's password.
             raise meaning from None
-
-
-def _meaning(request: Request[Any], error: BaseException) -> BaseException:
-    wrapped = error.args[0] if error.args else None
-    reason = wrapped.reason if isinstance(wrapped, MaxRetryError) else None
-    words = str(getattr(reason, "original_error", reason)).rpartition(": ")[2] or type(error).__name__
-    if isinstance(reason, _NO_CONNECTION):
-        return transport.not_connected(request, words)
-    # Other TLS faults can come in the middle of an answer; these come before anything is sent.
-    if isinstance(reason, UrllibSSLError) and any(fault in str(reason) for fault in _NO_HANDSHAKE):
-        return transport.not_connected(request, f"TLS: {words.rpartition('] ')[2]}", retryable=False)
-    return transport.interrupted(request, error)
 
 
 def _verdict(base_url: str, probes: list[_Probe]) -> tuple[bool, str]:

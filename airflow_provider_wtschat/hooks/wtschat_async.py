@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import closing
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from types import SimpleNamespace, TracebackType
+from typing import Self, TypeVar
 
 import aiohttp
 import tenacity
@@ -30,12 +32,17 @@ from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, Connectio
 T = TypeVar("T")
 Row = TypeVar("Row")
 
-_NO_CONNECTION = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientProxyConnectionError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-)
+
+@dataclass
+class _Progress:
+    """How far a request got."""
+
+    sent: bool = False
+    """Whether its first byte went out, or was about to."""
+
+
+async def _note(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.sent = True
 
 
 class WtsChatAsyncHook(BaseHook):
@@ -202,6 +209,9 @@ class WtsChatAsyncHook(BaseHook):
             # Opening a store touches a file or the network.
             self._budget = await asyncio.to_thread(get_budget, settings.account)
         trust = await asyncio.to_thread(_trust) if settings.verify_ssl else False
+        # Not called for a proxy's CONNECT: that is no part of the request.
+        noting = aiohttp.TraceConfig()
+        noting.on_request_headers_sent.append(_note)
         session = aiohttp.ClientSession(
             headers={
                 "User-Agent": transport.USER_AGENT,
@@ -211,6 +221,7 @@ class WtsChatAsyncHook(BaseHook):
             connector=aiohttp.TCPConnector(ssl=trust),
             proxy=settings.proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[noting],
         )
         # Of its own accord it would send again what a lost connection cut off, past the budget and the rules.
         session._retry_connection = False
@@ -244,6 +255,8 @@ class WtsChatAsyncHook(BaseHook):
     async def _exchange(self, session: aiohttp.ClientSession, request: Request[T], content: bytes | None) -> Answer[T]:
         settings = await self.resolve()
         read = self.timeout or settings.timeout
+        handled = sys.exception()
+        progress = _Progress()
         try:
             async with session.request(
                 request.method,
@@ -254,33 +267,28 @@ class WtsChatAsyncHook(BaseHook):
                     total=None, sock_connect=min(transport.CONNECT_TIMEOUT, read), sock_read=read
                 ),
                 allow_redirects=False,
+                trace_request_ctx=progress,
             ) as answered:
                 value = response.judge(request, answered.status, answered.headers, await answered.read())
                 return Answer(value, response.server_time(answered.headers))
         except WtsChatError:
             raise
         except BaseException as error:
-            meaning = _meaning(request, error)
+            meaning = transport.meaning(
+                request,
+                error,
+                sent=progress.sent,
+                of_network=isinstance(error, (aiohttp.ClientError, OSError)),
+                handled=handled,
+            )
             if meaning is error:
                 raise
             # Without its cause, whose words show the address: a phone number in its path, or a proxy's password.
             raise meaning from None
 
 
-def _meaning(request: Request[Any], error: BaseException) -> BaseException:
-    # First, since its class is a kind of failure to connect.
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return transport.not_connected(request, f"TLS: {error.certificate_error}", retryable=False)
-    if isinstance(error, _NO_CONNECTION):
-        return transport.not_connected(request, type(error).__name__)
-    if isinstance(error, aiohttp.ClientError) and not isinstance(error, OSError):
-        # Such as a payload cut short: a fault of the network like the others.
-        return transport.interrupted(request, ConnectionError(type(error).__name__))
-    return transport.interrupted(request, error)
-
-
 def _trust() -> ssl.SSLContext:
-    # The same authorities that requests trusts, so that both colours of the hook reach the same hosts.
+    # The same authorities that requests trusts, so that both hooks reach the same hosts.
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
     if os.path.isdir(bundle):
         return ssl.create_default_context(capath=bundle)

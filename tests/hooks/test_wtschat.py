@@ -87,6 +87,7 @@ ONCE = {
     "form_error": (WtsChatNotFoundError, 1, WtsChatNotFoundError, 1, 0),
     "entity_not_found": (WtsChatNotFoundError, 1, WtsChatNotFoundError, 1, 0),
     "entity_error_save": (WtsChatRefusedError, 1, WtsChatRefusedError, 1, 0),
+    "unknown_key": ("answer", 2, WtsChatRefusedError, 1, 0),
     "400": (WtsChatRefusedError, 1, WtsChatRefusedError, 1, 0),
     "401": (WtsChatAuthenticationError, 1, WtsChatAuthenticationError, 1, 0),
     "403": (WtsChatRefusedError, 1, WtsChatRefusedError, 1, 0),
