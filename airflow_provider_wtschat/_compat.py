@@ -64,6 +64,9 @@ if TYPE_CHECKING:
         TaskInstanceKey as TaskInstanceKey,
     )
     from airflow.providers.common.compat.sdk import (
+        Variable as Variable,
+    )
+    from airflow.providers.common.compat.sdk import (
         XCom as XCom,
     )
     from airflow.providers.common.compat.sdk import (
@@ -98,6 +101,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
     "Stats": ("airflow.sdk.observability.stats", "airflow.observability.stats", "airflow.stats"),
     "TaskInstanceKey": ("airflow.sdk.types", "airflow.models.taskinstancekey"),
+    "Variable": ("airflow.sdk", "airflow.models.variable"),
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),
     "mask_secret": _MASKING,

@@ -138,6 +138,7 @@ def get_provider_info() -> dict[str, Any]:
             "scheduled_message",
             "sequence",
             "session",
+            "session_event",
             "wtschat",
         ),
         "sensors": _modules("sensors", "message", "panel", "scheduled_message", "session"),

@@ -1,24 +1,26 @@
 """
-Run whenever sessions are concluded, and read those sessions by their ids.
+Run whenever sessions are concluded, and read those sessions.
 
-What: an asset watcher makes events of the sessions that agents conclude; each event starts a run, which reads the
-sessions of its events and counts how they ended. Events carry ids, statuses and instants only, because Airflow shows
-them to everybody; the rest is read here. A reading that comes again after a restart is told by id and instant.
+What: an asset watcher rings when agents conclude sessions; each ring starts a run, which reads the sessions that were
+concluded since the run before it read them, and counts how they ended. The event is a doorbell, not the list of what to
+do: Airflow starts no run for an event that comes while an earlier one waits for its run. So the first task reads from
+the place that it reached the last time, whatever the events say. ``max_active_runs=1`` keeps two runs from reading the
+same; without a task that reads like this, it would leave sessions without a run.
 
 Needs: Airflow 3, a connection ``wtschat_default``, and a triggerer. Airflow 2 has no watchers: there the Dag can only
-be started by hand, and finds nothing to do.
+be started by hand, and reads what was concluded since the last time.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, Asset, get_current_context, task
+from airflow.providers.common.compat.sdk import DAG, Asset, task
 
 from airflow_provider_wtschat.api import sessions
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators.session_event import ReadSessionEventsOperator
 from airflow_provider_wtschat.triggers.session_event import SessionEventTrigger
 
 schedule: list[Asset] | None
@@ -38,27 +40,17 @@ with DAG(
     schedule=schedule,
     start_date=datetime(2026, 1, 1),
     catchup=False,
+    max_active_runs=1,
     tags=["example", "wtschat"],
     doc_md=__doc__,
 ) as dag:
+    read = ReadSessionEventsOperator(task_id="read", event="concluded", session_type="INDIVIDUAL")
 
     @task
-    def ids() -> list[str]:
-        """Gather the sessions of the events that started this run, each once."""
-        events: dict[Any, Any] = get_current_context().get("triggering_asset_events") or {}
-        rows = [
-            row
-            for of_one_asset in events.values()
-            for event in of_one_asset
-            for row in event.extra["payload"]["sessions"]
-        ]
-        return list(dict.fromkeys(row["id"] for row in rows))
-
-    @task
-    def count(session_ids: list[str]) -> dict[str, int]:
+    def count(rows: list[dict[str, str]]) -> dict[str, int]:
         """Read the sessions, and count them by the agent's classification of them."""
         hook = WtsChatHook()
-        read = [hook.run(sessions.get(session_id)) for session_id in session_ids]
-        return dict(Counter((session.get("classification") or {}).get("category", "none") for session in read))
+        concluded = [hook.run(sessions.get(row["id"])) for row in rows]
+        return dict(Counter((session.get("classification") or {}).get("category", "none") for session in concluded))
 
-    count(ids())
+    count(read.output)

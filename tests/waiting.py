@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_wtschat.budget import Limits, Window, get_budget
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.simulator import Simulator
-from airflow_provider_wtschat.triggers import feed
+from airflow_provider_wtschat.triggers import feed, session_event
 from tests.conftest import AIRFLOW_2
 
 QUICK = dataclasses.replace(
@@ -50,6 +50,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", simulator.connection_json)
     monkeypatch.setattr(transport, "_SHORTEST_BACK_OFF", 0.01)
     monkeypatch.setattr(feed, "PACE", QUICK)
+    monkeypatch.setattr(session_event, "BETWEEN_EVENTS", 0.05)
 
 
 def forbid_blocking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +86,13 @@ def remade(trigger: Any) -> Any:
     again = getattr(import_module(module), name)(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     return again
+
+
+async def until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait on an event loop until something is true."""
+    async with asyncio.timeout(seconds):
+        while not true():
+            await asyncio.sleep(0.01)
 
 
 async def event_of(trigger: Any) -> Any:
@@ -212,7 +220,7 @@ def run_sensor(
                     raise
                 threading.Event().wait(max(0.0, (error.reschedule_date - datetime.now(UTC)).total_seconds()))
                 # A rescheduled task begins in another process.
-                vars(sensor).pop("_own_looks", None)
+                vars(sensor).pop("_own_poller", None)
     except AirflowSkipException as error:
         ending.state, ending.error = "skipped", error
     except (AirflowFailException, AirflowSensorTimeout) as error:

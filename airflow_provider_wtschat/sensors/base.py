@@ -1,13 +1,13 @@
-"""What the sensors share: the same outcomes in every mode and on every Airflow line."""
+"""What the sensors share: the same outcomes in every mode and on every version of Airflow."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat import waiting
 from airflow_provider_wtschat._compat import (
@@ -17,11 +17,14 @@ from airflow_provider_wtschat._compat import (
     PokeReturnValue,
     conf,
 )
+from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -33,13 +36,18 @@ NET = timedelta(minutes=10)
 
 _SHORTEST_MAX_WAIT = 60.0
 _ENDED_BY_AIRFLOW = "__fail__"
+_TOOK_TOO_LONG = ("Trigger timeout", "Trigger/execution timeout")
+"""What Airflow gives as the ``error`` of a deferral that took too long: version 3, and 2.11."""
 
 
 class WtsChatBaseSensor(BaseSensorOperator):
     """
     Wait for something in WTS Chat.
 
-    In every mode, and on every Airflow line:
+    A subclass names its trigger, which names the condition: the sensor's own arguments are the condition's, and all are
+    templated.
+
+    In every mode, and on every version of Airflow:
 
     - ``timeout`` fails the task without retries, after a last look, and so does a failure status; ``soft_fail`` makes
       either a skip.
@@ -52,8 +60,17 @@ class WtsChatBaseSensor(BaseSensorOperator):
         ``exponential_backoff`` does not apply there. Default: ``[operators] default_deferrable``
     """
 
+    trigger_class: ClassVar[type[WtsChatBaseTrigger]]
     template_fields: Sequence[str] = ("wtschat_conn_id",)
     ui_color = "#d9f2e3"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "template_fields" not in vars(cls):
+            own = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
+            names = [parameter.name for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
+            names += [name for base in cls.__bases__ for name in getattr(base, "template_fields", ())]
+            cls.template_fields = tuple(dict.fromkeys(names))
 
     def __init__(
         self,
@@ -73,7 +90,6 @@ class WtsChatBaseSensor(BaseSensorOperator):
             self.wtschat_conn_id, max_wait=min(DEFAULT_MAX_WAIT, max(_SHORTEST_MAX_WAIT, float(self.timeout)))
         )
 
-    @abstractmethod
     def condition(self, context: Context) -> waiting.Condition[Any]:
         """
         Build what is waited for from the rendered arguments.
@@ -81,8 +97,12 @@ class WtsChatBaseSensor(BaseSensorOperator):
         :param context: context of the task
         :raises WtsChatArgumentError: if an argument is refused
         """
+        condition = self.trigger_class.waits_for
+        arguments = {name: getattr(self, name) for name in condition.argument_names()}
+        if "since" in arguments:
+            arguments["since"] = _since(arguments["since"], getattr(self, "timezone", "UTC"), context)
+        return condition(**arguments)
 
-    @abstractmethod
     def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> BaseTrigger:
         """
         Build what waits in the triggerer.
@@ -91,6 +111,15 @@ class WtsChatBaseSensor(BaseSensorOperator):
         :param since: when the worker began to look
         :param timeout_at: when time is up
         """
+        arguments = condition.arguments()
+        if "since" in inspect.signature(self.trigger_class).parameters:
+            arguments.setdefault("since", since)
+        return self.trigger_class(
+            wtschat_conn_id=self.wtschat_conn_id,
+            poll_interval=self.poke_interval,
+            timeout_at=timeout_at,
+            **arguments,
+        )
 
     def poke(self, context: Context) -> PokeReturnValue:
         """
@@ -98,11 +127,11 @@ class WtsChatBaseSensor(BaseSensorOperator):
 
         :param context: context of the task
         """
-        finding = self._looks(context).look()
-        if finding is None:
+        outcome = self._poller(context).look()
+        if outcome is None:
             return PokeReturnValue(is_done=False)
-        if not finding.reached:
-            raise waiting.failed(self._looks(context).condition, finding)
+        if not outcome.reached:
+            raise waiting.failed(self._poller(context).condition, outcome)
         return PokeReturnValue(is_done=True, xcom_value=self._result(context))
 
     def execute(self, context: Context) -> Any:
@@ -135,7 +164,7 @@ class WtsChatBaseSensor(BaseSensorOperator):
         """
         Go on after a deferral, or fail if Airflow ended it.
 
-        Airflow's own makes a skip of every error under ``soft_fail``, on each line of other ones.
+        Airflow's own makes a skip of some errors under ``soft_fail``, of other ones in each version.
 
         :param next_method: name of the method to call
         :param next_kwargs: its arguments
@@ -143,22 +172,21 @@ class WtsChatBaseSensor(BaseSensorOperator):
         """
         with self._outcome():
             if next_method == _ENDED_BY_AIRFLOW:
-                # Up to 2.11 only the words tell a deferral that took too long from a trigger that crashed.
-                if "timeout" in str((next_kwargs or {}).get("error")).lower():
+                if (next_kwargs or {}).get("error") in _TOOK_TOO_LONG:
                     raise waiting.timed_out(self.condition(context), float(self.timeout))
                 self.log.error("The trigger crashed:\n%s", "".join((next_kwargs or {}).get("traceback") or ()))
                 msg = f"Waiting for {self.condition(context).describe()}: the trigger crashed, see the log above"
                 raise WtsChatError(msg, retryable=True)
             return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
 
-    def _looks(self, context: Context) -> waiting.Looks:
-        looks: waiting.Looks | None = getattr(self, "_own_looks", None)
-        if looks is None:
-            looks = self._own_looks = waiting.Looks(self.hook, self.condition(context))
-        return looks
+    def _poller(self, context: Context) -> waiting.Poller:
+        poller: waiting.Poller | None = getattr(self, "_own_poller", None)
+        if poller is None:
+            poller = self._own_poller = waiting.Poller(self.hook, self.condition(context))
+        return poller
 
     def _result(self, context: Context) -> Any:
-        result = waiting.ask(self.hook, self._looks(context).condition.read())
+        result = self.hook.perform(self._poller(context).condition.read())
         self._succeeded(context, result)
         return result
 
@@ -172,8 +200,8 @@ class WtsChatBaseSensor(BaseSensorOperator):
             if error.__cause__ is not None:
                 raise
             # Time ran out; if the last look could not ask the API, nobody knows how things stand, and it is no skip.
-            looks = self._looks(context)
-            raise looks.fault or waiting.timed_out(looks.condition, float(self.timeout)) from error
+            poller = self._poller(context)
+            raise poller.fault or waiting.timed_out(poller.condition, float(self.timeout)) from error
 
     def _defer(self, context: Context) -> Any:
         # A minute early, for a worker whose clock is ahead of the server's.
@@ -182,7 +210,7 @@ class WtsChatBaseSensor(BaseSensorOperator):
         found = self.poke(context)
         if found.is_done:
             return found.xcom_value
-        condition = self._looks(context).condition
+        condition = self._poller(context).condition
         if self.timeout <= 0:
             raise waiting.timed_out(condition, float(self.timeout))
         if self.exponential_backoff:
@@ -208,3 +236,9 @@ class WtsChatBaseSensor(BaseSensorOperator):
                 # Not raised inside, where soft_fail would make it a skip.
                 raise error.retold(str(error), WtsChatFailedError) from error
             raise
+
+
+def _since(value: When | None, zone: str, context: Context) -> datetime:
+    if value is not None:
+        return instants.parse("since", value, zone)
+    return instants.parse("since", convert.required("since", context["dag_run"].start_date))

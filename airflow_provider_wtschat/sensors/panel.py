@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider_wtschat import waiting
 from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
 from airflow_provider_wtschat.triggers.panel import CardStepTrigger
-
-if TYPE_CHECKING:
-    from airflow_provider_wtschat._compat import Context
 
 
 class CardStepSensor(WtsChatBaseSensor):
@@ -25,13 +21,7 @@ class CardStepSensor(WtsChatBaseSensor):
     :param failure_statuses: statuses that fail the task at once (templated). Default: none
     """
 
-    template_fields: Sequence[str] = (
-        "card_id",
-        "step_ids",
-        "target_statuses",
-        "failure_statuses",
-        *WtsChatBaseSensor.template_fields,
-    )
+    trigger_class = CardStepTrigger
 
     def __init__(
         self,
@@ -47,31 +37,3 @@ class CardStepSensor(WtsChatBaseSensor):
         self.step_ids = step_ids
         self.target_statuses = target_statuses
         self.failure_statuses = failure_statuses
-
-    def condition(self, context: Context) -> waiting.CardHasMoved:
-        """
-        Build what is waited for.
-
-        :param context: context of the task
-        """
-        return waiting.CardHasMoved(
-            card_id=self.card_id,
-            step_ids=self.step_ids,
-            target_statuses=self.target_statuses,
-            failure_statuses=self.failure_statuses,
-        )
-
-    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> CardStepTrigger:
-        """
-        Build what waits in the triggerer.
-
-        :param condition: what is waited for
-        :param since: when the worker began to look
-        :param timeout_at: when time is up
-        """
-        return CardStepTrigger(
-            wtschat_conn_id=self.wtschat_conn_id,
-            poll_interval=self.poke_interval,
-            timeout_at=timeout_at,
-            **condition.arguments(),
-        )

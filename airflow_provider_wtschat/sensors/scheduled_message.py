@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider_wtschat import waiting
 from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
 from airflow_provider_wtschat.triggers.scheduled_message import ScheduledMessageStatusTrigger
-
-if TYPE_CHECKING:
-    from airflow_provider_wtschat._compat import Context
 
 
 class ScheduledMessageStatusSensor(WtsChatBaseSensor):
@@ -27,12 +23,7 @@ class ScheduledMessageStatusSensor(WtsChatBaseSensor):
         ``FAILED`` and ``CANCELED``
     """
 
-    template_fields: Sequence[str] = (
-        "scheduled_message_id",
-        "target_statuses",
-        "failure_statuses",
-        *WtsChatBaseSensor.template_fields,
-    )
+    trigger_class = ScheduledMessageStatusTrigger
 
     def __init__(
         self,
@@ -46,30 +37,3 @@ class ScheduledMessageStatusSensor(WtsChatBaseSensor):
         self.scheduled_message_id = scheduled_message_id
         self.target_statuses = target_statuses
         self.failure_statuses = failure_statuses
-
-    def condition(self, context: Context) -> waiting.ScheduledMessageHasStatus:
-        """
-        Build what is waited for.
-
-        :param context: context of the task
-        """
-        return waiting.ScheduledMessageHasStatus(
-            scheduled_message_id=self.scheduled_message_id,
-            target_statuses=self.target_statuses,
-            failure_statuses=self.failure_statuses,
-        )
-
-    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> ScheduledMessageStatusTrigger:
-        """
-        Build what waits in the triggerer.
-
-        :param condition: what is waited for
-        :param since: when the worker began to look
-        :param timeout_at: when time is up
-        """
-        return ScheduledMessageStatusTrigger(
-            wtschat_conn_id=self.wtschat_conn_id,
-            poll_interval=self.poke_interval,
-            timeout_at=timeout_at,
-            **condition.arguments(),
-        )

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_wtschat import waiting
-from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.links import WtsChatSessionLink, push_session_url
 from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
@@ -29,12 +25,7 @@ class SessionStatusSensor(WtsChatBaseSensor):
     :param failure_statuses: statuses that fail the task at once (templated). Default: none
     """
 
-    template_fields: Sequence[str] = (
-        "session_id",
-        "target_statuses",
-        "failure_statuses",
-        *WtsChatBaseSensor.template_fields,
-    )
+    trigger_class = SessionStatusTrigger
     operator_extra_links = (WtsChatSessionLink(),)
 
     def __init__(
@@ -49,34 +40,6 @@ class SessionStatusSensor(WtsChatBaseSensor):
         self.session_id = session_id
         self.target_statuses = target_statuses
         self.failure_statuses = failure_statuses
-
-    def condition(self, context: Context) -> waiting.SessionHasStatus:
-        """
-        Build what is waited for.
-
-        :param context: context of the task
-        """
-        return waiting.SessionHasStatus(
-            session_id=self.session_id,
-            target_statuses=self.target_statuses,
-            failure_statuses=self.failure_statuses,
-        )
-
-    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> SessionStatusTrigger:
-        """
-        Build what waits in the triggerer.
-
-        :param condition: what is waited for
-        :param since: when the worker began to look
-        :param timeout_at: when time is up
-        """
-        return SessionStatusTrigger(
-            wtschat_conn_id=self.wtschat_conn_id,
-            poll_interval=self.poke_interval,
-            since=since,
-            timeout_at=timeout_at,
-            **condition.arguments(),
-        )
 
     def _succeeded(self, context: Context, result: Any) -> None:
         push_session_url(context, result)
@@ -94,36 +57,13 @@ class SessionReplySensor(WtsChatBaseSensor):
     :param timezone: IANA time zone of ``since`` if it has none (templated). Default: UTC
     """
 
-    template_fields: Sequence[str] = ("session_id", "since", "timezone", *WtsChatBaseSensor.template_fields)
+    trigger_class = SessionReplyTrigger
 
     def __init__(self, *, session_id: str, since: When | None = None, timezone: str = "UTC", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.session_id = session_id
         self.since = since
         self.timezone = timezone
-
-    def condition(self, context: Context) -> waiting.SessionHasReply:
-        """
-        Build what is waited for.
-
-        :param context: context of the task
-        """
-        return waiting.SessionHasReply(session_id=self.session_id, since=_since(self.since, self.timezone, context))
-
-    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> SessionReplyTrigger:
-        """
-        Build what waits in the triggerer.
-
-        :param condition: what is waited for
-        :param since: when the worker began to look
-        :param timeout_at: when time is up
-        """
-        return SessionReplyTrigger(
-            wtschat_conn_id=self.wtschat_conn_id,
-            poll_interval=self.poke_interval,
-            timeout_at=timeout_at,
-            **condition.arguments(),
-        )
 
 
 class NewSessionsSensor(WtsChatBaseSensor):
@@ -144,18 +84,7 @@ class NewSessionsSensor(WtsChatBaseSensor):
     :param timezone: IANA time zone of ``since`` if it has none (templated). Default: UTC
     """
 
-    template_fields: Sequence[str] = (
-        "since",
-        "count",
-        "statuses",
-        "department_id",
-        "user_id",
-        "channel_ids",
-        "contact_id",
-        "session_type",
-        "timezone",
-        *WtsChatBaseSensor.template_fields,
-    )
+    trigger_class = NewSessionsTrigger
 
     def __init__(
         self,
@@ -181,42 +110,3 @@ class NewSessionsSensor(WtsChatBaseSensor):
         self.contact_id = contact_id
         self.session_type = session_type
         self.timezone = timezone
-
-    def condition(self, context: Context) -> waiting.SessionsHaveArrived:
-        """
-        Build what is waited for.
-
-        :param context: context of the task
-        """
-        return waiting.SessionsHaveArrived(
-            since=_since(self.since, self.timezone, context),
-            count=self.count,
-            statuses=self.statuses,
-            department_id=self.department_id,
-            user_id=self.user_id,
-            channel_ids=self.channel_ids,
-            contact_id=self.contact_id,
-            session_type=self.session_type,
-        )
-
-    def trigger(self, condition: waiting.Condition[Any], since: str, timeout_at: str) -> NewSessionsTrigger:
-        """
-        Build what waits in the triggerer.
-
-        :param condition: what is waited for
-        :param since: when the worker began to look
-        :param timeout_at: when time is up
-        """
-        return NewSessionsTrigger(
-            wtschat_conn_id=self.wtschat_conn_id,
-            poll_interval=self.poke_interval,
-            timeout_at=timeout_at,
-            **condition.arguments(),
-        )
-
-
-def _since(value: When | None, zone: str, context: Context) -> datetime:
-    if value is not None:
-        return instants.parse("since", value, zone)
-    started = context["dag_run"].start_date
-    return instants.parse("since", convert.required("since", started))

@@ -18,26 +18,27 @@ import heapq
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from airflow_provider_wtschat.api import instants, sessions
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.paging import UPDATED, Paginator, row_field
-from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
+from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, Request
 from airflow_provider_wtschat.api.response import Answer
-from airflow_provider_wtschat.api.types import Session, SessionStatus
+from airflow_provider_wtschat.api.types import Session
 from airflow_provider_wtschat.budget.limits import READ
-from airflow_provider_wtschat.exceptions import WtsChatAuthenticationError, WtsChatError, WtsChatServerError
+from airflow_provider_wtschat.exceptions import WtsChatAuthenticationError, WtsChatError
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
-from airflow_provider_wtschat.waiting import Asking, Condition, Finding
+from airflow_provider_wtschat.triggers.cursor import Cursor
+from airflow_provider_wtschat.waiting.changes import Change, SessionChanges, bounds_ignored, every_session
+from airflow_provider_wtschat.waiting.conditions import Condition, Outcome
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Subscriber")
 
-INTERACTED = "LastInteractionAt"
-_STATUSES = [status.value for status in SessionStatus if status is not SessionStatus.UNDEFINED]
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class Subscriber:
         self.since = since
         self.caught_up = False
         """Whether what changed since it began to wait was read."""
-        self.outcome: asyncio.Future[Finding] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.outcome.add_done_callback(_retrieve)
 
     @property
@@ -131,7 +132,7 @@ class Subscriber:
         """
 
 
-def _retrieve(outcome: asyncio.Future[Finding]) -> None:
+def _retrieve(outcome: asyncio.Future[Outcome]) -> None:
     # One that was cancelled does not ask for its outcome any more, and asyncio complains of errors nobody looked at.
     if not outcome.cancelled():
         outcome.exception()
@@ -144,40 +145,27 @@ class Waiter(Subscriber):
     :param condition: what is waited for
     :param poll_interval: seconds after which it wants to know at the latest, if all goes well
     :param since: from when on changes matter
-    :param key: the field of sessions whose changes may bring it about. Default: no list tells of it
-    :param session_id: the one session that it is about. Default: any
-    :param notice: judges a session that changed: what was found, or true if it is worth a direct question
     """
 
-    def __init__(
-        self,
-        *,
-        condition: Condition[Any],
-        poll_interval: float,
-        since: datetime,
-        key: str | None = None,
-        session_id: str | None = None,
-        notice: Callable[[Session], Finding | bool | None] | None = None,
-    ) -> None:
-        super().__init__(poll_interval=poll_interval, key=key, since=since)
+    def __init__(self, *, condition: Condition[Any], poll_interval: float, since: datetime) -> None:
+        super().__init__(poll_interval=poll_interval, key=condition.list_key, since=since)
         self.condition = condition
-        self.session_id = session_id
         self.hinted = False
         """Whether it is worth a direct question after the next reading of the list."""
         self.faults = 0
         """Direct questions in a row that failed."""
         self.fault: WtsChatError | None = None
         """Why the last of them failed."""
-        self._notice = notice
+        self._news: set[Hashable] = set()
 
-    def found(self, finding: Finding | None) -> None:
+    def found(self, outcome: Outcome | None) -> None:
         """
         Take what a look has found.
 
-        :param finding: ``None`` if nothing yet
+        :param outcome: ``None`` if there is none yet
         """
-        if finding is not None and not self.done:
-            self.outcome.set_result(finding)
+        if outcome is not None and not self.done:
+            self.outcome.set_result(outcome)
 
     def see(self, rows: Sequence[Session]) -> None:
         """
@@ -185,53 +173,47 @@ class Waiter(Subscriber):
 
         :param rows: the sessions
         """
-        if self._notice is None:
-            return
         for row in rows:
             if self.done:
                 return
-            said = self._notice(row)
-            if isinstance(said, Finding):
+            said = self.condition.notice(row)
+            if isinstance(said, Outcome):
                 self.found(said)
-            elif said:
+            elif said is not None and said not in self._news:
+                self._news.add(said)
                 self.hinted = True
 
 
 @dataclass(frozen=True)
 class Batch:
     """
-    What one reading showed.
+    What one or several readings showed.
 
-    :param rows: what was picked of the sessions that changed, none twice in the same version
+    :param changes: the changes that matter, none twice
     :param position: all changes before it were shown
     """
 
-    rows: list[dict[str, Any]]
+    changes: list[Change]
     position: datetime
 
 
 class Stream(Subscriber):
     """
-    Somebody who wants to hear of all that changes, reading by reading.
+    Somebody who wants to know of all changes, reading by reading.
 
     :param poll_interval: seconds after which it wants to know at the latest, if all goes well
     :param since: from when on changes matter
-    :param pick: takes what matters of a session, and the moment at which it came to be so
+    :param wanted: which changes matter
     """
 
-    def __init__(
-        self,
-        *,
-        poll_interval: float,
-        since: datetime,
-        pick: Callable[[Session], tuple[datetime, dict[str, Any]] | None],
-    ) -> None:
+    def __init__(self, *, poll_interval: float, since: datetime, wanted: SessionChanges) -> None:
         super().__init__(poll_interval=poll_interval, key=UPDATED, since=since)
-        self._pick = pick
+        self._wanted = wanted
         self._low = since
         self._seen: dict[str, datetime] = {}
-        self._rows: list[dict[str, Any]] = []
-        self._batches: asyncio.Queue[Batch] = asyncio.Queue()
+        self._changes: list[Change] = []
+        self._batch: Batch | None = None
+        self._shown = asyncio.Event()
 
     def see(self, rows: Sequence[Session]) -> None:
         """
@@ -239,13 +221,10 @@ class Stream(Subscriber):
 
         :param rows: the sessions
         """
-        for row in rows:
-            picked = self._pick(row)
-            if picked is not None:
-                moment, shown = picked
-                if moment >= self._low and self._seen.get(row["id"]) != moment:
-                    self._seen[row["id"]] = moment
-                    self._rows.append(shown)
+        for change in filter(None, map(self._wanted.pick, rows)):
+            if change.moment >= self._low and self._seen.get(change.session_id) != change.moment:
+                self._seen[change.session_id] = change.moment
+                self._changes.append(change)
 
     def read_up_to(self, position: datetime, floor: datetime) -> None:
         """
@@ -256,25 +235,36 @@ class Stream(Subscriber):
         """
         self._low = max(self._low, floor)
         self._seen = {key: moment for key, moment in self._seen.items() if moment >= self._low}
-        rows, self._rows = self._rows, []
-        self._batches.put_nowait(Batch(rows, position))
+        changes, self._changes = self._changes, []
+        # Readings that nobody took yet become one.
+        self._batch = Batch([*(self._batch.changes if self._batch else ()), *changes], position)
+        self._shown.set()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    def tell(self, error: BaseException) -> None:
         """
-        Give what each reading showed.
+        Take what makes waiting pointless.
+
+        :param error: what it is
+        """
+        super().tell(error)
+        self._shown.set()
+
+    async def next(self) -> Batch:
+        """
+        Wait for a reading, and return what was shown since the last call.
 
         :raises WtsChatError: if the feed cannot go on
         """
-        while True:
-            batch = asyncio.ensure_future(self._batches.get())
-            ends: set[asyncio.Future[Any]] = {batch, self.outcome}
-            try:
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                if not batch.done():
-                    self.outcome.result()
-                yield await batch
-            finally:
-                batch.cancel()
+        await self._shown.wait()
+        self._shown.clear()
+        batch, self._batch = self._batch, None
+        if batch is None:
+            self.outcome.result()
+            msg = "A reader of changes was woken without a reason"
+            raise RuntimeError(msg)
+        if self.done:
+            self._shown.set()
+        return batch
 
 
 class Feed:
@@ -318,7 +308,7 @@ class Feed:
             if not self._subscribers:
                 await self._close()
 
-    async def wait(self, waiter: Waiter, seconds: float) -> Finding | None:
+    async def wait(self, waiter: Waiter, seconds: float) -> Outcome | None:
         """
         Wait until it is known how a subscribed waiter's wait ended; ask a last time when its time is up.
 
@@ -354,7 +344,7 @@ class Feed:
             if waiter.done:
                 return
             try:
-                waiter.found(await self._put(waiter.condition.look(), bulk=bulk))
+                waiter.found(await self.perform(waiter.condition.look, bulk=bulk))
             except WtsChatError as error:
                 waiter.faults += 1
                 waiter.fault = error
@@ -364,19 +354,31 @@ class Feed:
             else:
                 waiter.faults, waiter.fault = 0, None
 
+    async def perform(self, exchange: Callable[[], Exchange[T]], *, bulk: bool = False) -> T:
+        """
+        Perform a conversation that only reads.
+
+        :param exchange: begins the conversation; it is begun again if the token was renewed in the middle
+        :param bulk: whether it belongs to a long read
+        """
+        return await self._with_hook(lambda hook: hook.perform(exchange(), bulk=bulk))
+
     async def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
         """
-        Send a request. On a refused token read the connection again, once: it may have been renewed.
+        Send a request that only reads.
 
         :param request: the request
         :param bulk: whether it belongs to a long read
         """
+        return await self._with_hook(lambda hook: hook.answer(request, bulk=bulk))
+
+    async def _with_hook(self, do: Callable[[WtsChatAsyncHook], Awaitable[T]]) -> T:
         hook = await self._open(None)
         try:
-            return await hook.answer(request, bulk=bulk)
+            return await do(hook)
         except WtsChatAuthenticationError:
-            renewed = await self._open(hook)
-            return await renewed.answer(request, bulk=bulk)
+            # The connection is read again, once: the token may have been renewed.
+            return await do(await self._open(hook))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """
@@ -410,15 +412,6 @@ class Feed:
                 self._by_id.add(subscriber, max(PACE.shortest, subscriber.poll_interval))
             else:
                 self._direct.add(subscriber, max(PACE.direct, subscriber.poll_interval))
-
-    async def _put(self, asking: Asking[T], *, bulk: bool) -> T:
-        try:
-            request = next(asking)
-            while True:
-                request = asking.send((await self.answer(request, bulk=bulk)).value)
-        except StopIteration as end:
-            value: T = end.value
-            return value
 
     async def _open(self, refused: WtsChatAsyncHook | None) -> WtsChatAsyncHook:
         async with self._opening:
@@ -513,16 +506,13 @@ class _List:
         self._sooner = asyncio.Event()
         self._interval = math.inf
         self._faults = 0
-        self._position: datetime | None = None
-        """All changes before it were read."""
-        self._overlap_from: datetime | None = None
-        """Where the next reading that goes back for late rows begins."""
-        self._overlap_due = 0.0
+        self._cursor = Cursor(slack=PACE.slack, overlap=PACE.overlap, overlap_every=PACE.overlap_every)
         feed.start(self._follow())
 
     def add(self, subscriber: Subscriber) -> None:
-        if isinstance(subscriber, Waiter) and subscriber.session_id is not None:
-            self._by_session.setdefault(subscriber.session_id, set()).add(subscriber)
+        session_id = _session_of(subscriber)
+        if session_id is not None:
+            self._by_session.setdefault(session_id, set()).add(subscriber)
         else:
             self._any.add(subscriber)
         if subscriber.poll_interval < self._interval:
@@ -530,11 +520,12 @@ class _List:
 
     def remove(self, subscriber: Subscriber) -> None:
         self._any.discard(subscriber)
-        if isinstance(subscriber, Waiter) and subscriber.session_id in self._by_session:
-            waiting = self._by_session[subscriber.session_id]
+        session_id = _session_of(subscriber)
+        if session_id in self._by_session:
+            waiting = self._by_session[session_id]
             waiting.discard(subscriber)
             if not waiting:
-                del self._by_session[subscriber.session_id]
+                del self._by_session[session_id]
 
     def _subscribers(self) -> list[Subscriber]:
         every = itertools.chain(self._any, *self._by_session.values())
@@ -543,14 +534,14 @@ class _List:
     async def _follow(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            if self._position is None:
+            if self._cursor.position is None:
                 await asyncio.sleep(PACE.gather)
             began = clock()
             if self._subscribers():
                 await self._try_to_read()
             else:
                 # Whoever comes next need not hear of what changes meanwhile.
-                self._position = self._overlap_from = None
+                self._cursor.reset()
             while (left := began + self._pause() - clock()) > 0:
                 await _signal(self._sooner, left)
 
@@ -582,38 +573,23 @@ class _List:
     async def _read(self) -> None:
         subscribers = self._subscribers()
         newcomers = [subscriber for subscriber in subscribers if not subscriber.caught_up]
-        start = self._position and self._position - timedelta(seconds=PACE.slack)
-        overlap = self._overlap_from is not None and self._overlap_due <= asyncio.get_running_loop().time()
-        if overlap and self._overlap_from is not None:
-            start = self._overlap_from
-        start = await self._catch_up(newcomers, start)
-
-        began = asyncio.get_running_loop().time()
-        paginator = Paginator(_sessions(), key=self._key, after=start)
-        pages, position = 0, self._position or start
+        clock = asyncio.get_running_loop().time()
+        start = await self._catch_up(newcomers, self._cursor.start(clock))
+        reading = self._cursor.reading(start, clock)
+        paginator = Paginator(every_session(), key=self._key, after=start)
         while (step := paginator.next()) is not None:
             # A long way to catch up leaves the account's other clients room.
-            answer = await self._feed.answer(step, bulk=pages > 0)
+            answer = await self._feed.answer(step, bulk=reading.pages > 0)
             rows = paginator.accept(answer.value)
             if paginator.bounds_ignored:
-                msg = "The API ignores the bounds of its list of sessions, so what changed cannot be told from the rest"
-                raise WtsChatServerError(msg, retryable=True)
-            if pages == 0 and answer.server_time is not None:
-                # It goes on although nothing changes: else what changed last, which may be much, came again each time.
-                # Of two clocks the one behind, since a clock ahead would leave changes out.
-                now = min(answer.server_time, datetime.now(UTC))
-                position = max(position, now - timedelta(seconds=PACE.slack))
-            pages += 1
-            position = max([position, *_moments(rows, self._key)])
+                raise bounds_ignored()
+            reading.accept(_moments(rows, self._key), answer.server_time, datetime.now(UTC))
             await self._show(rows)
-        self._position = position
-        if overlap or self._overlap_from is None or start <= self._overlap_from:
-            self._overlap_from = self._position - timedelta(seconds=PACE.overlap)
-            self._overlap_due = began + (PACE.overlap_every if pages > 1 else 0.0)
+        self._cursor.finish(reading)
         for subscriber in newcomers:
             subscriber.caught_up = True
         for subscriber in subscribers:
-            subscriber.read_up_to(self._position, self._overlap_from)
+            subscriber.read_up_to(reading.position, self._cursor.floor or reading.position)
         self._ask_hinted()
 
     async def _catch_up(self, newcomers: list[Subscriber], start: datetime | None) -> datetime:
@@ -639,7 +615,7 @@ class _List:
 
     async def _pages_since(self, since: datetime) -> int:
         bounds = {f"{self._key}.After": instants.write(since)}
-        page = (await self._feed.answer(_sessions().page(1, 1, bounds=bounds))).value
+        page = (await self._feed.answer(every_session().page(1, 1, bounds=bounds))).value
         return math.ceil((page.get("totalItems") or 0) / MAX_PAGE_SIZE)
 
     async def _show(self, rows: list[Session]) -> None:
@@ -669,14 +645,13 @@ class _List:
             self._asked.discard(waiter)
 
 
+def _session_of(subscriber: Subscriber) -> str | None:
+    return subscriber.condition.session_id if isinstance(subscriber, Waiter) else None
+
+
 def _moments(rows: list[Session], key: str) -> list[datetime]:
     texts = (row.get(row_field(key)) for row in rows)
     return [instants.read(str(text)) for text in texts if text]
-
-
-def _sessions() -> PagedRequest[Session]:
-    # Hidden ones are listed only if their status is asked for.
-    return sessions.list_(status=_STATUSES)
 
 
 async def _signal(event: asyncio.Event, seconds: float | None) -> None:

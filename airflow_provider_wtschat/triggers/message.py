@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
-from airflow_provider_wtschat.waiting import MessageHasStatus
+from airflow_provider_wtschat.waiting.conditions import MessageHasStatus
 
 
 class MessageStatusTrigger(WtsChatBaseTrigger):
@@ -21,22 +21,11 @@ class MessageStatusTrigger(WtsChatBaseTrigger):
     :param failure_statuses: statuses that make waiting pointless
     """
 
+    waits_for = MessageHasStatus
+
     def __init__(
         self, *, message_id: str, target_statuses: list[str], failure_statuses: list[str], **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.message_id = message_id
-        self.target_statuses = target_statuses
-        self.failure_statuses = failure_statuses
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger beside those of its base."""
-        return {
-            "message_id": self.message_id,
-            "target_statuses": self.target_statuses,
-            "failure_statuses": self.failure_statuses,
-        }
-
-    def condition(self) -> MessageHasStatus:
-        """Build what is waited for."""
-        return MessageHasStatus(**self.arguments())
+        super().__init__(
+            message_id=message_id, target_statuses=target_statuses, failure_statuses=failure_statuses, **kwargs
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
-from airflow_provider_wtschat.waiting import CardHasMoved
+from airflow_provider_wtschat.waiting.conditions import CardHasMoved
 
 
 class CardStepTrigger(WtsChatBaseTrigger):
@@ -21,6 +21,8 @@ class CardStepTrigger(WtsChatBaseTrigger):
     :param failure_statuses: statuses that make waiting pointless
     """
 
+    waits_for = CardHasMoved
+
     def __init__(
         self,
         *,
@@ -30,21 +32,10 @@ class CardStepTrigger(WtsChatBaseTrigger):
         failure_statuses: list[str],
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.card_id = card_id
-        self.step_ids = step_ids
-        self.target_statuses = target_statuses
-        self.failure_statuses = failure_statuses
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger beside those of its base."""
-        return {
-            "card_id": self.card_id,
-            "step_ids": self.step_ids,
-            "target_statuses": self.target_statuses,
-            "failure_statuses": self.failure_statuses,
-        }
-
-    def condition(self) -> CardHasMoved:
-        """Build what is waited for."""
-        return CardHasMoved(**self.arguments())
+        super().__init__(
+            card_id=card_id,
+            step_ids=step_ids,
+            target_statuses=target_statuses,
+            failure_statuses=failure_statuses,
+            **kwargs,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
-from airflow_provider_wtschat.waiting import ScheduledMessageHasStatus
+from airflow_provider_wtschat.waiting.conditions import ScheduledMessageHasStatus
 
 
 class ScheduledMessageStatusTrigger(WtsChatBaseTrigger):
@@ -20,6 +20,8 @@ class ScheduledMessageStatusTrigger(WtsChatBaseTrigger):
     :param failure_statuses: statuses that make waiting pointless
     """
 
+    waits_for = ScheduledMessageHasStatus
+
     def __init__(
         self,
         *,
@@ -28,19 +30,9 @@ class ScheduledMessageStatusTrigger(WtsChatBaseTrigger):
         failure_statuses: list[str],
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.scheduled_message_id = scheduled_message_id
-        self.target_statuses = target_statuses
-        self.failure_statuses = failure_statuses
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger beside those of its base."""
-        return {
-            "scheduled_message_id": self.scheduled_message_id,
-            "target_statuses": self.target_statuses,
-            "failure_statuses": self.failure_statuses,
-        }
-
-    def condition(self) -> ScheduledMessageHasStatus:
-        """Build what is waited for."""
-        return ScheduledMessageHasStatus(**self.arguments())
+        super().__init__(
+            scheduled_message_id=scheduled_message_id,
+            target_statuses=target_statuses,
+            failure_statuses=failure_statuses,
+            **kwargs,
+        )

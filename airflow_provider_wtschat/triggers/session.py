@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.api.paging import UPDATED
-from airflow_provider_wtschat.api.types import Session
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
-from airflow_provider_wtschat.waiting import SessionHasReply, SessionHasStatus, SessionsHaveArrived
-
-if TYPE_CHECKING:
-    from airflow_provider_wtschat.triggers.feed import Waiter
+from airflow_provider_wtschat.waiting.conditions import SessionHasReply, SessionHasStatus, SessionsHaveArrived
 
 
 class SessionStatusTrigger(WtsChatBaseTrigger):
@@ -25,6 +18,8 @@ class SessionStatusTrigger(WtsChatBaseTrigger):
     :param since: instant as of which the session was known to be in neither
     """
 
+    waits_for = SessionHasStatus
+
     def __init__(
         self,
         *,
@@ -34,41 +29,12 @@ class SessionStatusTrigger(WtsChatBaseTrigger):
         since: str,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.session_id = session_id
-        self.target_statuses = target_statuses
-        self.failure_statuses = failure_statuses
-        self.since = since
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger beside those of its base."""
-        return {
-            "session_id": self.session_id,
-            "target_statuses": self.target_statuses,
-            "failure_statuses": self.failure_statuses,
-            "since": self.since,
-        }
-
-    def condition(self) -> SessionHasStatus:
-        """Build what is waited for."""
-        return SessionHasStatus(
-            session_id=self.session_id,
-            target_statuses=self.target_statuses,
-            failure_statuses=self.failure_statuses,
-        )
-
-    def waiter(self) -> Waiter:
-        """Build what waits on the feed: the list says all there is to know."""
-        from airflow_provider_wtschat.triggers.feed import Waiter
-
-        condition = self.condition()
-        return Waiter(
-            condition=condition,
-            poll_interval=self.poll_interval,
-            since=instants.parse("since", self.since),
-            key=UPDATED,
-            session_id=condition.id,
-            notice=condition.judge,
+        super().__init__(
+            session_id=session_id,
+            target_statuses=target_statuses,
+            failure_statuses=failure_statuses,
+            since=since,
+            **kwargs,
         )
 
 
@@ -83,41 +49,10 @@ class SessionReplyTrigger(WtsChatBaseTrigger):
     :param since: instant after which a message counts
     """
 
+    waits_for = SessionHasReply
+
     def __init__(self, *, session_id: str, since: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.session_id = session_id
-        self.since = since
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger beside those of its base."""
-        return {"session_id": self.session_id, "since": self.since}
-
-    def condition(self) -> SessionHasReply:
-        """Build what is waited for."""
-        return SessionHasReply(session_id=self.session_id, since=self.since)
-
-    def waiter(self) -> Waiter:
-        """Build what waits on the feed: the list tells when it is worth to ask for messages."""
-        from airflow_provider_wtschat.triggers.feed import INTERACTED, Waiter
-
-        condition = self.condition()
-        known: datetime | None = None
-
-        def notice(session: Session) -> bool:
-            nonlocal known
-            moment = condition.last_word(session)
-            news = moment is not None and (known is None or moment > known)
-            known = moment if news else known
-            return news
-
-        return Waiter(
-            condition=condition,
-            poll_interval=self.poll_interval,
-            since=condition.since,
-            key=INTERACTED,
-            session_id=condition.id,
-            notice=notice,
-        )
+        super().__init__(session_id=session_id, since=since, **kwargs)
 
 
 class NewSessionsTrigger(WtsChatBaseTrigger):
@@ -134,6 +69,8 @@ class NewSessionsTrigger(WtsChatBaseTrigger):
     :param session_type: ``INDIVIDUAL`` or ``GROUP``. Default: both
     """
 
+    waits_for = SessionsHaveArrived
+
     def __init__(
         self,
         *,
@@ -147,50 +84,14 @@ class NewSessionsTrigger(WtsChatBaseTrigger):
         session_type: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.since = since
-        self.count = count
-        self.statuses = statuses
-        self.department_id = department_id
-        self.user_id = user_id
-        self.channel_ids = channel_ids
-        self.contact_id = contact_id
-        self.session_type = session_type
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of the trigger beside those of its base."""
-        return {
-            "since": self.since,
-            "count": self.count,
-            "statuses": self.statuses,
-            "department_id": self.department_id,
-            "user_id": self.user_id,
-            "channel_ids": self.channel_ids,
-            "contact_id": self.contact_id,
-            "session_type": self.session_type,
-        }
-
-    def condition(self) -> SessionsHaveArrived:
-        """Build what is waited for."""
-        return SessionsHaveArrived(**self.arguments())
-
-    def waiter(self) -> Waiter:
-        """Build what waits on the feed: the list tells when it is worth to count."""
-        from airflow_provider_wtschat.triggers.feed import Waiter
-
-        condition = self.condition()
-        known: set[str] = set()
-
-        def notice(session: Session) -> bool:
-            news = session["id"] not in known and condition.may_count(session)
-            if news:
-                known.add(session["id"])
-            return news
-
-        return Waiter(
-            condition=condition,
-            poll_interval=self.poll_interval,
-            since=condition.since,
-            key=UPDATED,
-            notice=notice,
+        super().__init__(
+            since=since,
+            count=count,
+            statuses=statuses,
+            department_id=department_id,
+            user_id=user_id,
+            channel_ids=channel_ids,
+            contact_id=contact_id,
+            session_type=session_type,
+            **kwargs,
         )

@@ -5,47 +5,45 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_wtschat._compat import BaseEventTrigger
-from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.waiting import SessionFilter
+from airflow_provider_wtschat.waiting.changes import Change, SessionChange, SessionChanges
+from airflow_provider_wtschat.waiting.conditions import SessionFilter
 
-MOST_PER_EVENT = 100
+__all__ = ["SessionChange", "SessionEventTrigger"]
 
-
-class SessionChange(StrEnum):
-    """What happens to a session."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    CONCLUDED = "concluded"
-
-
-_MOMENT = {SessionChange.NEW: "createdAt", SessionChange.CHANGED: "updatedAt", SessionChange.CONCLUDED: "endAt"}
+MOST_REFERENCES = 100
+"""An event holds so many references at most."""
+BETWEEN_EVENTS = 5.0
+"""Seconds between two events, at least."""
 
 
 class SessionEventTrigger(BaseEventTrigger):
     """
-    Make asset events of sessions that are new, change, or are concluded, for an ``AssetWatcher``.
+    Ring when sessions are new, change, or are concluded: asset events for an ``AssetWatcher``.
 
-    An event carries ``{"sessions": [{"id", "status", "updated_at"}, ...]}``, up to 100 of what one reading showed;
-    names, phones and texts are left out, because Airflow logs and stores events in the clear. It reads on the feed that
-    all triggers of the connection share.
+    An event is a **doorbell**: it says that there is something to read, and whoever it starts reads what there is, with
+    :class:`~airflow_provider_wtschat.operators.session_event.ReadSessionEventsOperator` or a load that keeps a
+    watermark. It is not the list of what to do, because **Airflow starts no run for an event that comes while an
+    earlier one waits for its run**, and hands that event to a later run, if there is one.
+
+    One reading makes one event, and two events are at least 5 seconds apart. An event carries ``count``, ``since`` and
+    ``until`` (instants of the first and the last change), ``sessions`` (``id``, ``status`` and ``updated_at`` of the
+    first 100) and ``complete`` (whether these are all). Names, phones and texts are left out, because Airflow logs and
+    stores events in the clear. It reads on the feed that all triggers of the connection share.
 
     **Restarts.** On Airflow 3.3 and later the place reached is kept in the asset's state: nothing is lost, and what the
-    last reading and the two minutes before it showed may come again; ``id`` and ``updated_at`` tell. Before 3.3, and
-    where one watcher serves several assets, nothing keeps the place: what changes between the end of a triggerer and
-    the start of the next makes no event.
+    last reading and the two minutes before it showed may ring again. Before 3.3, and where one watcher serves several
+    assets, nothing keeps the place: what changes between the end of a triggerer and the start of the next does not
+    ring. Whoever reads from a place of its own finds it at the next ring.
 
     While the API cannot be read, or refuses the token, it says so in the log and goes on trying.
 
@@ -94,52 +92,32 @@ class SessionEventTrigger(BaseEventTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Read without end, and yield what each reading showed."""
+        """Read without end, and ring for each reading that showed something."""
         from airflow_provider_wtschat.triggers.feed import PACE, Stream, get_feed
 
-        pick = self._picker()
+        wanted = SessionChanges(event=self.event, **self._filter_arguments())
         kept = await self._load()
         since = datetime.now(UTC) if kept is None else kept - timedelta(seconds=PACE.overlap)
         while True:
-            stream = Stream(poll_interval=self.poll_interval, since=since, pick=pick)
+            stream = Stream(poll_interval=self.poll_interval, since=since, wanted=wanted)
             try:
                 async with get_feed(self.wtschat_conn_id).subscribe(stream):
-                    async for batch in stream.batches():
+                    while True:
+                        batch = await stream.next()
                         # One reading behind, since Airflow may lose events that it was given just now.
                         kept = await self._keep(since, kept)
                         since = batch.position
-                        for start in range(0, len(batch.rows), MOST_PER_EVENT):
-                            rows = batch.rows[start : start + MOST_PER_EVENT]
-                            yield TriggerEvent({"sessions": rows})  # type: ignore[no-untyped-call]  # no types
+                        if batch.changes:
+                            yield TriggerEvent(event_payload(batch.changes))  # type: ignore[no-untyped-call]  # no types
+                            # What comes meanwhile is told together.
+                            await asyncio.sleep(BETWEEN_EVENTS)
             except WtsChatError as error:
                 pause = PACE.longest_pause * (1 if error.retryable else 10)
                 self.log.error("Reading sessions failed; trying again in %.0f s: %s", pause, error)
                 await asyncio.sleep(pause)
 
-    def _picker(self) -> Any:
-        event = SessionChange(convert.required("event", convert.choice("event", self.event, SessionChange)))
-        wanted = SessionFilter(**self._filter_arguments())
-        moment = _MOMENT[event]
-
-        def pick(session: Session) -> tuple[datetime, dict[str, Any]] | None:
-            if event is SessionChange.CONCLUDED and session.get("status") != SessionStatus.COMPLETED:
-                return None
-            if not wanted.fits(session):
-                return None
-            shown = {"id": session["id"], "status": session.get("status"), "updated_at": session.get("updatedAt")}
-            return instants.read(str(session.get(moment) or session["updatedAt"])), shown
-
-        return pick
-
     def _filter_arguments(self) -> dict[str, Any]:
-        return {
-            "statuses": self.statuses,
-            "department_id": self.department_id,
-            "user_id": self.user_id,
-            "channel_ids": self.channel_ids,
-            "contact_id": self.contact_id,
-            "session_type": self.session_type,
-        }
+        return {name: getattr(self, name) for name in SessionFilter.argument_names()}
 
     @property
     def _key(self) -> str:
@@ -172,3 +150,19 @@ class SessionEventTrigger(BaseEventTrigger):
         else:
             await asyncio.to_thread(store.set, self._key, instants.write(moment))
         return moment
+
+
+def event_payload(changes: Sequence[Change]) -> dict[str, Any]:
+    """
+    Write the event of a reading.
+
+    :param changes: the changes that it showed, at least one
+    """
+    moments = [change.moment for change in changes]
+    return {
+        "count": len(changes),
+        "since": instants.write(min(moments)),
+        "until": instants.write(max(moments)),
+        "sessions": [change.reference() for change in changes[:MOST_REFERENCES]],
+        "complete": len(changes) <= MOST_REFERENCES,
+    }

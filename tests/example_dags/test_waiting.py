@@ -36,10 +36,15 @@ def test_wait_for_sessions(
     assert sum(run.xcom("count").values()) == 2
 
 
-def test_session_events_without_an_event(
+def test_session_events_read_what_no_run_has_read(
     simulate: Callable[..., Simulator], run_example: Callable[..., FinishedRun]
 ) -> None:
-    simulate(sessions=20)
+    simulator = simulate(sessions=20)
+    assert run_example("session_events").state == "success"
+    concluded = [simulator.world.create_session(status="PENDING", type="INDIVIDUAL").id for _ in range(2)]
+    for session_id in concluded:
+        simulator.world.conclude_session(session_id)
     run = run_example("session_events")
     assert run.state == "success", run.errors
-    assert (run.xcom("ids"), run.xcom("count")) == ([], {})
+    assert [row["id"] for row in run.xcom("read")] == concluded
+    assert sum(run.xcom("count").values()) == 2

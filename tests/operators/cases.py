@@ -15,6 +15,7 @@ from airflow_provider_wtschat.operators import (
     scheduled_message,
     sequence,
     session,
+    session_event,
     wtschat,
 )
 from tests.operators.account import Account
@@ -84,6 +85,17 @@ def three_sessions(account: Account) -> Arguments:
 def list_sessions(account: Account, given: Arguments, result: Any) -> None:
     assert [row["status"] for row in result] == ["PENDING", "HIDDEN"]
     assert {row["contactId"] for row in result} == {given["contact_id"]}
+
+
+def three_changed_sessions(account: Account) -> Arguments:
+    given = three_sessions(account)
+    return {"contact_id": given["contact_id"], "statuses": "['PENDING', 'HIDDEN']", "event": "new"}
+
+
+@case(session_event.ReadSessionEventsOperator, three_changed_sessions)
+def read_session_events(account: Account, given: Arguments, result: Any) -> None:
+    of_contact = [row for row in account.world.sessions if row.contact_id == given["contact_id"]]
+    assert ids(result) == sorted(row.id for row in of_contact if row.status != "COMPLETED")
 
 
 @case(session.GetSessionOperator, of_session(include_details=["ContactDetails"]))

@@ -16,7 +16,7 @@ from airflow_provider_wtschat.sensors.panel import CardStepSensor
 from airflow_provider_wtschat.sensors.scheduled_message import ScheduledMessageStatusSensor
 from airflow_provider_wtschat.sensors.session import NewSessionsSensor, SessionReplySensor, SessionStatusSensor
 from airflow_provider_wtschat.simulator import Simulator
-from airflow_provider_wtschat.waiting import Looks
+from airflow_provider_wtschat.waiting import Poller
 from tests.waiting import Ending, make_context, run_sensor
 
 TIMES = {"task_id": "wait", "poke_interval": 0.05, "timeout": 20}
@@ -181,17 +181,18 @@ def test_a_refused_argument_is_named_before_any_request(
 
 def test_faults_are_counted_in_a_row(simulator: Simulator, session_id: str) -> None:
     from airflow_provider_wtschat.exceptions import WtsChatServerError
-    from airflow_provider_wtschat.waiting import MAX_FAULTS, SessionHasStatus
+    from airflow_provider_wtschat.waiting import SessionHasStatus
+    from airflow_provider_wtschat.waiting.polling import MAX_FAULTS
 
-    looks = Looks(WtsChatHook(max_retries=0), SessionHasStatus(session_id=session_id, target_statuses="COMPLETED"))
+    poller = Poller(WtsChatHook(max_retries=0), SessionHasStatus(session_id=session_id, target_statuses="COMPLETED"))
     for _ in range(3):
         simulator.inject("502", times=MAX_FAULTS)
-        assert [looks.look() for _ in range(MAX_FAULTS)] == [None] * MAX_FAULTS
-        assert isinstance(looks.fault, WtsChatServerError)
-        assert looks.look() is None
-        assert looks.fault is None
+        assert [poller.look() for _ in range(MAX_FAULTS)] == [None] * MAX_FAULTS
+        assert isinstance(poller.fault, WtsChatServerError)
+        assert poller.look() is None
+        assert poller.fault is None
     simulator.inject("502", times=None)
     for _ in range(MAX_FAULTS):
-        looks.look()
+        poller.look()
     with pytest.raises(WtsChatServerError):
-        looks.look()
+        poller.look()

@@ -61,7 +61,7 @@ def test_outcome(
     outcome: str,
     soft_fail: bool,
 ) -> None:
-    monkeypatch.setattr("airflow_provider_wtschat.waiting.MAX_FAULTS", 4)
+    monkeypatch.setattr("airflow_provider_wtschat.waiting.polling.MAX_FAULTS", 4)
     session_id = simulator.world.create_session(status="PENDING").id
     if outcome == "reached at once":
         simulator.world.conclude_session(session_id)

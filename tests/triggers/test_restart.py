@@ -68,14 +68,14 @@ def message_status(simulator: Simulator) -> Case:
     made = message.MessageStatusTrigger(
         message_id=sent, target_statuses=["DELIVERED"], failure_statuses=["FAILED"], poll_interval=0.05
     )
-    # DELIVERED is passed between two looks.
+    # DELIVERED is passed between two poller.
     change = lambda: simulator.world.set_message_status(sent, "READ")  # noqa: E731
     return made, change, {"status": "reached", "id": sent, "found": "READ"}
 
 
 def message_failure(simulator: Simulator) -> Case:
     made, _, expected = message_status(simulator)
-    fail = lambda: simulator.world.set_message_status(made.message_id, "FAILED", "Número +5511987654321")  # noqa: E731
+    fail = lambda: simulator.world.set_message_status(made.arguments["message_id"], "FAILED", "Número +5511987654321")  # noqa: E731
     return made, fail, {"status": "failed", "id": expected["id"], "found": "FAILED"}
 
 

@@ -6,15 +6,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.simulator import Simulator
-from airflow_provider_wtschat.triggers import feed
+from airflow_provider_wtschat.triggers import feed, session_event
 from airflow_provider_wtschat.triggers.session_event import SessionEventTrigger
-from tests.waiting import remade
+from tests.waiting import remade, until
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Store:
@@ -115,13 +121,52 @@ async def test_a_filter_leaves_out_the_others(simulator: Simulator) -> None:
     assert [row["id"] for row in rows(events)] == [wanted]
 
 
-async def test_much_at_once_makes_events_of_a_hundred(simulator: Simulator) -> None:
-    async with watching(event="new") as events:
-        with simulator.world.lock:
-            ids = [simulator.world.create_session().id for _ in range(250)]
-        await asyncio.sleep(1.0)
-    assert sorted(row["id"] for row in rows(events)) == sorted(ids)
-    assert max(len(event["sessions"]) for event in events) == 100
+async def test_a_reading_makes_one_event_however_much_it_showed(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Simulator(sessions=20, seed=8, limits=False, strict=True) as own:
+        monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", own.connection_json)
+        async with watching(event="new") as events:
+            with own.world.lock:
+                made = [own.world.create_session() for _ in range(350)]
+            await until(lambda: bool(events))
+    (event,) = events
+    assert event["count"] == 350
+    assert event["complete"] is False
+    assert [row["id"] for row in event["sessions"]] == [one.id for one in made[:100]]
+    first, last = (EPOCH + timedelta(microseconds=one.created) for one in (made[0], made[-1]))
+    assert (instants.read(event["since"]), instants.read(event["until"])) == (first, last)
+
+
+async def test_two_events_are_never_close_together(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert session_event.BETWEEN_EVENTS == 0.05  # the pace of these tests; of the package it is 5 s, see below
+    monkeypatch.setattr(session_event, "BETWEEN_EVENTS", 0.5)
+    clock = asyncio.get_running_loop().time
+    rang: list[float] = []
+    told = 0
+    trigger = remade(SessionEventTrigger(poll_interval=0.05, event="new"))
+
+    async def run() -> None:
+        nonlocal told
+        async for event in trigger.run():
+            rang.append(clock())
+            told += event.payload["count"]
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0.3)
+    for _ in range(20):
+        await asyncio.to_thread(simulator.world.create_session)
+        await asyncio.sleep(0.1)
+    await until(lambda: told == 20)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(rang) >= 3
+    assert min(later - earlier for earlier, later in pairwise(rang)) >= 0.5
+
+
+def test_the_gap_between_two_events_is_five_seconds() -> None:
+    source = Path(session_event.__file__).read_text()
+    assert "BETWEEN_EVENTS = 5.0\n" in source
 
 
 @pytest.mark.parametrize("blocking", [False, True])

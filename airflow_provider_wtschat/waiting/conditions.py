@@ -1,28 +1,26 @@
 """
-What can be waited for, and waiting for it in the worker.
+What can be waited for.
 
 A condition says what to ask and judges the answer; it does no I/O. So the worker, which asks with
 :class:`~airflow_provider_wtschat.hooks.wtschat.WtsChatHook`, and the triggerer, which asks from its event loop, wait
-for the same.
+for the same. Its constructor is the one description of its arguments: its sensor and its trigger take theirs from it.
 """
 
 from __future__ import annotations
 
-import logging
-import time
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar
 
-from airflow_provider_wtschat import exceptions
-from airflow_provider_wtschat._compat import AirflowSensorTimeout
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, messages, panels, scheduled_messages, sessions
+from airflow_provider_wtschat.api.exchange import Exchange, call, pages, rows
 from airflow_provider_wtschat.api.instants import When
-from airflow_provider_wtschat.api.paging import Paginator
+from airflow_provider_wtschat.api.paging import UPDATED, Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
     Card,
@@ -36,29 +34,23 @@ from airflow_provider_wtschat.api.types import (
     SessionStatus,
     SessionType,
 )
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatFailedError
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 T = TypeVar("T")
-V = TypeVar("V")
-Asking = Generator[Request[Any], Any, V]
-"""Yields requests, is sent what they were answered with, and returns what came out."""
 
-log = logging.getLogger(__name__)
-
+INTERACTED = "LastInteractionAt"
+"""The field of sessions that a reply is sure to change."""
 FROM_CONTACT = "FROM_HUB"
 """Direction of a message that the contact wrote."""
-MAX_FAULTS = 5
-"""So many looks in a row may meet a passing fault before a wait in the worker fails of it."""
 
 _NEVER_A_SESSION_STATUS = (SessionStatus.UNDEFINED,)
 _SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Outcome:
     """
-    What ended a wait.
+    How a wait ended.
 
     :param reached: whether it is what was waited for; else it is a failure
     :param status: the status found, or the step of a card
@@ -75,10 +67,23 @@ class Finding:
 class Condition(ABC, Generic[T]):
     """Something to wait for."""
 
+    list_key: ClassVar[str | None] = None
+    """The field of sessions whose changes may bring it about; ``None`` if no list tells of it."""
+
     @property
     def subject(self) -> str | None:
         """Id of the one thing that it is about."""
         return None
+
+    @property
+    def session_id(self) -> str | None:
+        """Id of the one session whose changes may bring it about; ``None`` for any session."""
+        return self.subject if self.list_key else None
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Return the names of its arguments."""
+        return [name for name in inspect.signature(cls).parameters if name != "self"]
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
@@ -89,12 +94,22 @@ class Condition(ABC, Generic[T]):
         """Say what is waited for, without personal data."""
 
     @abstractmethod
-    def read(self) -> Asking[T]:
+    def read(self) -> Exchange[T]:
         """Read what a task that waited for it returns."""
 
     @abstractmethod
-    def look(self) -> Asking[Finding | None]:
+    def look(self) -> Exchange[Outcome | None]:
         """Look whether it has come about, or cannot any more."""
+
+    def notice(self, session: Session) -> Outcome | Hashable | None:
+        """
+        Judge a session that changed.
+
+        :param session: the session, as the API sent it
+        :return: the outcome, if the session tells it; ``None`` if the change does not matter; anything else stands for
+            the news that make it worth to look, the same for the same news
+        """
+        return None
 
 
 class _HasStatus(Condition[T]):
@@ -110,12 +125,10 @@ class _HasStatus(Condition[T]):
         self.target_statuses = self._choices("target_statuses", convert.required("target_statuses", target_statuses))
         self.failure_statuses = self._choices("failure_statuses", failure_statuses)
         if not self.target_statuses:
-            msg = "target_statuses: an empty list was given; name at least one status to wait for"
-            raise WtsChatArgumentError(msg)
-        both = [status for status in self.target_statuses if status in self.failure_statuses]
-        if both:
-            msg = f"failure_statuses: {', '.join(both)} is waited for as well; name it in one of the two"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError(
+                argument="target_statuses", reason="an empty list was given; name at least one status to wait for"
+            )
+        _refuse_both(self.target_statuses, self.failure_statuses)
 
     def _choices(self, name: str, value: Any) -> list[str]:
         return list(dict.fromkeys(convert.choices(name, value, self.statuses, never=self.never) or ()))
@@ -141,16 +154,15 @@ class _HasStatus(Condition[T]):
     def request(self) -> Request[T]:
         """Return the request that reads it."""
 
-    def read(self) -> Asking[T]:
+    def read(self) -> Exchange[T]:
         """Read what a task that waited for it returns."""
-        answer: T = yield self.request()
-        return answer
+        return call(self.request())
 
-    def look(self) -> Asking[Finding | None]:
+    def look(self) -> Exchange[Outcome | None]:
         """Look whether it has come about, or cannot any more."""
         return self.judge((yield self.request()))
 
-    def judge(self, row: Mapping[str, Any]) -> Finding | None:
+    def judge(self, row: Mapping[str, Any]) -> Outcome | None:
         """
         Judge what the API says of it.
 
@@ -159,9 +171,9 @@ class _HasStatus(Condition[T]):
         status = str(row.get("status"))
         if status in self.failure_statuses:
             reason = row.get("failureReason") or row.get("failedReason")
-            return Finding(reached=False, status=status, updated_at=row.get("updatedAt"), reason=reason)
+            return Outcome(reached=False, status=status, updated_at=row.get("updatedAt"), reason=reason)
         if status in self._fulfilling():
-            return Finding(reached=True, status=status, updated_at=row.get("updatedAt"))
+            return Outcome(reached=True, status=status, updated_at=row.get("updatedAt"))
         return None
 
     def _fulfilling(self) -> Iterable[str]:
@@ -182,6 +194,7 @@ class SessionHasStatus(_HasStatus[Session]):
     statuses = SessionStatus
     never = _NEVER_A_SESSION_STATUS
     noun = "session"
+    list_key = UPDATED
 
     def __init__(self, *, session_id: Any, target_statuses: Any, failure_statuses: Any = None) -> None:
         super().__init__(session_id, target_statuses, failure_statuses)
@@ -189,6 +202,14 @@ class SessionHasStatus(_HasStatus[Session]):
     def request(self) -> Request[Session]:
         """Return the request that reads it."""
         return sessions.get(self.id)
+
+    def notice(self, session: Session) -> Outcome | None:
+        """
+        Judge a session that changed: the list says all there is to know.
+
+        :param session: the session, as the API sent it
+        """
+        return self.judge(session)
 
 
 class _HasPassed(_HasStatus[T]):
@@ -264,12 +285,10 @@ class CardHasMoved(Condition[Card]):
         self.target_statuses = convert.choices("target_statuses", target_statuses, CardStatus) or []
         self.failure_statuses = convert.choices("failure_statuses", failure_statuses, CardStatus) or []
         if not (self.step_ids or self.target_statuses):
-            msg = "step_ids, target_statuses: neither was given; name a step or a status to wait for"
-            raise WtsChatArgumentError(msg)
-        both = [status for status in self.target_statuses if status in self.failure_statuses]
-        if both:
-            msg = f"failure_statuses: {', '.join(both)} is waited for as well; name it in one of the two"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError(
+                argument="step_ids, target_statuses", reason="neither was given; name a step or a status to wait for"
+            )
+        _refuse_both(self.target_statuses, self.failure_statuses)
 
     @property
     def subject(self) -> str:
@@ -290,30 +309,34 @@ class CardHasMoved(Condition[Card]):
         wanted = [f"in step {step}" for step in self.step_ids] + self.target_statuses
         return f"card {self.id} to be {' or '.join(wanted)}"
 
-    def read(self) -> Asking[Card]:
+    def read(self) -> Exchange[Card]:
         """Read what a task that waited for it returns."""
-        answer: Card = yield panels.get_card(self.id)
-        return answer
+        return call(panels.get_card(self.id))
 
-    def look(self) -> Asking[Finding | None]:
+    def look(self) -> Exchange[Outcome | None]:
         """Look whether it has come about, or cannot any more."""
         card = yield from self.read()
         status, step, moment = str(card.get("status")), str(card.get("stepId")).lower(), card.get("updatedAt")
         if status in self.target_statuses:
-            return Finding(reached=True, status=status, updated_at=moment)
+            return Outcome(reached=True, status=status, updated_at=moment)
         if status in self.failure_statuses:
-            return Finding(reached=False, status=status, updated_at=moment)
-        return Finding(reached=True, status=step, updated_at=moment) if step in self.step_ids else None
+            return Outcome(reached=False, status=status, updated_at=moment)
+        return Outcome(reached=True, status=step, updated_at=moment) if step in self.step_ids else None
 
 
 class SessionHasReply(Condition[list[Message]]):
     """
     The contact writes into a session.
 
+    Whether a message of the contact changes a session's ``updatedAt`` is not known, so this follows the list by its
+    last interaction.
+
     :param session_id: id of the session
     :param since: the moment after which a message counts
     :raises WtsChatArgumentError: if an argument is refused
     """
+
+    list_key = INTERACTED
 
     def __init__(self, *, session_id: Any, since: When) -> None:
         self.id = convert.required_uuid("session_id", session_id)
@@ -332,24 +355,23 @@ class SessionHasReply(Condition[list[Message]]):
         """Say what is waited for, without personal data."""
         return f"a reply in session {self.id} after {instants.write(self.since)}"
 
-    def read(self) -> Asking[list[Message]]:
+    def read(self) -> Exchange[list[Message]]:
         """Read what a task that waited for it returns."""
-        replies = []
-        paginator = self._paginator()
-        while (step := paginator.next()) is not None:
-            replies += [message for message in paginator.accept((yield step)) if self._is_reply(message)]
-        return replies
+        found = yield from rows(self._request())
+        return [message for message in found if self._is_reply(message)]
 
-    def look(self) -> Asking[Finding | None]:
+    def look(self) -> Exchange[Outcome | None]:
         """Look whether it has come about, or cannot any more."""
-        paginator = self._paginator()
-        while (step := paginator.next()) is not None:
-            for message in paginator.accept((yield step)):
-                if self._is_reply(message):
-                    return Finding(reached=True, status="REPLIED", updated_at=message.get("createdAt"))
-        return None
 
-    def last_word(self, session: Session) -> datetime | None:
+        def first(found: list[Message]) -> Outcome | None:
+            for message in found:
+                if self._is_reply(message):
+                    return Outcome(reached=True, status="REPLIED", updated_at=message.get("createdAt"))
+            return None
+
+        return (yield from pages(self._request(), first))
+
+    def notice(self, session: Session) -> datetime | None:
         """
         Tell from a session when somebody last wrote, ``None`` if nobody has since.
 
@@ -360,8 +382,8 @@ class SessionHasReply(Condition[list[Message]]):
         ]
         return max((moment for moment in moments if moment > self.since), default=None)
 
-    def _paginator(self) -> Paginator[Message]:
-        return Paginator(sessions.list_messages(self.id, created_after=self.since))
+    def _request(self) -> PagedRequest[Message]:
+        return sessions.list_messages(self.id, created_after=self.since)
 
     def _is_reply(self, message: Message) -> bool:
         return message.get("direction") == FROM_CONTACT and instants.read(message["createdAt"]) > self.since
@@ -369,7 +391,7 @@ class SessionHasReply(Condition[list[Message]]):
 
 class SessionFilter:
     """
-    The sessions that somebody wants to hear of.
+    The sessions that somebody wants to know about.
 
     :param statuses: statuses. Default: all
     :param department_id: id of the department. Default: all
@@ -379,6 +401,16 @@ class SessionFilter:
     :param session_type: ``INDIVIDUAL`` or ``GROUP``. Default: both
     :raises WtsChatArgumentError: if an argument is refused
     """
+
+    _FIELDS: ClassVar = {
+        "statuses": "status",
+        "department_id": "departmentId",
+        "user_id": "userId",
+        "channel_ids": "channelId",
+        "contact_id": "contactId",
+        "session_type": "type",
+    }
+    """By argument, the field of a session that it is about."""
 
     def __init__(
         self,
@@ -397,6 +429,11 @@ class SessionFilter:
         self.contact_id = convert.uuid("contact_id", contact_id)
         self.session_type = convert.choice("session_type", session_type, SessionType)
 
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Return the names of its arguments."""
+        return list(cls._FIELDS)
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same filter, as plain JSON."""
         return dict(vars(self))
@@ -407,15 +444,8 @@ class SessionFilter:
 
         :param created_after: lower bound of their creation
         """
-        return sessions.list_(
-            status=self.statuses,
-            department_id=self.department_id,
-            user_id=self.user_id,
-            channel_ids=self.channel_ids,
-            contact_id=self.contact_id,
-            session_type=self.session_type,
-            created_after=created_after,
-        )
+        arguments = self.arguments()
+        return sessions.list_(status=arguments.pop("statuses"), created_after=created_after, **arguments)
 
     def fits(self, session: Session) -> bool:
         """
@@ -423,22 +453,12 @@ class SessionFilter:
 
         :param session: the session, as the API sent it
         """
-        wanted = (
-            ("status", self.statuses),
-            ("departmentId", _only(self.department_id)),
-            ("userId", _only(self.user_id)),
-            ("channelId", self.channel_ids),
-            ("contactId", _only(self.contact_id)),
-            ("type", _only(self.session_type)),
-        )
-        return all(
-            values is None or str(session.get(name)).lower() in {value.lower() for value in values}
-            for name, values in wanted
-        )
-
-
-def _only(value: str | None) -> list[str] | None:
-    return None if value is None else [value]
+        for argument, wanted in self.arguments().items():
+            if wanted is not None:
+                values = [wanted] if isinstance(wanted, str) else wanted
+                if str(session.get(self._FIELDS[argument])).lower() not in {value.lower() for value in values}:
+                    return False
+        return True
 
 
 class SessionsHaveArrived(Condition[list[str]]):
@@ -451,10 +471,17 @@ class SessionsHaveArrived(Condition[list[str]]):
     :raises WtsChatArgumentError: if an argument is refused
     """
 
+    list_key = UPDATED
+
     def __init__(self, *, since: When, count: Any = 1, **filters: Any) -> None:
         self.since = instants.parse("since", convert.required("since", since))
         self.count = convert.required("count", convert.integer("count", count, minimum=1))
         self.filter = SessionFilter(**filters)
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Return the names of its arguments."""
+        return ["since", "count", *SessionFilter.argument_names()]
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
@@ -464,213 +491,33 @@ class SessionsHaveArrived(Condition[list[str]]):
         """Say what is waited for, without personal data."""
         return f"{self.count} new sessions since {instants.write(self.since)}"
 
-    def read(self) -> Asking[list[str]]:
+    def read(self) -> Exchange[list[str]]:
         """Read what a task that waited for it returns."""
-        ids = []
-        paginator = Paginator(self.filter.request(created_after=self.since))
-        while (step := paginator.next()) is not None:
-            ids += [session["id"] for session in paginator.accept((yield step))]
-        return ids
+        found = yield from rows(self.filter.request(created_after=self.since))
+        return [session["id"] for session in found]
 
-    def look(self) -> Asking[Finding | None]:
+    def look(self) -> Exchange[Outcome | None]:
         """Look whether it has come about, or cannot any more."""
         paginator = Paginator(self.filter.request(created_after=self.since), page_size=1)
         while not paginator.answered and (step := paginator.next()) is not None:
             paginator.accept((yield step))
         found = paginator.total or 0
-        return Finding(reached=True, status=str(found)) if found >= self.count else None
+        return Outcome(reached=True, status=str(found)) if found >= self.count else None
 
-    def may_count(self, session: Session) -> bool:
+    def notice(self, session: Session) -> str | None:
         """
-        Tell whether a session may be one of those, so that it is worth to count there are.
+        Tell whether a session may be one of those, so that it is worth to count them.
 
         :param session: the session, as the API sent it
         """
         created = session.get("createdAt")
-        return created is not None and instants.read(created) >= self.since and self.filter.fits(session)
+        fits = created is not None and instants.read(created) >= self.since and self.filter.fits(session)
+        return session["id"] if fits else None
 
 
-def ask(hook: WtsChatHook, asking: Asking[V]) -> V:
-    """
-    Put the requests of a condition, and return what came out.
-
-    :param hook: the hook to ask with
-    :param asking: such as :meth:`Condition.look`
-    :raises WtsChatError: as the hook does
-    """
-    try:
-        request = next(asking)
-        while True:
-            request = asking.send(hook.run(request))
-    except StopIteration as end:
-        value: V = end.value
-        return value
-
-
-class Looks:
-    """
-    Looks of one wait: passing faults are tolerated, a few in a row.
-
-    :param hook: the hook to ask with
-    :param condition: what is waited for
-    """
-
-    def __init__(self, hook: WtsChatHook, condition: Condition[Any]) -> None:
-        self.condition = condition
-        self.fault: WtsChatError | None = None
-        """The fault that the last look met."""
-        self._hook = hook
-        self._faults = 0
-
-    def look(self) -> Finding | None:
-        """
-        Look once.
-
-        :return: what was found, ``None`` if nothing yet, or if the look met a passing fault
-        :raises WtsChatError: if the fault does not pass
-        """
-        try:
-            finding = ask(self._hook, self.condition.look())
-        except WtsChatError as error:
-            self._faults += 1
-            if not error.retryable or self._faults > MAX_FAULTS:
-                raise
-            self.fault = error
-            log.warning("Waiting for %s: %s; looking again later", self.condition.describe(), type(error).__name__)
-            return None
-        self._faults, self.fault = 0, None
-        return finding
-
-
-def wait(
-    hook: WtsChatHook,
-    condition: Condition[T],
-    *,
-    poll_interval: float,
-    timeout: float,
-    sleep: Callable[[float], None] = time.sleep,
-) -> T:
-    """
-    Wait in the worker.
-
-    :param hook: the hook to ask with
-    :param condition: what is waited for
-    :param poll_interval: seconds between two looks
-    :param timeout: seconds to wait at most
-    :param sleep: how to sleep
-    :return: what was waited for
-    :raises WtsChatFailedError: if it cannot come about any more
-    :raises AirflowSensorTimeout: if time runs out, after a last look; Airflow does not retry it
-    :raises WtsChatError: if the API cannot be asked
-    """
-    looks = Looks(hook, condition)
-    deadline = time.monotonic() + timeout
-    while (finding := looks.look()) is None:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            if looks.fault is not None:
-                raise looks.fault
-            raise timed_out(condition, timeout)
-        sleep(min(poll_interval, left))
-    if not finding.reached:
-        raise failed(condition, finding)
-    return ask(hook, condition.read())
-
-
-def complete(
-    hook: WtsChatHook,
-    condition: Condition[T],
-    event: Mapping[str, Any] | None,
-    *,
-    timeout: float,
-) -> T:
-    """
-    Go on in the worker after a trigger has waited.
-
-    :param hook: the hook to ask with
-    :param condition: what was waited for
-    :param event: the trigger's event
-    :param timeout: seconds that were waited at most
-    :return: what was waited for
-    :raises WtsChatFailedError: if it cannot come about any more
-    :raises AirflowSensorTimeout: if time ran out; Airflow does not retry it
-    :raises WtsChatError: if the trigger could not ask the API, or the worker cannot
-    """
-    kind = (event or {}).get("status")
-    if kind == "reached":
-        return ask(hook, condition.read())
-    if event is not None and kind == "failed":
-        raise failed(condition, _reread(hook, condition, event))
-    if kind == "timeout":
-        raise timed_out(condition, timeout)
-    if event is not None and kind == "error":
-        raise _told(condition, event)
-    msg = f"Waiting for {condition.describe()}: the trigger ended without an event that says how"
-    raise WtsChatError(msg, retryable=True)
-
-
-def failed(condition: Condition[Any], finding: Finding) -> WtsChatFailedError:
-    """
-    Build the error for a wait that ended in a failure.
-
-    :param condition: what was waited for
-    :param finding: what came instead
-    """
-    msg = f"Waited for {condition.describe()}, but it is {finding.status}" + (
-        f": {finding.reason}" if finding.reason else ""
-    )
-    return WtsChatFailedError(msg, text=finding.reason)
-
-
-def timed_out(condition: Condition[Any], timeout: float) -> AirflowSensorTimeout:
-    """
-    Build the error for a wait that took too long.
-
-    :param condition: what was waited for
-    :param timeout: seconds that were waited at most
-    """
-    return AirflowSensorTimeout(f"Waited {timeout:g} s for {condition.describe()} in vain")
-
-
-def deadline(timeout: float) -> str:
-    """
-    Say when a wait that begins now ends.
-
-    :param timeout: seconds to wait at most
-    :return: the instant, as a trigger takes it
-    """
-    return instants.write(datetime.now(UTC) + timedelta(seconds=timeout))
-
-
-def _reread(hook: WtsChatHook, condition: Condition[Any], event: Mapping[str, Any]) -> Finding:
-    # The API's reason does not travel in events, since Airflow logs and stores them in the clear.
-    try:
-        finding = ask(hook, condition.look())
-    except WtsChatError as error:
-        log.warning("Reading the reason failed: %s", type(error).__name__)
-        finding = None
-    if finding is not None and not finding.reached:
-        return finding
-    return Finding(reached=False, status=str(event.get("found")))
-
-
-_WORDS: Sequence[tuple[type[WtsChatError], str]] = (
-    (
-        exceptions.WtsChatAuthenticationError,
-        "the API refuses the token: it is wrong, revoked, was unused for 15 days, or lacks the permission for this",
-    ),
-    (exceptions.WtsChatNotFoundError, "the API does not know it"),
-    (exceptions.WtsChatRefusedError, "the API refuses to answer"),
-    (exceptions.WtsChatArgumentError, "an argument or the connection is refused"),
-    (exceptions.WtsChatRateLimitError, "the account's request limit left no room for too long"),
-    (exceptions.WtsChatConnectionError, "the API could not be reached, repeatedly"),
-    (exceptions.WtsChatServerError, "the API failed repeatedly"),
-)
-
-
-def _told(condition: Condition[Any], event: Mapping[str, Any]) -> WtsChatError:
-    name, status = event.get("error"), event.get("http_status")
-    kind, words = next((pair for pair in _WORDS if pair[0].__name__ == name), (WtsChatError, str(name)))
-    said = f" (HTTP {status})" if status else ""
-    msg = f"Waiting for {condition.describe()}: {words}{said}. The triggerer's log says more"
-    return kind(msg, status=status, retryable=bool(event.get("retryable")))
+def _refuse_both(target_statuses: list[str], failure_statuses: list[str]) -> None:
+    both = [status for status in target_statuses if status in failure_statuses]
+    if both:
+        raise WtsChatArgumentError(
+            argument="failure_statuses", reason=f"{', '.join(both)} is waited for as well; name it in one of the two"
+        )
