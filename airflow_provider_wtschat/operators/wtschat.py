@@ -10,7 +10,7 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.operations import OPERATIONS
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from airflow_provider_wtschat.operators.base import WtsChatListOperator
+from airflow_provider_wtschat.operators.base import WtsChatListOperator, refuse_empty
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
         function = _function(convert.required_text("action", self.action).strip())
         given = convert.mapping("arguments", self.arguments) or {}
         parameters = inspect.signature(function).parameters
+        for name, value in given.items():
+            refuse_empty(name, value, path=f"arguments[{name!r}]")
         unknown = [name for name in given if name not in parameters]
         missing = [
             name for name, parameter in parameters.items() if parameter.default is parameter.empty and name not in given

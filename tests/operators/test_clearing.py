@@ -34,9 +34,9 @@ def test_cleared_tasks_do_what_the_table_says(tmp_path: Path):
         given = json.dumps({**case, "step": step, "messages": messages})
         dag = Path(__file__).parents[1] / "dags" / "cleared.py"
         with LiveAirflow(home, [dag], connection, WTSCHAT_TEST_CASE=given) as airflow:
-            first = airflow.wait_for_run("cleared", "scheduled", 180)
+            first = airflow.wait_for_run("cleared", "scheduled", 420)
             airflow.cli("tasks", "clear", "--yes", "cleared")
-            second = airflow.wait_for_run("cleared", "scheduled", 180)
+            second = airflow.wait_for_run("cleared", "scheduled", 420)
             tries = {row["try_number"] for row in airflow.query("SELECT try_number FROM task_instance")}
             logs = "".join(path.read_text(errors="replace") for path in home.rglob("attempt=2.log"))
         sent = {name: len(account.sent_to(session_id)) for name, session_id in case.items()}
