@@ -101,7 +101,7 @@ class WtsChatBaseOperator(BaseOperator):
         self.wtschat_conn_id = wtschat_conn_id
 
     @classmethod
-    def partial(cls, **kwargs: Any) -> Any:  # type: ignore[override]  # Airflow's own is a descriptor
+    def partial(cls, **kwargs: Any) -> Any:
         """
         Set the arguments that all mapped tasks share.
 
