@@ -96,7 +96,7 @@ def user(user_id: Any, user_phone: Any, user_email: Any, phone_country: Any) -> 
         convert.given(
             id=convert.uuid("user_id", user_id),
             phoneNumber=convert.phone("user_phone", user_phone, phone_country),
-            email=convert.text("user_email", user_email),
+            email=convert.email("user_email", user_email),
         )
         or None
     )

@@ -223,7 +223,7 @@ def _values(
 ) -> dict[str, Any]:
     return convert.given(
         name=convert.text("name", name, max_length=_LONGEST_NAME),
-        email=convert.text("email", email),
+        email=convert.email("email", email),
         phoneNumber=None if phone_number is None else phones.stored("phone_number", phone_number, phone_country),
         profile=convert.choice("profile", profile, AgentProfile),
         availability=convert.choice("availability", availability, AgentAvailability),

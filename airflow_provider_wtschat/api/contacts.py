@@ -168,7 +168,7 @@ def filter(
             textFilter=convert.text("text_filter", text_filter),
             name=convert.text("name", name),
             phoneNumber=convert.phone("phone_number", phone_number, phone_country),
-            email=convert.text("email", email),
+            email=convert.email("email", email),
             instagram=convert.text("instagram", instagram),
             tagIds=convert.some("tag_ids", convert.uuids("tag_ids", tag_ids)),
             tagNames=convert.some("tag_names", convert.texts("tag_names", tag_names)),
@@ -587,7 +587,7 @@ def _values(
     return convert.given(
         name=convert.text("name", name, max_length=_LONGEST),
         phoneNumber=None if phone_number is None else phones.stored("phone_number", phone_number, phone_country),
-        email=convert.text("email", email, max_length=_LONGEST),
+        email=convert.email("email", email, max_length=_LONGEST),
         instagram=convert.text("instagram", instagram, max_length=_LONGEST),
         annotation=convert.text("annotation", annotation),
         tagIds=convert.uuids("tag_ids", tag_ids),

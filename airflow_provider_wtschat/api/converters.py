@@ -39,21 +39,25 @@ class Order(TypedDict):
 
 MAX_BATCH = 100
 _NOTHING = frozenset({"", "none", "null", "undefined", "nan", "nat"})
+# People are called so; nothing renders to a value that is written like a name.
+_PEOPLE = frozenset({"Nan", "Nat", "Null"})
+_HALF = re.compile("[\ud800-\udfff]")
 _TRUE = frozenset({"true", "1", "yes"})
 _FALSE = frozenset({"false", "0", "no"})
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-def refuse(name: str, value: Any, wanted: str) -> NoReturn:
+def refuse(name: str, value: Any, wanted: str, *, personal: bool = True) -> NoReturn:
     """
     Refuse a value.
 
     :param name: name of the argument
     :param value: what was given
     :param wanted: what is wanted instead
+    :param personal: whether the value may say something about a person
     :raises WtsChatArgumentError: always
     """
-    msg = f"{shown(value)} was given; {wanted}"
+    msg = f"{shown(value, personal=personal)} was given; {wanted}"
     # Without its cause: what a conversion says quotes the value.
     raise WtsChatArgumentError(name, msg) from None
 
@@ -64,7 +68,10 @@ def is_nothing(value: Any) -> bool:
 
     :param value: any value
     """
-    return value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING)
+    if not isinstance(value, str):
+        return value is None
+    word = value.strip()
+    return word.lower() in _NOTHING and word not in _PEOPLE
 
 
 def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
@@ -83,6 +90,8 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     result = str(value)
     if is_nothing(result):
         refuse(name, value, "a text is wanted. Did a template render to nothing?")
+    if not result.isascii() and _HALF.search(result):
+        refuse(name, value, "it ends within a character, as an emoji that was cut in half; cut it elsewhere")
     if max_length is not None and len(result) > max_length:
         msg = f"{len(result)} characters were given; at most {max_length} are allowed"
         raise WtsChatArgumentError(name, msg)
@@ -240,7 +249,7 @@ def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) 
     found = next((known for known in values if known.lower() == str(value).strip().lower()), None)
     # A template that renders to nothing renders to "None"; the contract's own value is "NONE".
     if found is None or (is_nothing(value) and found != value.strip()):
-        refuse(name, value, f"one of {', '.join(values)} is wanted")
+        refuse(name, value, f"one of {', '.join(values)} is wanted", personal=False)
     return found
 
 
@@ -379,6 +388,21 @@ def url(name: str, value: Any) -> str | None:
     if pieces.scheme not in ("http", "https") or not pieces.netloc:
         refuse(name, value, "a URL that begins with https:// or http:// is wanted")
     return result
+
+
+def email(name: str, value: Any, *, max_length: int | None = None) -> str | None:
+    """
+    Take an e-mail address.
+
+    :param name: name of the argument
+    :param value: the address
+    :param max_length: longest address allowed
+    :raises WtsChatArgumentError: if it is not one
+    """
+    result = text(name, value, max_length=max_length)
+    if result is not None and not re.fullmatch(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+", result.strip()):
+        refuse(name, value, "an e-mail address such as 'maria@example.com' is wanted")
+    return result and result.strip()
 
 
 def phone(name: str, value: Any, country: str = phones.DEFAULT_COUNTRY) -> str | None:
@@ -623,7 +647,7 @@ def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any])
     names = texts("clear", clear) or []
     for name in names:
         if name not in clearable:
-            refuse("clear", name, f"any of {', '.join(clearable)} are wanted")
+            refuse("clear", name, f"any of {', '.join(clearable)} are wanted", personal=False)
         if clearable[name] in values:
             msg = "is both set and named in clear; do one of the two"
             raise WtsChatArgumentError(name, msg)
@@ -683,7 +707,8 @@ def changes(
     taken = {named[name] for name in values}
     for name in emptied:
         if named[name] in taken:
-            msg = f"{named[name]} is both set and cleared; do one of the two"
+            twins = [argument for argument, body_name in clearable.items() if named[body_name] == named[name]]
+            msg = f"{' or '.join(twins)} is both set and cleared; do one of the two"
             raise WtsChatArgumentError("clear", msg)
     fields = list(dict.fromkeys([*(named[name] for name in (*values, *emptied)), *flags]))
     if not fields:
@@ -707,6 +732,8 @@ def plain(name: str, value: Any) -> Any:
     if isinstance(value, Enum):
         return plain(name, value.value)
     if isinstance(value, (str, UUID)):
+        if _HALF.search(str(value)):
+            refuse(name, value, "it ends within a character, as an emoji that was cut in half; cut it elsewhere")
         return str(value)
     if isinstance(value, Decimal):
         value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)

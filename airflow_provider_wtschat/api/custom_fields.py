@@ -134,7 +134,9 @@ def _encoded(name: str, definition: CustomField, value: Any, timezone: str) -> A
         return [_encoded(f"{name}[{i}]", {**definition, "isValueRange": False}, v, timezone)
                 for i, v in enumerate(value)]  # fmt: skip
     if kind == CustomFieldType.DATETIME:
-        return convert.instant(name, _single(value), timezone)
+        single = _single(value)
+        # What the API sent is in UTC, whatever the caller's zone is.
+        return convert.instant(name, single, "UTC" if _is_of_the_api(single) else timezone)
     # A type that came after this was written is the API's to judge.
     return _said(name, value) if writer is None else writer(name, _single(value))
 
@@ -165,11 +167,18 @@ def _float(name: str, value: Any) -> float | int | None:
     return convert.number(name, value)
 
 
+def _is_of_the_api(value: Any) -> bool:
+    """Tell an instant as the API writes it, which no user does: its fraction has seven digits, or eight."""
+    return isinstance(value, str) and re.fullmatch(r"\s*[\d/-]{10}T[\d:]{8}\.\d{7,8}Z?\s*", value) is not None
+
+
 def _date(name: str, value: Any) -> str:
     moment: date | None = value if isinstance(value, date) else None
     if isinstance(value, str):
         try:
-            moment = datetime.fromisoformat(value.strip())
+            if _is_of_the_api(value):
+                return _read_date(value).isoformat()
+            moment = datetime.fromisoformat(_dashed(value))
         except ValueError:
             convert.refuse(name, value, "a date such as '2026-09-01' is wanted")
     if moment is None:
@@ -225,9 +234,18 @@ def _read_integer(value: Any) -> int | None:
     return convert.integer("value", value)
 
 
+def _dashed(value: str) -> str:
+    """Write ``2006/03/01``, as the API sends some dates, with dashes."""
+    return re.sub(r"^(\d{4})/(\d\d)/(\d\d)", r"\1-\2-\3", value.strip())
+
+
 def _read_date(value: Any) -> date:
     # A zone behind it would be no zone of the date's: the day is what it says.
-    return date.fromisoformat(re.split("[T ]", str(value).strip())[0])
+    return date.fromisoformat(re.split("[T ]", _dashed(str(value)))[0])
+
+
+def _read_instant(value: Any) -> datetime:
+    return instants.read(_dashed(str(value)))
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -236,5 +254,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     CustomFieldType.BOOLEAN: lambda value: convert.boolean("value", value),
     CustomFieldType.DATE: _read_date,
     CustomFieldType.TIME: time.fromisoformat,
-    CustomFieldType.DATETIME: instants.read,
+    CustomFieldType.DATETIME: _read_instant,
 }

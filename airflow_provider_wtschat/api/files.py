@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import mimetypes
+from urllib.parse import urlsplit
+
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import FileType, SavedFile, UploadUrl
+
+
+def media_type(address: str) -> str | None:
+    """
+    Guess the media type of a file by its extension.
+
+    :param address: path or URL of the file; what follows ``?`` in a URL, such as a signature, does not count
+    :return: such as ``image/png``; ``None`` if the extension says nothing
+    """
+    pieces = urlsplit(address)
+    return mimetypes.guess_type(pieces.path if pieces.scheme in ("http", "https") else address)[0]
 
 
 def get_upload_url(

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
+from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 Query = tuple[tuple[str, str], ...]
 
 MAX_PAGE_SIZE = 100
+_SORTABLE = ("CreatedAt", "UpdatedAt", "LastInteractionAt")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -140,6 +142,16 @@ class PagedRequest(Request[Row]):
     filters: Mapping[str, Collection[str]] = field(default_factory=dict)
     order_by: str | None = None
     order_direction: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an order by what no row has: the API ignores it without an error."""
+        fields = getattr(self.result, "__annotations__", None)
+        if self.order_by is None or not fields:
+            return
+        known = dict.fromkeys((*self.bounds, *_SORTABLE, *(name[:1].upper() + name[1:] for name in fields)))
+        if self.order_by.strip().lower() not in {name.lower() for name in known}:
+            msg = f"{shown(self.order_by)} was given; a field of a row is wanted, any of {', '.join(known)}"
+            raise WtsChatArgumentError("order_by", msg)
 
     def page(
         self,

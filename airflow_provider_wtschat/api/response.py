@@ -23,6 +23,7 @@ from airflow_provider_wtschat.exceptions import (
 )
 
 _LONGEST_TEXT = 500
+_HALF = re.compile("[\ud800-\udfff]")
 _NOT_FOUND_KEYS = frozenset({"ENTITY_NOT_FOUND", "FORM_ERROR"})
 _FINAL_KEYS = _NOT_FOUND_KEYS | {"ENTITY_ERROR_SAVE", "ERROR_FORBIDDEN", "badrequest"}
 """Keys with which the API is known to refuse for good."""
@@ -120,7 +121,7 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
         raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request))
     body: Any = None
     try:
-        body = json.loads(content) if content.strip() else None
+        body = _loaded(content) if content.strip() else None
     except (ValueError, RecursionError):
         if 200 <= status < 300 or status >= 500:
             kind = "HTML" if content.lstrip()[:1] == b"<" else "text that is no JSON"
@@ -137,6 +138,14 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
     if body is None and (request.method == "GET" or not request.safe_to_repeat):
         msg = f"{request.label}: HTTP {status} with an empty body in place of an answer"
         raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request), retryable=True)
+    return body
+
+
+def _loaded(content: bytes) -> Any:
+    body = json.loads(content)
+    if b"\\u" in content and _HALF.search(text := json.dumps(body, ensure_ascii=False)):
+        # Half an emoji, of a text that was cut: no database and no XCom takes it.
+        body = json.loads(_HALF.sub("\ufffd", text))
     return body
 
 

@@ -24,7 +24,7 @@ from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
-from airflow_provider_wtschat.api.types import SavedFile
+from airflow_provider_wtschat.api.types import FileType, SavedFile
 from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
@@ -288,7 +288,12 @@ class WtsChatHook(BaseHook):
             yield from rows
 
     def upload(
-        self, path: str | os.PathLike[str], *, name: str | None = None, mime_type: str | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        mime_type: str | None = None,
+        file_type: str | None = None,
     ) -> SavedFile:
         """
         Upload a file so that messages and notes can carry it.
@@ -298,6 +303,9 @@ class WtsChatHook(BaseHook):
         :param path: path of a file on this machine, or on any object storage that Airflow knows
         :param name: name of the file with its extension. Default: as in the path
         :param mime_type: MIME type. Default: by the extension
+        :param file_type: what the API takes the file for, see
+            :func:`airflow_provider_wtschat.api.files.get_upload_url`: ``DOCUMENT`` keeps an image or a video as it is.
+            Default: left to the API
         :return: the file; its ``id`` goes into messages and notes
         :raises WtsChatArgumentError: if there is no such file
         :raises WtsChatError: of the kind that says what happened
@@ -307,7 +315,7 @@ class WtsChatHook(BaseHook):
             msg = f"file_path: there is no file {os.fspath(path)}"
             raise WtsChatArgumentError(msg)
         file_name = name or source.name
-        ask = files.get_upload_url(name=file_name, mime_type=mime_type)
+        ask = files.get_upload_url(name=file_name, mime_type=mime_type, file_type=file_type or FileType.UNDEFINED.value)
         ticket = self.run(ask)
         address = convert.url("urlUpload", ticket.get("urlUpload"))
         kind = mime_type or mimetypes.guess_type(file_name)[0] or _BYTES

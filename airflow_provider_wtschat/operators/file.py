@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files
+from airflow_provider_wtschat.api.types import FileType
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 
 if TYPE_CHECKING:
@@ -23,17 +24,26 @@ class UploadFileOperator(WtsChatBaseOperator):
         ``s3://conn@bucket/report.pdf`` (templated)
     :param file_name: name of the file with its extension (templated). Default: as in the path
     :param mime_type: MIME type (templated). Default: by the extension
+    :param file_type: ``PDF``, ``EXCEL``, ``WORD``, ``IMAGE``, ``AUDIO``, ``VIDEO`` or ``DOCUMENT`` (templated); as a
+        ``DOCUMENT`` an image or a video is kept as it is. Default: the API finds out
     """
 
     operation = staticmethod(files.save)
 
     def __init__(
-        self, *, file_path: str, file_name: str | None = None, mime_type: str | None = None, **kwargs: Any
+        self,
+        *,
+        file_path: str,
+        file_name: str | None = None,
+        mime_type: str | None = None,
+        file_type: str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.file_path = file_path
         self.file_name = file_name
         self.mime_type = mime_type
+        self.file_type = file_type
 
     def act(self, context: Context) -> Any:
         """
@@ -46,4 +56,5 @@ class UploadFileOperator(WtsChatBaseOperator):
             convert.required_text("file_path", self.file_path),
             name=convert.text("file_name", self.file_name),
             mime_type=convert.text("mime_type", self.mime_type),
+            file_type=convert.choice("file_type", self.file_type, FileType),
         )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import mimetypes
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import uuid4
 
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import messages, sends
+from airflow_provider_wtschat.api import files, messages, sends
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
@@ -239,7 +238,7 @@ class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         return _SENDS[kind](**values)
 
     def _guessed_kind(self) -> str:
-        kind = (mimetypes.guess_type(str(self.file_path or self.file_url))[0] or "").partition("/")[0].upper()
+        kind = (files.media_type(str(self.file_path or self.file_url)) or "").partition("/")[0].upper()
         return kind if kind in _SENDS else FileKind.DOCUMENT
 
 

@@ -14,6 +14,7 @@ from airflow_provider_wtschat import waiting
 from airflow_provider_wtschat._compat import AirflowException, AirflowFailException, ObjectStoragePath, conf
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import FileType
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
     WtsChatError,
@@ -229,6 +230,8 @@ class WtsChatFileOperator(WtsChatOnceOperator):
     :param file_id: id of an uploaded file (templated)
     :param file_path: path of a file on the worker, or on any object storage that Airflow knows, such as
         ``s3://conn@bucket/report.pdf``; it is uploaded first (templated)
+    :param file_type: what the file of ``file_path`` is uploaded as: ``PDF``, ``EXCEL``, ``WORD``, ``IMAGE``, ``AUDIO``,
+        ``VIDEO`` or ``DOCUMENT``, as which an image or a video is kept as it is (templated). Default: the API finds out
     """
 
     file_required: ClassVar[bool] = False
@@ -239,12 +242,14 @@ class WtsChatFileOperator(WtsChatOnceOperator):
         file_url: str | None = None,
         file_id: str | None = None,
         file_path: str | None = None,
+        file_type: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.file_url = file_url
         self.file_id = file_id
         self.file_path = file_path
+        self.file_type = file_type
 
     def given(self) -> dict[str, Any]:
         """Return the operation's values, with any id in place of that of a file that is not uploaded yet."""
@@ -252,6 +257,9 @@ class WtsChatFileOperator(WtsChatOnceOperator):
         if len(ways) > 1 or (self.file_required and not ways):
             msg = f"file_url, file_id, file_path: give one of them; {' and '.join(ways) or 'none'} was given"
             raise WtsChatArgumentError(msg)
+        if convert.choice("file_type", self.file_type, FileType) is not None and self.file_path is None:
+            msg = "is how a file is uploaded; give it with file_path"
+            raise WtsChatArgumentError("file_type", msg)
         files = {"file_url": self.file_url, "file_id": self.file_id if self.file_path is None else ANY_ID}
         return super().given() | files
 
@@ -271,7 +279,9 @@ class WtsChatFileOperator(WtsChatOnceOperator):
         """Return the values that take requests to find, with the id of the file that was uploaded."""
         found = super().found()
         if self.file_path is not None:
-            found["file_id"] = self.hook.upload(self.file_path)["id"]
+            found["file_id"] = self.hook.upload(
+                self.file_path, file_type=convert.choice("file_type", self.file_type, FileType)
+            )["id"]
         return found
 
 

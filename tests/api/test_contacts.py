@@ -46,7 +46,7 @@ def test_an_update_names_what_it_changes_and_nothing_else(given, changed, mask):
         ({"clear": []}, "nothing to update"),
         ({"clear": "status"}, "phone_number"),
         ({"name": "x", "clear": "name"}, "name"),
-        ({"tag_names": ["x"], "clear": "tag_ids"}, "Tags"),
+        ({"tag_names": ["x"], "clear": "tag_ids"}, "clear: tag_ids or tag_names is both"),
         ({"clear": "tag_ids", "tags_operation": "InsertIfNotExists"}, "tags_operation"),
         ({"tag_names": ["x"], "tag_ids": [TAG]}, "tag_ids, tag_names"),
         ({"portfolio_names": ["x"], "portfolio_ids": [TAG]}, "portfolio_ids, portfolio_names"),

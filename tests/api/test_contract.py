@@ -25,7 +25,7 @@ NOT_OPERATIONS = {
     "converters", "exchange", "instants", "lookup", "masking", "operations", "paging", "phones",
     "request", "response", "types"
 }  # fmt: skip
-HELPERS = {"custom_fields.encode", "custom_fields.decode"}
+HELPERS = {"custom_fields.encode", "custom_fields.decode", "files.media_type"}
 """Public functions of the operations' modules that stand for no operation."""
 
 

@@ -176,6 +176,40 @@ def test_choice_shows_what_is_allowed_and_leaves_out_what_is_never_valid(value):
     assert "UNDEFINED, " not in str(caught.value)
 
 
+def test_a_choice_shows_what_was_given():
+    with pytest.raises(WtsChatArgumentError, match=r"^status: 'In Progress' was given; one of "):
+        convert.choice("status", "In Progress", SessionStatus)
+    with pytest.raises(WtsChatArgumentError, match=r"^name: a text of 11 characters"):
+        convert.uuid("name", "Maria Silva")
+
+
+@pytest.mark.parametrize("name", ["Nan", "Null", "Nat", " Nan "])
+def test_people_may_be_called_like_nothing(name):
+    assert convert.text("name", name) == name
+
+
+@pytest.mark.parametrize("half", ["Olá \ud83d", "\ude00!"])
+@pytest.mark.parametrize(
+    "converter", [convert.text, lambda n, v: convert.json_mapping(n, {"a": [v]}), convert.template_parameters]
+)
+def test_half_an_emoji_is_refused(converter, half):
+    given = [half] if converter is convert.template_parameters else half
+    with pytest.raises(WtsChatArgumentError, match=r"^argument.*: .*within a character") as refusal:
+        converter("argument", given)
+    str(refusal.value).encode()
+
+
+@pytest.mark.parametrize("address", ["maria@example.com", " a.b+c@mail.example.com.br "])
+def test_email_addresses(address):
+    assert convert.email("email", address) == address.strip()
+
+
+@pytest.mark.parametrize("address", ["maria", "maria@", "@example.com", "maria@example", "a b@example.com", "a@b..com"])
+def test_what_is_no_email_address(address):
+    with pytest.raises(WtsChatArgumentError, match=r"^email: .*an e-mail address such as"):
+        convert.email("email", address)
+
+
 def test_choices_name_the_item():
     with pytest.raises(WtsChatArgumentError, match=r"^category\[1\]: 'X' was given; one of UNDEFINED, WON"):
         convert.choices("category", ["WON", "X"], ClassificationCategory)
@@ -345,6 +379,11 @@ def test_errors_show_no_phone_number_and_no_text(converter, value):
         ("", "''"),
         (" None ", "' None '"),
         ("2026-13-01 08:30", "'2026-13-01 08:30'"),
+        ("31/12/2026", "'31/12/2026'"),
+        ("2006/03/01", "'2006/03/01'"),
+        ("1.9.2026 08:30", "'1.9.2026 08:30'"),
+        ("11 91234-5678", "a text of 13 characters"),
+        ("11-91234-5678", "'99-99999-9999'"),
         ("0b1c2d3e-0000-4000-8000-000000000001", "'0b1c2d3e-0000-4000-8000-000000000001'"),
         ("00000000-0000-4000-8000-000000000041", "'00000000-0000-4000-8000-000000000041'"),
         (7, "7"),
@@ -360,7 +399,7 @@ def test_shown(value, expected):
 
 
 def test_masked_keeps_ids_and_dates():
-    kept = "em 2026-09-01T08:30:00Z, 00000000-0000-4000-8000-000000000041, 20 de 100"
+    kept = "em 2026-09-01T08:30:00Z, até 31/12/2026 23:59, 00000000-0000-4000-8000-000000000041, 20 de 100"
     assert masked(f"Canal (+55|1190000000) {kept}") == f"Canal (+99|9999999999) {kept}"
 
 

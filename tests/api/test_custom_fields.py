@@ -102,6 +102,26 @@ def test_what_the_api_would_ignore_is_refused_with_the_candidates(key, value, sh
     assert "custom_fields" in str(refusal.value)
 
 
+@pytest.mark.parametrize("timezone", ["UTC", "America/Sao_Paulo"])
+@pytest.mark.parametrize(
+    ("key", "came", "sent"),
+    [
+        ("date", ["2006/03/01"], "2006-03-01"),
+        ("date", "2006/03/01", "2006-03-01"),
+        ("date", "2026-07-08T12:00:00.0000000", "2026-07-08"),
+        ("date", ["2026-07-08T12:00:00.0000000Z"], "2026-07-08"),
+        ("datetime", "2026-07-08T12:00:00.0000000", "2026-07-08T12:00:00.000000Z"),
+        ("datetime", ["2026-07-08T12:00:00.00977620"], "2026-07-08T12:00:00.009776Z"),
+        ("datetime", "2026-07-08T12:00:00Z", "2026-07-08T12:00:00.000000Z"),
+    ],
+)
+def test_dates_as_the_api_sends_them_are_written_back(key, came, sent, timezone):
+    assert custom_fields.encode(DEFINITIONS, {key: came}, timezone=timezone) == {key: sent}
+    read = custom_fields.decode(DEFINITIONS, {key: came})
+    assert isinstance(read[key], date)
+    assert custom_fields.encode(DEFINITIONS, read, timezone=timezone) == {key: sent}
+
+
 def test_fields_inside_groups_are_found():
     nested: list[CustomField] = [{"key": "g", "type": "GROUP", "children": [{"key": "age", "type": "INTEGER"}]}]
     assert custom_fields.encode(nested, {"age": "41"}) == {"age": 41}

@@ -238,6 +238,12 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("sessions.update", {"session_id": ID, "clear": ["status"]}, "clear: 'status' was given; any of end_at, number"),
     ("sessions.update", {"session_id": ID, "classification": {"kind": "WON"}}, "classification"),
     ("sessions.update", {"session_id": ID, "classification": {}}, "classification"),
+    # an order that no row has
+    ("sessions.list", {"order_by": "banana"}, "order_by: 'banana' was given; a field of a row"),
+    ("panels.list", {"order_by": "None"}, "order_by: 'None'"),
+    # e-mail addresses
+    ("contacts.create", {"name": "x", "email": "maria@"}, "email: 'maria@'"),
+    ("sends.send_text", {"text": "a", "to": PHONE, "user_email": "x"}, "user_email: 'x'"),
     # filters that would filter nothing
     *(
         (name, {**dict.fromkeys(required(name), ID), argument: empty}, f"{argument}: an empty filter was given")

@@ -212,3 +212,10 @@ def test_retry_after_is_often_not_there():
 )
 def test_server_time(value, expected):
     assert server_time({} if value is None else {"Date": value}) == expected
+
+
+def test_half_an_emoji_in_an_answer_can_be_stored():
+    content = b'{"name": "Ol\\u00e1 \\ud83d", "whole": "\\ud83d\\ude00", "\\ude00": ["\\\\ud83d"]}'
+    answer = judge(READ, 200, CaseInsensitiveDict(), content)
+    assert answer == {"name": "Olá \ufffd", "whole": "\U0001f600", "\ufffd": ["\\ud83d"]}
+    json.dumps(answer, ensure_ascii=False).encode()
