@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "simulator": {"simulator"},
     "hooks": {"_compat", "api", "budget", "exceptions", "get_provider_info", "hooks"},
     "budget": {"_compat", "api", "budget", "exceptions"},
+    "campaigns": {"_compat", "api", "budget", "campaigns", "exceptions", "hooks"},
 }
 """What a part of the package may import of the others; parts that are not named here stand on top."""
 

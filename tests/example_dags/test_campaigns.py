@@ -9,7 +9,7 @@ from datetime import timedelta
 import pendulum
 import pytest
 
-from airflow_provider_wtschat.transfers import sql_to_wtschat
+from airflow_provider_wtschat.campaigns import dispatch
 
 pytestmark = pytest.mark.airflow
 
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.airflow
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
     """Look at messages sooner than after a minute."""
-    monkeypatch.setattr(sql_to_wtschat, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.6)))
-    monkeypatch.setattr(sql_to_wtschat, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(dispatch, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.6)))
+    monkeypatch.setattr(dispatch, "LOOK_PAUSE", 0.0)
 
 
 def test_a_campaign_is_sent_once_and_followed(simulate, warehouse, run_example):

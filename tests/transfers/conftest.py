@@ -138,9 +138,9 @@ def arguments(simulator: Simulator, **changed: Any) -> dict[str, Any]:
     }
 
 
-def context(run_id: str = "run", task_id: str = "dispatch") -> Any:
+def context(run_id: str = "run", task_id: str = "dispatch", dag_id: str = "dag") -> Any:
     """Return as much of a task's context as a dispatch uses."""
-    return {"ti": SimpleNamespace(dag_id="dag", run_id=run_id, task_id=task_id, map_index=-1)}
+    return {"ti": SimpleNamespace(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=-1)}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import random
 import signal
 import traceback
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pendulum
@@ -21,9 +22,10 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_wtschat.api import converters
+from airflow_provider_wtschat.campaigns import dispatch, table
+from airflow_provider_wtschat.campaigns.table import CampaignTable
 from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.simulator import FAULTS, Simulator
-from airflow_provider_wtschat.transfers.campaign import CampaignTable
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from tests.transfers.conftest import Warehouse, arguments, connect, context
 
@@ -32,6 +34,7 @@ BATCH = 10
 SHARE = 0.05
 KILLS = ("planning", "before the claim", "between claim and request", "between request and record")
 MOST_RUNS = 40
+STALE_AFTER = timedelta(seconds=10)
 
 pytestmark = pytest.mark.airflow
 
@@ -69,7 +72,7 @@ def start(simulator: Simulator, worker: int, kill: str | None = None, times: int
     if child == 0:
         try:
             arm(kill, times)
-            SqlToWtsChatTemplateOperator(**arguments(simulator)).execute(context(f"run {worker}"))
+            SqlToWtsChatTemplateOperator(**arguments(simulator)).execute(context(f"run {worker}", dag_id="proof"))
         except WtsChatError as error:
             print(f"worker {worker}: {type(error).__name__}: {error}", flush=True)
         except BaseException:
@@ -89,6 +92,11 @@ def prove(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(converters, "MAX_BATCH", BATCH)
+    for module in (table, dispatch):
+        # A worker waits for the claims of another one until these are too old to be alive.
+        monkeypatch.setattr(module, "STALE_AFTER", STALE_AFTER)
+    # A fault may keep a look-up from finding a message; the next try finds it.
+    monkeypatch.setattr(table, "LOOK_UP_AGAIN", timedelta(0))
     warehouse.fill(CUSTOMERS)
     options = {
         "faults": {name: SHARE / len(FAULTS) for name in FAULTS},

@@ -128,11 +128,9 @@ def test_rows_that_an_earlier_version_planned_go_where_it_meant(
     """It kept digits with the country's code and no plus sign."""
     numbers = ["14155550134", "34612345678", "5511900000001", "5521987654321", "4791234567"]
     any_warehouse.fill(len(numbers), phone=lambda i: f"+{numbers[i - 1]}")
-    operator = SqlToWtsChatTemplateOperator(**arguments(simulator))
-    values = operator._values()
-    operator._rows.create()
-    operator._plan(operator._options, operator._rows, values)
-    operator._rows.close()
+    with SqlToWtsChatTemplateOperator(**arguments(simulator))._dispatch(context()) as planner:
+        planner.table.create()
+        planner._plan()
     any_warehouse.execute("UPDATE wtschat_campaign SET phone = substr(phone, 2) WHERE seq > 0")
     assert {row.phone for row in any_warehouse.rows()} == set(numbers)
     assert dispatch()["sent"] == len(numbers)

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pendulum
 import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_wtschat.api import converters
+from airflow_provider_wtschat.campaigns import dispatch as engine
+from airflow_provider_wtschat.campaigns import sql
+from airflow_provider_wtschat.campaigns.dispatch import Dispatch
+from airflow_provider_wtschat.campaigns.table import CampaignTable, Claim, Claimed, Outcome, Planned, Status
 from airflow_provider_wtschat.exceptions import (
     WtsChatConnectionError,
     WtsChatError,
@@ -24,14 +31,13 @@ from airflow_provider_wtschat.exceptions import (
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator
-from airflow_provider_wtschat.transfers import campaign as campaigns
+from airflow_provider_wtschat.simulator.errors import ApiError
 from airflow_provider_wtschat.transfers import sql_to_wtschat
-from airflow_provider_wtschat.transfers.campaign import CampaignTable, Claim, Claimed, Outcome, Planned, Status
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from tests.conftest import AIRFLOW_2
 from tests.transfers.conftest import SEND, Warehouse, arguments, channel, connect, context
 
-Dispatch = Callable[..., dict[str, Any]]
+Try = Callable[..., dict[str, Any]]
 
 
 def sent(simulator: Simulator) -> list[str]:
@@ -46,7 +52,7 @@ def digits(recipient: str) -> str:
 # Plan, claim, send, record
 
 
-def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     any_warehouse.fill(250)
     result = dispatch()
     assert result == {
@@ -73,7 +79,7 @@ def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Sim
     assert dispatch(campaign="Reminders")["sent"] == 251  # case tells campaigns apart in every database
 
 
-def test_order_and_columns_are_those_of_the_query(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_order_and_columns_are_those_of_the_query(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(3)
     dispatch(
         sql="SELECT phone AS TELEFONE, id, name FROM customers WHERE id > ? ORDER BY id DESC",
@@ -85,7 +91,7 @@ def test_order_and_columns_are_those_of_the_query(warehouse: Warehouse, simulato
     assert [send.parameters for send in simulator.sends] == [{"1": "Cliente 3"}, {"1": "Cliente 2"}]
 
 
-def test_values_become_what_whatsapp_takes(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_values_become_what_whatsapp_takes(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(1, name=lambda i: "Ana\n\tMaria     Souza" + "x" * 2000)
     dispatch()
     (send,) = simulator.sends
@@ -94,13 +100,13 @@ def test_values_become_what_whatsapp_takes(warehouse: Warehouse, simulator: Simu
     assert len(send.parameters["nome"]) == 1024
 
 
-def test_files_go_with_their_rows(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_files_go_with_their_rows(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(2, amount=lambda i: f"https://files.example/{i}.pdf")
     dispatch(template_name="catalogo", parameter_columns=["name"], file_column="amount")
     assert [send.file for send in simulator.sends] == ["https://files.example/1.pdf", "https://files.example/2.pdf"]
 
 
-def test_a_dry_run_sends_and_plans_nothing(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_a_dry_run_sends_and_plans_nothing(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(40, phone=lambda i: "none" if i == 7 else f"119{i:08}")
     result = dispatch(dry_run="true", max_invalid=1)
     assert (result["dry_run"], result["planned_already"]) == (True, False)
@@ -113,11 +119,11 @@ def test_a_dry_run_sends_and_plans_nothing(warehouse: Warehouse, simulator: Simu
 
 
 def test_minutes_of_a_dry_run_are_those_of_the_limit():
-    assert [sql_to_wtschat._minutes(number, scheduled=False) for number in (0, 1, 100_000, 150_100)] == [0, 1, 2, 4]
-    assert sql_to_wtschat._minutes(1_000, scheduled=True) == 5
+    assert [engine.expected_minutes(number, scheduled=False) for number in (0, 1, 100_000, 150_100)] == [0, 1, 2, 4]
+    assert engine.expected_minutes(1_000, scheduled=True) == 5
 
 
-def test_rows_that_cannot_be_sent_are_refused(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_rows_that_cannot_be_sent_are_refused(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(
         6,
         phone=lambda i: {2: "call me", 3: None, 5: "(11) 90000-0001"}.get(i, f"(11) 9000{i}-0001"),
@@ -135,7 +141,29 @@ def test_rows_that_cannot_be_sent_are_refused(warehouse: Warehouse, simulator: S
     assert len(simulator.sends) == 2
 
 
-def test_duplicates_may_be_allowed(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_the_ninth_digit_makes_no_second_person(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    numbers = ["11 98765-4321", "11 8765-4321", "+55 11 98765-4321", "11 3765-4321", "11 93765-4321"]
+    warehouse.fill(5, phone=lambda i: numbers[i - 1])
+    with pytest.raises(WtsChatFailedError, match=r"duplicate_recipients: 2 rows .* \(row 2, row 3\)"):
+        dispatch()
+    # The last is a mobile number that never had eight digits; without its 9 it is somebody's line at home.
+    result = dispatch(duplicate_recipients="skip")
+    assert (result["sent"], result["refused"]) == (3, 2)
+
+
+@pytest.mark.parametrize("kind", ["DOUBLE PRECISION", "NUMERIC(20, 0)", "NUMERIC(20, 2)", "BIGINT"])
+def test_phones_and_keys_may_be_numbers_of_any_kind(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, kind: str
+):
+    any_warehouse.execute(f"CREATE TABLE customers (id {kind}, phone {kind}, name VARCHAR(9), amount VARCHAR(9))")
+    any_warehouse.execute("INSERT INTO customers VALUES (7, 5511900000001, 'Ana', 'R$ 1')")
+    assert dispatch()["sent"] == 1
+    assert [(row.row_key, digits(str(send.recipient))) for row in any_warehouse.rows() for send in simulator.sends] == [
+        ("7", "5511900000001")
+    ]
+
+
+def test_duplicates_may_be_allowed(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(3, phone=lambda i: "11900000001")
     assert dispatch(duplicate_recipients="allow")["sent"] == 3
 
@@ -145,7 +173,7 @@ def test_duplicates_may_be_allowed(warehouse: Warehouse, simulator: Simulator, d
     [
         (
             {"sql": "SELECT * FROM customers WHERE id > 3"},
-            "max_invalid: 1 rows .* and 0 may be; row 2: no phone number",
+            "max_invalid: 1 rows .* at most 0 may be left out; row 2: no phone number",
         ),
         ({"sql": "SELECT * FROM customers", "max_recipients": 2}, "max_recipients: .* more than 2 recipients"),
         ({"sql": "SELECT * FROM customers WHERE id IN (1, 2, 3)"}, r"duplicate_recipients: 1 rows .* \(row 3\)"),
@@ -174,7 +202,7 @@ def test_duplicates_may_be_allowed(warehouse: Warehouse, simulator: Simulator, d
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_sent(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, changed: dict[str, Any], said: str
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, changed: dict[str, Any], said: str
 ):
     warehouse.fill(5, phone=lambda i: {3: "11900000001", 5: "123"}.get(i, f"1190000000{i}"))
     with pytest.raises(WtsChatFailedError, match=said):
@@ -185,12 +213,56 @@ def test_what_is_wrong_is_said_before_anything_is_sent(
         assert not exists or not warehouse.rows()
 
 
-def test_a_campaign_keeps_its_template(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"template_name": "boas_vindas", "parameter_columns": None},
+            "template and another QUERY",
+        ),
+        ({"sql": "SELECT * FROM customers WHERE id > 3 ORDER BY id"}, "QUERY"),
+        (
+            {"parameters": (1,), "sql": "SELECT * FROM customers WHERE id > ?"},
+            "QUERY",
+        ),
+        ({"recipient_column": "amount"}, "QUERY"),
+        ({"sql_conn_id": "other"}, "sql_conn_id"),
+        ({"schedule_at": "2999-01-01"}, "schedule_at"),
+        ({"dag_id": "another"}, "Dag"),
+    ],
+)
+def test_a_campaign_keeps_what_it_was_planned_with(
+    warehouse: Warehouse,
+    simulator: Simulator,
+    dispatch: Try,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, Any],
+    said: str,
+):
+    """Another query under a name that is used already would reach nobody, and be green."""
+    warehouse.fill(3)
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", warehouse.connection)
+    dispatch()
+    said = said.replace("QUERY", r"query \(sql, parameters or columns\)")
+    said = f"campaign: 'reminders' is planned already, with another {said}, so nothing was sent"
+    dag_id = changed.pop("dag_id", "dag")
+    again = SqlToWtsChatTemplateOperator(**arguments(simulator, table_conn_id="warehouse", **changed))
+    with pytest.raises(WtsChatFailedError, match=said):
+        again.execute(context(dag_id=dag_id))
+    assert dispatch(from_channel=f"+{digits(channel(simulator))}")["sent"] == 3  # another spelling is no other channel
+    assert len(simulator.sends) == 3
+
+
+def test_a_plan_of_an_earlier_version_goes_on(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    """It noted neither the query nor the Dag, and its table lacked columns."""
     warehouse.fill(3)
     dispatch()
-    with pytest.raises(WtsChatFailedError, match="template_id: the campaign was planned with another value"):
-        dispatch(template_name="boas_vindas", parameter_columns=None)
-    assert dispatch(from_channel=f"+{digits(channel(simulator))}")["sent"] == 3  # another spelling is no other channel
+    ((content,),) = warehouse.execute("SELECT content FROM wtschat_campaign WHERE seq = 0")
+    facts = json.loads(content)
+    known = {name: facts[name] for name in ("template_id", "from_channel", "schedule_at")}
+    warehouse.execute(f"UPDATE wtschat_campaign SET content = '{json.dumps(known)}' WHERE seq = 0")
+    warehouse.execute("ALTER TABLE wtschat_campaign DROP COLUMN looked_up_at")
+    assert dispatch(sql="SELECT * FROM customers")["sent"] == 3
     assert len(simulator.sends) == 3
 
 
@@ -201,24 +273,63 @@ def claims_of(warehouse: Warehouse) -> int:
     return warehouse.statuses().get("claimed", 0)
 
 
-@pytest.mark.parametrize(("fault", "status"), [("400", 400), ("401", 401), ("403", 403)])
-def test_what_is_refused_is_not_sent_again(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, fault: str, status: int
+@pytest.mark.parametrize("fault", ["401", "403"])
+def test_without_permission_rows_stay_planned(warehouse: Warehouse, simulator: Simulator, dispatch: Try, fault: str):
+    """A token may be wrong for a moment, while it is rotated: nothing was done, and nobody is left out for it."""
+    warehouse.fill(250)
+    simulator.inject(fault, on=SEND, skip=1)
+    # No other row would fare better, so the task fails without retries.
+    with pytest.raises(WtsChatFailedError, match=f"HTTP {fault}"):
+        dispatch()
+    assert warehouse.statuses() == {"sent": 100, "planned": 150}
+    assert all(row.phone for row in warehouse.rows() if row.status == "planned")
+    assert dispatch()["sent"] == 250
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 250
+
+
+def refuse_bodies(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *phones: str, text: str = "") -> None:
+    """Let the account answer a batch with 400 if one of these numbers is in it."""
+    real = simulator.application._perform
+
+    def perform(call: Any) -> Any:
+        messages = (call.body or {}).get("messages") if isinstance(call.body, dict) else None
+        if any(digits(message["to"]) in phones for message in messages or ()):
+            raise ApiError(400, None, text or "O corpo da requisição é inválido")
+        return real(call)
+
+    monkeypatch.setattr(simulator.application, "_perform", perform)
+
+
+def test_a_row_at_fault_stands_alone(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     warehouse.fill(250)
-    simulator.inject(fault, on=SEND)
-    if fault == "400":
-        assert (dispatch()["refused"], warehouse.statuses()) == (100, {"refused": 100, "sent": 150})
-    else:
-        # No other row would fare better: the token cannot send.
-        with pytest.raises(WtsChatFailedError):
-            dispatch()
-        assert warehouse.statuses() == {"refused": 100, "planned": 150}
-        assert dispatch()["sent"] == 150
-    assert len(simulator.sends) == 150
-    reasons = {row.reason for row in warehouse.rows() if row.status == "refused"}
-    assert len(reasons) == 1
-    assert f"HTTP {status}" in str(reasons.pop())
+    refuse_bodies(
+        simulator, monkeypatch, "5511900000007", "5511900000008", "5511900000200",
+        text="O parâmetro 'Cliente 7' de 5511900000007 é inválido",
+    )  # fmt: skip
+    result = dispatch()
+    assert (result["sent"], result["refused"]) == (247, 3)
+    assert [row.row_key for row in warehouse.rows() if row.status == "refused"] == ["7", "8", "200"]
+    reason = str(next(row.reason for row in warehouse.rows() if row.row_key == "7"))
+    assert "HTTP 400" in reason
+    assert "Cliente 7" not in reason
+    assert "5511900000007" not in reason
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 247
+    assert [entry.path for entry in simulator.requests].count("/chat/v1/send/template/batch") < 40
+
+
+def test_a_row_that_no_request_can_be_built_of_stands_alone(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    """Such as a number that an earlier version took for one: it must not block the rows behind it."""
+    warehouse.fill(150)
+    with SqlToWtsChatTemplateOperator(**arguments(simulator))._dispatch(context()) as planner:
+        planner.table.create()
+        planner._plan()
+    warehouse.execute("UPDATE wtschat_campaign SET phone = '+55123' WHERE seq = 60")
+    result = dispatch()
+    assert (result["sent"], result["refused"]) == (149, 1)
+    (row,) = [row for row in warehouse.rows() if row.status == "refused"]
+    assert (row.seq, row.phone) == (60, None)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +338,7 @@ def test_what_is_refused_is_not_sent_again(
      "cut_json", "empty", "500", "500_acted", "404", "form_error", "entity_error_save", "error200_keyed"],
 )  # fmt: skip
 def test_what_nobody_knows_is_looked_up_and_not_sent_again(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch, fault: str
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch, fault: str
 ):
     monkeypatch.setattr(converters, "MAX_BATCH", 5)
     warehouse.fill(10)
@@ -245,7 +356,7 @@ def test_what_nobody_knows_is_looked_up_and_not_sent_again(
 
 
 @pytest.mark.parametrize("options", [{"sender_lookup": "none"}])
-def test_a_look_up_without_ids_finds_hints_but_no_proof(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_a_look_up_without_ids_finds_hints_but_no_proof(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(2)
     simulator.inject("lost_after", on=SEND)
     assert dispatch()["uncertain"] == 2
@@ -254,7 +365,7 @@ def test_a_look_up_without_ids_finds_hints_but_no_proof(warehouse: Warehouse, si
 
 
 def test_a_full_limit_leaves_rows_planned(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     warehouse.fill(150)
     simulator.inject("429", on=SEND, skip=1, times=None, retry_after="0.05")
@@ -270,17 +381,17 @@ def test_a_full_limit_leaves_rows_planned(
 
 
 def test_without_a_connection_rows_stay_planned(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     warehouse.fill(3)
     operator = SqlToWtsChatTemplateOperator(**arguments(simulator))
     real, broken = CampaignTable.claim, threading.Event()
 
-    def claim(self: CampaignTable, owner: str, size: int) -> Claim | None:
+    def claim(self: CampaignTable, *args: Any) -> Claim | None:
         if not broken.is_set():
             broken.set()
             simulator.stop()
-        return real(self, owner, size)
+        return real(self, *args)
 
     monkeypatch.setattr(CampaignTable, "claim", claim)
     operator.__dict__["hook"] = WtsChatHook(max_retries=1)
@@ -292,29 +403,30 @@ def test_without_a_connection_rows_stay_planned(
     assert dispatch()["sent"] == 3
 
 
-def test_it_stops_after_three_unclear_answers(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+def test_it_stops_after_three_unclear_answers_in_a_row(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(converters, "MAX_BATCH", 2)
-    warehouse.fill(10)
-    simulator.inject("504", on=SEND, times=None)
-    with pytest.raises(WtsChatFailedError, match=r"3 requests ended without a clear answer.*still planned"):
+    warehouse.fill(20)
+    simulator.inject("504", on=SEND, times=2)
+    simulator.inject("504", on=SEND, skip=1, times=3)
+    with pytest.raises(WtsChatFailedError, match=r"3 requests in a row ended without a clear answer.*still planned"):
         dispatch()
-    assert warehouse.statuses() == {"uncertain": 6, "planned": 4}
-    simulator.application.faults.clear()
-    assert dispatch()["sent"] == 4
+    assert warehouse.statuses() == {"uncertain": 10, "sent": 2, "planned": 8}
+    assert dispatch()["sent"] == 10
 
 
-def test_it_stops_after_three_refusals_in_a_row(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+def test_it_stops_when_row_after_row_is_refused(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(converters, "MAX_BATCH", 1)
-    warehouse.fill(9)
-    simulator.inject("400", on=SEND, times=2)
-    simulator.inject("400", on=SEND, skip=1, times=3)
-    with pytest.raises(WtsChatFailedError, match="3 requests in a row were refused"):
+    monkeypatch.setattr(converters, "MAX_BATCH", 8)
+    warehouse.fill(40)
+    simulator.inject("400", on=SEND, times=None)
+    with pytest.raises(WtsChatFailedError, match=r"10 requests in a row were refused.*still planned"):
         dispatch()
-    assert warehouse.statuses() == {"refused": 5, "sent": 1, "planned": 3}
+    assert warehouse.statuses() == {"refused": 10, "planned": 30}
+    simulator.application.faults.clear()
+    assert dispatch()["sent"] == 30
 
 
 def claim_of(number: int) -> Claim:
@@ -339,13 +451,13 @@ def claim_of(number: int) -> Claim:
     ],
 )
 def test_results_are_told_apart_by_id_else_by_place(results: Any, statuses: list[str]):
-    outcomes = sql_to_wtschat._matched(claim_of(2), {"results": results})
+    outcomes = engine.matched(claim_of(2), {"results": results})
     assert [f"{outcome.status} {outcome.message_id or ''}".strip() for outcome in outcomes] == statuses
-    assert sql_to_wtschat._matched(claim_of(1), ["no mapping"])[0].status is Status.UNCERTAIN
+    assert engine.matched(claim_of(1), ["no mapping"])[0].status is Status.UNCERTAIN
 
 
 @pytest.mark.parametrize("options", [{"batch_results": "shuffled"}, {"batch_results": "partial"}], ids=str)
-def test_odd_answers_of_the_api(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_odd_answers_of_the_api(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(100)
     assert dispatch()["sent"] == 100  # what a partial answer leaves out is found by the look-up
     by_sender = {send.sender_id: send.message_id for send in simulator.sends}
@@ -355,7 +467,10 @@ def test_odd_answers_of_the_api(warehouse: Warehouse, simulator: Simulator, disp
 # Tries, claims and workers
 
 
-def test_claims_of_a_dead_try_become_uncertain(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_claims_of_a_dead_try_become_uncertain(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sql_to_wtschat, "_SHORT", 0.3)
     warehouse.fill(2)
     dispatch()
     warehouse.execute(
@@ -364,22 +479,137 @@ def test_claims_of_a_dead_try_become_uncertain(warehouse: Warehouse, simulator: 
     mine = warehouse.rows()[0].claimed_by
     warehouse.execute("UPDATE wtschat_campaign SET claimed_by = 'other-1' WHERE seq = 2")
     assert mine
+    warehouse.execute("UPDATE wtschat_campaign SET sender_id = 'unheard' WHERE seq = 2")
+    # What is this task's own is found by its id; another's claim may be alive, so it waits for that one.
+    with pytest.raises(TaskDeferred) as deferred:
+        dispatch(deferrable=True)
+    assert deferred.value.trigger.purpose == "others"
+    assert warehouse.statuses() == {"sent": 1, "claimed": 1}
+    long_ago = (datetime.now(UTC) - engine.STALE_AFTER + timedelta(seconds=1)).isoformat()[:26] + "Z"
+    warehouse.execute(f"UPDATE wtschat_campaign SET claimed_at = '{long_ago}' WHERE seq = 2")
     result = dispatch()
-    assert (result["sent"], result["claimed"]) == (1, 1)  # found by its id; another's claim may be alive
-    long_ago = (datetime.now(UTC) - campaigns.STALE_AFTER - timedelta(minutes=1)).isoformat()[:26] + "Z"
-    warehouse.execute(f"UPDATE wtschat_campaign SET claimed_at = '{long_ago}', sender_id = 'unheard' WHERE seq = 2")
-    assert dispatch()["uncertain"] == 1
+    assert (result["claimed"], result["uncertain"]) == (0, 1)
     assert len(simulator.sends) == 2
 
 
+def test_it_is_not_done_before_the_other_workers_are(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(4)
+    with SqlToWtsChatTemplateOperator(**arguments(simulator))._dispatch(context("other")) as other:
+        other.table.create()
+        other._plan()
+        claim = other.table.claim("other", 2)
+        assert claim is not None
+        results: list[dict[str, Any]] = []
+        worker = threading.Thread(target=lambda: results.append(dispatch()))
+        worker.start()
+        worker.join(2)
+        assert worker.is_alive()
+        assert warehouse.statuses() == {"sent": 2, "claimed": 2}
+        other.table.release(claim)
+    worker.join(20)
+    assert results[0]["sent"] == 4  # it has sent what the other one gave back
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 4
+
+
+def test_an_uncertain_row_is_not_looked_up_at_every_try(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.fill(3)
+    simulator.inject("lost_before", on=SEND)
+
+    def look_ups() -> int:
+        return sum("/phonenumber/" in entry.path for entry in simulator.requests)
+
+    for _ in range(3):
+        assert dispatch()["uncertain"] == 3
+        assert look_ups() == 3
+
+    def ago(hours: float) -> str:
+        return (datetime.now(UTC) - timedelta(hours=hours)).isoformat()[:26] + "Z"
+
+    # A message may become visible late, so it is looked for again an hour later, for two days.
+    for claimed_at, looked_up_at, asked in ((2, 0.9, 3), (2, 1.1, 6), (50, 1.1, 6), (50, 49, 9)):
+        warehouse.execute(
+            f"UPDATE wtschat_campaign SET claimed_at = '{ago(claimed_at)}', looked_up_at = '{ago(looked_up_at)}'"
+            " WHERE seq > 0"
+        )
+        for _ in range(2):
+            dispatch()
+            assert look_ups() == asked
+
+
+def test_a_stopped_dispatch_sends_no_further_request(warehouse: Warehouse, simulator: Simulator):
+    warehouse.fill(1000)
+    operator = SqlToWtsChatTemplateOperator(**arguments(simulator))
+    real = CampaignTable.record
+
+    def record(self: CampaignTable, claim: Claim, outcomes: Any) -> None:
+        real(self, claim, outcomes)
+        operator.on_kill()
+        assert operator._stop.wait(5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CampaignTable, "record", record)
+        with pytest.raises(WtsChatError, match="was stopped from outside") as raised:
+            operator.execute(context())
+    assert raised.value.retryable
+    assert warehouse.statuses() == {"sent": 100, "planned": 900}
+    assert SqlToWtsChatTemplateOperator(**arguments(simulator)).execute(context())["sent"] == 1000
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 1000
+
+
+@pytest.mark.parametrize("options", [{"latency_ms": 50}])
+def test_a_signal_stops_a_dispatch(warehouse: Warehouse, simulator: Simulator):
+    """Airflow 3 calls on_kill in the handler of SIGTERM, and nothing else until it kills the process 5 s later."""
+    warehouse.fill(10_000)
+    child = os.fork()
+    if child == 0:
+        operator = SqlToWtsChatTemplateOperator(**arguments(simulator, max_recipients=10_000))
+        signal.signal(signal.SIGTERM, lambda *_: operator.on_kill())
+        try:
+            operator.execute(context())
+        except WtsChatError as error:
+            os._exit(7 if error.retryable else 1)
+        finally:
+            os._exit(2)
+
+    def requests() -> int:
+        return [entry.path for entry in simulator.requests].count("/chat/v1/send/template/batch")
+
+    deadline = time.monotonic() + 60
+    while requests() < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(child, signal.SIGTERM)
+    asked, signalled = requests(), time.monotonic()
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 7
+    assert time.monotonic() - signalled < 5
+    assert requests() - asked <= 2
+    assert warehouse.statuses() == {"sent": 100 * requests(), "planned": 10_000 - 100 * requests()}
+
+
+def test_a_stop_ends_a_wait(warehouse: Warehouse, simulator: Simulator):
+    """For the account's limit, for the next look, and for other workers."""
+    warehouse.fill(150)
+    simulator.inject("429", on=SEND, skip=1, times=None, retry_after="60")
+    operator = SqlToWtsChatTemplateOperator(**arguments(simulator))
+    timer = threading.Timer(1, operator.on_kill)
+    timer.start()
+    started = time.monotonic()
+    with pytest.raises(WtsChatError, match="was stopped from outside"):
+        operator.execute(context())
+    assert time.monotonic() - started < 5
+    assert warehouse.statuses() == {"sent": 100, "planned": 50}
+
+
 def test_to_send_again_is_the_users_decision(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(converters, "MAX_BATCH", 2)
     warehouse.fill(4)
     simulator.inject("lost_before", on=SEND)
     simulator.inject("lost_after", on=SEND)
-    monkeypatch.setattr(SqlToWtsChatTemplateOperator, "_look_up", lambda *args: None)
+    monkeypatch.setattr(Dispatch, "_look_up", lambda *args: None)
     assert dispatch()["uncertain"] == 4
     monkeypatch.undo()
     connect(simulator, monkeypatch)
@@ -395,7 +625,7 @@ def test_a_late_record_of_a_try_taken_for_dead_counts(any_warehouse: Warehouse):
     claim = table.claim("a", 4)
     assert claim is not None
     assert table.abandon("a") == 4
-    table.settle(Outcome(seq=1, status=Status.SENT, message_id="found"))
+    table.settle(1, Outcome(seq=1, status=Status.SENT, message_id="found"))
     table.record(claim, [Outcome(seq=1, status=Status.UNCERTAIN), Outcome(seq=2, status=Status.SENT, message_id="m")])
     assert [(row.status, row.message_id) for row in any_warehouse.rows()] == [
         ("sent", "found"), ("sent", "m"), ("uncertain", None), ("uncertain", None),
@@ -488,17 +718,17 @@ def test_a_lost_connection_to_the_database_costs_no_row(any_warehouse: Warehouse
     table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
     table.create()
     table.plan(lambda: planned(3), {})
-    table._connection.close()
+    table._database._connection.close()
     claim = table.claim("a", 3)
     assert claim is not None
-    table._connection.close()
+    table._database._connection.close()
     table.record(claim, [Outcome(seq=row.seq, status=Status.SENT, message_id="m") for row in claim.rows])
     assert any_warehouse.statuses() == {"sent": 3}
     table.close()
 
 
 def test_the_table_may_be_in_another_database(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ):
     warehouse.fill(2)
     other = json.dumps({"conn_type": "sqlite", "host": str(tmp_path / "other.db")})
@@ -512,7 +742,7 @@ def test_the_table_may_be_in_another_database(
 
 
 def test_nothing_is_sent_once_it_is_too_late(
-    warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(converters, "MAX_BATCH", 1)
     warehouse.fill(3)
@@ -528,7 +758,7 @@ def test_nothing_is_sent_once_it_is_too_late(
     assert warehouse.statuses() == {"sent": 1, "planned": 2}
 
 
-def test_messages_are_scheduled_one_by_one(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_messages_are_scheduled_one_by_one(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(3)
     moment = {"schedule_at": "2999-12-24 09:00", "timezone": "America/Sao_Paulo"}
     with pytest.raises(WtsChatFailedError, match=r"max_scheduled: .* more than 2 recipients"):
@@ -548,14 +778,14 @@ def test_messages_are_scheduled_one_by_one(warehouse: Warehouse, simulator: Simu
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look sooner and faster."""
-    monkeypatch.setattr(sql_to_wtschat, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.5)))
-    monkeypatch.setattr(sql_to_wtschat, "_HOURLY", timedelta(seconds=0.3))
-    monkeypatch.setattr(sql_to_wtschat, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(engine, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.5)))
+    monkeypatch.setattr(engine, "_HOURLY", timedelta(seconds=0.3))
+    monkeypatch.setattr(engine, "LOOK_PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("options", [{"message_step_s": 0.3, "fail_share": 0.3}])
-def test_messages_are_followed(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_messages_are_followed(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(20)
     result = dispatch(wait_for_status="DELIVERED", deferrable=False)
     found = result["delivery"]
@@ -576,7 +806,7 @@ def test_messages_are_followed(warehouse: Warehouse, simulator: Simulator, dispa
 
 @pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("options", [{"message_step_s": 3600.0}])
-def test_following_ends_in_time(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_following_ends_in_time(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(2)
     simulator.inject("404", on="GET /chat/v1/send/message/{id}")
     simulator.inject("502", on="GET /chat/v1/send/message/{id}", skip=3, times=1)
@@ -588,9 +818,9 @@ def test_following_ends_in_time(warehouse: Warehouse, simulator: Simulator, disp
 
 def test_looks_come_after_minutes_and_then_every_hour():
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    looks = sql_to_wtschat._looks(start)
+    looks = engine.looks(start)
     assert [int((next(looks) - start).total_seconds() / 60) for _ in range(7)] == [1, 5, 15, 60, 120, 180, 240]
-    assert pytest.approx(0.24) == sql_to_wtschat.LOOK_PAUSE  # 500 in 2 minutes, half of what the API allows
+    assert pytest.approx(0.24) == engine.LOOK_PAUSE  # 500 in 2 minutes, half of what the API allows
 
 
 def test_deferring_holds_no_worker_and_repeats_nothing(
@@ -602,7 +832,7 @@ def test_deferring_holds_no_worker_and_repeats_nothing(
         operator.execute(context())
     path, kwargs = deferred.value.trigger.serialize()
     assert path == "airflow_provider_wtschat.triggers.campaign.CampaignTrigger"
-    assert list(json.loads(json.dumps(kwargs))) == ["look_at"]
+    assert list(json.loads(json.dumps(kwargs))) == ["look_at", "purpose"]
     again = SqlToWtsChatTemplateOperator(**arguments(simulator, wait_for_status="SENT", deferrable=True))
     result = again.execute_complete(context(), {"status": "due"})
     assert sum(result["delivery"].values()) == 3
@@ -615,10 +845,10 @@ async def test_the_trigger_only_waits():
     started = time.monotonic()
     moment = (datetime.now(UTC) + timedelta(seconds=0.2)).isoformat()
     events = [event async for event in CampaignTrigger(look_at=moment).run()]
-    assert [event.payload for event in events] == [{"status": "due"}]
+    assert [event.payload for event in events] == [{"status": "due", "purpose": "look"}]
     assert time.monotonic() - started > 0.1
     _, kwargs = CampaignTrigger(look_at="2020-01-01T00:00:00Z").serialize()
-    assert [event.payload async for event in CampaignTrigger(**kwargs).run()] == [{"status": "due"}]
+    assert [event.payload async for event in CampaignTrigger(**kwargs).run()] == [{"status": "due", "purpose": "look"}]
 
 
 # In a real Airflow
@@ -674,9 +904,78 @@ def test_the_query_may_be_a_file(warehouse: Warehouse, simulator: Simulator, run
 
 
 def test_a_table_needs_a_database_that_keeps_the_promise(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(campaigns, "SQLITE", frozenset())
+    monkeypatch.setattr(sql, "SQLITE", frozenset())
     with pytest.raises(WtsChatError, match="SQLite, PostgreSQL or MySQL; the connection's driver is sqlite3"):
         CampaignTable(warehouse.hook, "t", "c").create()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"sql": "SELECT * FROM nowhere"}, "sql: the query of the connection 'warehouse' failed with .*nowhere"),
+        ({"sql": "SELEC"}, "sql: the query of the connection 'warehouse' failed with "),
+    ],
+)
+def test_what_the_database_refuses_is_said_in_a_sentence_and_not_tried_again(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, changed: dict[str, Any], said: str
+):
+    any_warehouse.fill(1)
+    with pytest.raises(WtsChatFailedError, match=rf"(?s){said}.*A retry does not help"):
+        dispatch(**changed)
+
+
+def test_a_table_that_cannot_be_used_is_said_in_a_sentence(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(1)
+    warehouse.execute("CREATE TABLE other (campaign INTEGER)")
+    started = time.monotonic()
+    with pytest.raises(WtsChatFailedError, match="table: other of the connection 'warehouse' failed with"):
+        dispatch(table="other")
+    with pytest.raises(WtsChatFailedError, match=r"table: nowhere\.x of the connection 'warehouse' failed with"):
+        dispatch(table="nowhere.x")
+    assert time.monotonic() - started < 3
+
+
+def test_a_database_that_is_gone_is_worth_a_retry(
+    postgres: str, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sql, "_PAUSE", 0.01)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({**json.loads(postgres), "port": 1}))
+    with pytest.raises(WtsChatError, match=r"table: .* failed with OperationalError: .*A retry may help") as raised:
+        dispatch()
+    assert raised.value.retryable
+
+
+def test_a_login_needs_no_right_to_create_where_the_table_is_there(
+    postgres: str, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres)
+    warehouse = Warehouse(postgres)
+    warehouse.fill(3)
+    table = CampaignTable(warehouse.hook, "wtschat_campaign", "c")
+    table.create()
+    table.close()
+    role = f"sender{uuid4().hex[:8]}"
+    warehouse.execute(
+        f"REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE {role} LOGIN;"
+        f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO {role}"
+    )
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({**json.loads(postgres), "login": role}))
+    assert dispatch()["sent"] == 3
+    with pytest.raises(WtsChatFailedError, match=r"table: another of .* permission denied .*A retry does not help"):
+        dispatch(table="another", campaign="x")
+
+
+def test_a_table_without_transactions_is_refused(
+    mariadb: str, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", mariadb)
+    warehouse = Warehouse(mariadb)
+    warehouse.fill(3)
+    dispatch(campaign="first")
+    warehouse.execute("ALTER TABLE wtschat_campaign ENGINE=MyISAM")
+    with pytest.raises(WtsChatFailedError, match=r"table: .* the engine MyISAM, which knows no transactions"):
+        dispatch()
+    assert len(simulator.sends) == 3
 
 
 @pytest.mark.airflow
@@ -709,7 +1008,7 @@ def test_an_execution_timeout_ends_the_task_and_leaves_the_truth(
     assert warehouse.statuses() == {"sent": 15}
 
 
-def test_errors_name_no_person(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_errors_name_no_person(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(3, phone=lambda i: "Zacarias", name=lambda i: "Segredo")
     with pytest.raises(AirflowException) as raised:
         dispatch()
@@ -720,7 +1019,7 @@ def test_errors_name_no_person(warehouse: Warehouse, simulator: Simulator, dispa
     assert isinstance(raised.value, WtsChatError)
 
 
-def test_rows_need_little_memory(warehouse: Warehouse, simulator: Simulator, dispatch: Dispatch):
+def test_rows_need_little_memory(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     """The operator itself keeps no row: what it holds is a claim."""
     held = SimpleNamespace(most=0)
     real = CampaignTable._query

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.campaigns.sql import DbApiHook, connection_id, explained, streaming_cursor
+from airflow_provider_wtschat.campaigns.table import LONGEST_NAME, Planned
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from airflow_provider_wtschat.transfers.campaign import LONGEST_NAME, Planned
-from airflow_provider_wtschat.transfers.databases import DbApiHook, streaming_cursor
 
 _CHUNK = 1000
 _SHOWN = 10
 _SAME_RECIPIENT = "an earlier row has the same recipient"
-_TABLE = "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, content TEXT, reason TEXT)"
+_TABLE = (
+    "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, person TEXT, content TEXT, reason TEXT)"
+)
+_OLD_BRAZILIAN_MOBILE = re.compile(r"(\+55[1-9]{2})9([6-9]\d{7})")
+"""A mobile number with the ninth digit, which was put before numbers that began with 6 to 9."""
+
+
+def person(phone: str) -> str:
+    """
+    Return what the numbers of one person have in common: those with and without the ninth digit reach the same one.
+
+    :param phone: number in international form, such as ``+5511900000001``
+    """
+    return _OLD_BRAZILIAN_MOBILE.sub(r"\1\2", phone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +113,7 @@ class Recipients:
         :param layout: what its columns mean
         :param bounds: what they may hold
         :raises WtsChatArgumentError: if they may not be sent; it names rows by their number, never by what they say
+        :raises WtsChatError: if the database refuses the query
         """
         valid = 0
         for start, chunk in _chunks(hook, sql, parameters, layout.columns):
@@ -104,7 +121,7 @@ class Recipients:
             valid += sum(row[-1] is None for row in rows)
             if valid > bounds.recipients and bounds.duplicates != "skip":
                 raise _too_many(bounds)
-            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?)", rows)
+            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?)", rows)
         self._check_keys()
         self._check_phones(bounds.duplicates)
         if self.valid > bounds.recipients:
@@ -135,35 +152,35 @@ class Recipients:
     def _check_keys(self) -> None:
         keys = self._rows.execute("SELECT min(row), max(row) FROM recipient GROUP BY key HAVING count(*) > 1 LIMIT 1")
         for first, last in keys:
-            msg = f"key_column: rows {first} and {last} of the query have the same key; each row needs its own"
-            raise WtsChatArgumentError(msg)
+            msg = f"rows {first} and {last} of the query have the same key; each row needs its own"
+            raise WtsChatArgumentError("key_column", msg)
 
     def _check_phones(self, duplicates: str) -> None:
         if duplicates == "allow":
             return
-        later = "reason IS NULL AND row NOT IN (SELECT min(row) FROM recipient WHERE reason IS NULL GROUP BY phone)"
+        later = "reason IS NULL AND row NOT IN (SELECT min(row) FROM recipient WHERE reason IS NULL GROUP BY person)"
         number = self._count(later)
         if duplicates == "skip":
             self._rows.execute(
-                f"UPDATE recipient SET reason = ?, phone = NULL, content = NULL WHERE {later}",  # noqa: S608  # ours
+                f"UPDATE recipient SET reason = ?, phone = NULL, person = NULL, content = NULL WHERE {later}",  # noqa: S608  # ours
                 (_SAME_RECIPIENT,),
             )
         elif number:
             msg = (
-                f"duplicate_recipients: {number} rows of the query have a phone number that an earlier row has "
+                f"{number} rows of the query have the phone number of an earlier row "
                 f"({self._listed(later, number)}); filter them, or say 'skip' or 'allow'"
             )
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("duplicate_recipients", msg)
 
     def _check_invalid(self, most: int) -> None:
         found = f"reason IS NOT NULL AND reason <> '{_SAME_RECIPIENT}'"
         number = self._count(found)
         if number > most:
             msg = (
-                f"max_invalid: {number} rows of the query cannot be sent, and {most} may be; "
+                f"{number} rows of the query cannot be sent, and at most {most} may be left out; "
                 f"{self._listed(found, number)}"
             )
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("max_invalid", msg)
 
     def _listed(self, condition: str, number: int) -> str:
         rows = self._rows.execute(
@@ -176,15 +193,22 @@ class Recipients:
 def _chunks(
     hook: DbApiHook, sql: str, parameters: Any, columns: Sequence[str]
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    with streaming_cursor(hook) as cursor:
-        # Without parameters a driver leaves percent signs in the query alone.
-        cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
-        start = 1
-        while rows := cursor.fetchmany(_CHUNK):
-            # Known only now, where the server keeps the rows.
-            places = _places(cursor.description, columns)
-            yield start, [{name: row[place] for name, place in places.items()} for row in map(tuple, rows)]
-            start += len(rows)
+    try:
+        with streaming_cursor(hook) as cursor:
+            # Without parameters a driver leaves percent signs in the query alone.
+            cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
+            start = 1
+            while rows := cursor.fetchmany(_CHUNK):
+                # Known only now, where the server keeps the rows.
+                places = _places(cursor.description, columns)
+                yield start, [{name: row[place] for name, place in places.items()} for row in map(tuple, rows)]
+                start += len(rows)
+    except Exception as error:
+        meaning = explained(error, f"sql: the query of the connection {connection_id(hook)!r}")
+        if meaning is error:
+            raise
+        # Without its cause, whose words may quote a row.
+        raise meaning from None
 
 
 def _places(description: Sequence[Sequence[Any]], columns: Sequence[str]) -> dict[str, int]:
@@ -198,40 +222,46 @@ def _places(description: Sequence[Sequence[Any]], columns: Sequence[str]) -> dic
         ]
         if len(found) != 1:
             number = "no column" if not found else f"{len(found)} columns"
-            msg = f"sql: the query has {number} {column!r}; it has {', '.join(names)}"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("sql", f"the query has {number} {column!r}; it has {', '.join(names)}")
         places[column] = found[0]
     return places
 
 
-def _row(line: int, row: Mapping[str, Any], layout: Layout) -> tuple[str, str | None, str | None, str | None]:
-    key = str(row[layout.key] if row[layout.key] is not None else "").strip()
+def _row(
+    line: int, row: Mapping[str, Any], layout: Layout
+) -> tuple[str, str | None, str | None, str | None, str | None]:
+    key = _text(row[layout.key])
     if convert.is_nothing(key) or len(key) > LONGEST_NAME:
-        msg = f"key_column: row {line} of the query has no key of 1 to {LONGEST_NAME} characters"
-        raise WtsChatArgumentError(msg)
+        msg = f"row {line} of the query has no key of 1 to {LONGEST_NAME} characters"
+        raise WtsChatArgumentError("key_column", msg)
     try:
-        # Databases give numbers of several kinds.
-        number = convert.plain(layout.recipient, row[layout.recipient])
         # With its plus sign it is international wherever it is parsed again, whatever its digits look like.
-        phone = "+" + phones.digits(layout.recipient, number, layout.country)
+        phone = "+" + phones.digits(layout.recipient, _text(row[layout.recipient]), layout.country)
     except WtsChatArgumentError:
-        return key, None, None, "no phone number"
+        return key, None, None, None, "no phone number"
     content: dict[str, Any] = {}
     for parameter, column in layout.parameters.items():
         try:
             value = convert.template_parameters("parameters", {parameter: convert.plain(column, row[column])})
         except WtsChatArgumentError:
-            return key, None, None, f"nothing to fill the parameter {parameter!r} with"
+            return key, None, None, None, f"nothing to fill the parameter {parameter!r} with"
         content.setdefault("parameters", {}).update(value or {})
     if layout.file is not None:
         try:
             content["file"] = convert.required(layout.file, convert.file(layout.file, row[layout.file]))
         except WtsChatArgumentError:
-            return key, None, None, "no file"
-    return key, phone, json.dumps(content, ensure_ascii=False), None
+            return key, None, None, None, "no file"
+    return key, phone, person(phone), json.dumps(content, ensure_ascii=False), None
+
+
+def _text(value: Any) -> str:
+    """Write a key or a phone number, which a column may hold as text or as a number of any kind."""
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    return "" if value is None else str(value).strip()
 
 
 def _too_many(bounds: Bounds) -> WtsChatArgumentError:
     return WtsChatArgumentError(
-        f"{bounds.argument}: the query has more than {bounds.recipients} recipients; raise it if they are meant"
+        bounds.argument, f"the query has more than {bounds.recipients} recipients; raise it if they are meant"
     )

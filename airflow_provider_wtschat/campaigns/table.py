@@ -11,53 +11,49 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-import tenacity
-
 from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.campaigns.sql import Database, DbApiHook, connection_id
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from airflow_provider_wtschat.transfers.databases import MYSQL, POSTGRES, SQLITE, DbApiHook, driver
-
-T = TypeVar("T")
 
 DEFAULT_TABLE = "wtschat_campaign"
 LONGEST_NAME = 200
 LONGEST_REASON = 500
 STALE_AFTER = timedelta(minutes=30)
 """No try holds a claim so long: it covers the longest wait for the account's limit and the slowest answer."""
+LOOK_UP_AGAIN = timedelta(hours=1)
+"""A message that a look-up did not find may become visible late: another try looks for it again, so long after."""
+LATEST_LOOK_UP = timedelta(hours=48)
+"""Once a row has been looked up so long after its claim, it is not looked up again."""
 
 _NAMESPACE = UUID("0c2f3c0e-6f0b-4b43-9a53-2f0d1b7f5f5e")
 _TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
-_ATTEMPTS = 4
-_PAUSE = 0.2
-_BUSY_MS = 60_000
 _ROWS_PER_STATEMENT = 500
 _PLAN = 0
 """Number of the row that stands for the plan itself."""
 
 # Spelled in the one way that SQLite, PostgreSQL and MySQL understand alike.
-_COLUMNS = """
-    campaign VARCHAR(200) NOT NULL,
-    seq INTEGER NOT NULL,
-    row_key VARCHAR(200) NOT NULL,
-    sender_id VARCHAR(36) NOT NULL UNIQUE,
-    phone VARCHAR(20),
-    content TEXT,
-    status VARCHAR(10) NOT NULL,
-    claimed_by VARCHAR(60),
-    claimed_at VARCHAR(30),
-    message_id VARCHAR(36),
-    reason VARCHAR(500),
-    delivery VARCHAR(20),
-    PRIMARY KEY (campaign, seq)
-"""
+_COLUMNS = {
+    "campaign": "VARCHAR(200) NOT NULL",
+    "seq": "INTEGER NOT NULL",
+    "row_key": "VARCHAR(200) NOT NULL",
+    "sender_id": "VARCHAR(36) NOT NULL UNIQUE",
+    "phone": "VARCHAR(20)",
+    "content": "TEXT",
+    "status": "VARCHAR(10) NOT NULL",
+    "claimed_by": "VARCHAR(60)",
+    "claimed_at": "VARCHAR(30)",
+    "message_id": "VARCHAR(36)",
+    "reason": "VARCHAR(500)",
+    "delivery": "VARCHAR(20)",
+    "looked_up_at": "VARCHAR(30)",
+}
 
 
 class Status(StrEnum):
@@ -158,28 +154,21 @@ class CampaignTable:
     :param hook: hook of the database that has the table
     :param table: its name
     :param campaign: the dispatch
-    :raises WtsChatArgumentError: if the table's name is none
+    :raises WtsChatArgumentError: if that is not the name of a table
     """
 
     def __init__(self, hook: DbApiHook, table: str, campaign: str) -> None:
         if not _TABLE.fullmatch(table):
-            msg = f"table: {table!r} was given; a name such as wtschat_campaign or schema.wtschat_campaign is wanted"
-            raise WtsChatArgumentError(msg)
+            msg = f"{table!r} was given; a name such as wtschat_campaign or schema.wtschat_campaign is wanted"
+            raise WtsChatArgumentError("table", msg)
         self.table = table
         self.campaign = campaign
-        self._hook = hook
-        self._connection: Any = None
+        self._database = Database(hook, f"table: {table} of the connection {connection_id(hook)!r}")
         self._after = _PLAN
 
     def create(self) -> None:
-        """Make the table where it is missing."""
-
-        def make(cursor: Any) -> None:
-            # Keys and campaigns that differ in case are different ones, which MySQL's default does not see.
-            kind = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" if driver(self._connection) in MYSQL else ""
-            cursor.execute(f"CREATE TABLE IF NOT EXISTS {self.table} ({_COLUMNS}){kind}")
-
-        self._do(make)
+        """Make the table where it is missing, and add columns that one of an earlier version lacks."""
+        self._database.ensure(self.table, _COLUMNS, "PRIMARY KEY (campaign, seq)")
 
     def facts(self) -> dict[str, Any] | None:
         """Return what was noted with the plan; ``None`` if nothing is planned."""
@@ -215,19 +204,20 @@ class CampaignTable:
                 self._insert(cursor, part)
 
         try:
-            self._do(insert, unless=lambda: self.facts() is not None)
+            self._database.do(insert, unless=lambda: self.facts() is not None)
         except Exception:
             if self.facts() is None:
                 raise
             return False
         return True
 
-    def claim(self, owner: str, size: int) -> Claim | None:
+    def claim(self, owner: str, size: int, check: Callable[[], None] = lambda: None) -> Claim | None:
         """
         Claim the next rows: nobody else may send them from now on.
 
         :param owner: the task instance
         :param size: how many rows at most
+        :param check: raises if no more rows are to be claimed; it is asked only if there are some
         :return: the claim; ``None`` if no planned row is left
         """
         name = f"{owner}-{uuid4().hex}"
@@ -235,6 +225,7 @@ class CampaignTable:
             found = [seq for (seq,) in self._next(size)]
             if not found:
                 return None
+            check()
             now = instants.write(datetime.now(UTC))
             self._change(
                 "UPDATE {table} SET status = ?, claimed_by = ?, claimed_at = ?, reason = NULL"
@@ -256,7 +247,7 @@ class CampaignTable:
         Record what became of claimed rows. One that is final keeps neither phone nor content.
 
         :param claim: the claim
-        :param outcomes: an outcome for each row of it
+        :param outcomes: an outcome for each row of it, or for some
         """
         by_status: dict[Status, list[Outcome]] = {}
         for outcome in outcomes:
@@ -286,14 +277,16 @@ class CampaignTable:
                     many=[outcome.seq for outcome in group],
                 )
 
-        self._do(write)
+        self._database.do(write)
 
     def release(self, claim: Claim) -> None:
         """
         Give rows back which were certainly not sent.
 
-        :param claim: the claim
+        :param claim: the claim, or a part of it
         """
+        if not claim.rows:
+            return
         self._change(
             "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
             " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
@@ -329,31 +322,40 @@ class CampaignTable:
         return len(rows)
 
     def uncertain(self) -> Iterator[Claimed]:
-        """Read the rows of which nobody knows whether they were sent."""
+        """Read the rows of which nobody knows whether they were sent, and which are to be looked up now."""
+        now = datetime.now(UTC)
+        for row, looked_up_at in self._uncertain():
+            if looked_up_at is None or (
+                now >= looked_up_at + LOOK_UP_AGAIN and looked_up_at < row.claimed_at + LATEST_LOOK_UP
+            ):
+                yield row
+
+    def _uncertain(self) -> Iterator[tuple[Claimed, datetime | None]]:
         after = _PLAN
         while rows := self._query(
-            "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"
+            "SELECT seq, sender_id, phone, content, claimed_at, looked_up_at FROM {table}"
             " WHERE campaign = ? AND status = ? AND seq > ? ORDER BY seq LIMIT 100",
             self.campaign, Status.UNCERTAIN, after,
         ):  # fmt: skip
             after = rows[-1][0]
-            yield from map(_claimed, rows)
+            for *row, looked_up_at in rows:
+                yield _claimed(row), None if looked_up_at is None else instants.read(looked_up_at)
 
-    def settle(self, outcome: Outcome) -> None:
+    def settle(self, seq: int, outcome: Outcome | None) -> None:
         """
         Record what a look-up of an uncertain row found.
 
-        :param outcome: sent, or uncertain with a better reason
+        :param seq: number of the row
+        :param outcome: sent, or uncertain with a better reason; ``None`` if it found nothing
         """
+        found: dict[str, Any] = {"looked_up_at": instants.write(datetime.now(UTC))}
+        if outcome is not None:
+            found |= {"status": outcome.status, "message_id": outcome.message_id, "reason": outcome.reason}
+        changes = ", ".join(f"{name} = ?" for name in found)
         self._change(
-            " ".join(
-                (
-                    "UPDATE {table} SET status = ?, message_id = ?, reason = ?",
-                    _emptied(outcome.status),
-                    "WHERE campaign = ? AND status = ? AND seq = ?",
-                )
-            ),
-            outcome.status, outcome.message_id, outcome.reason, self.campaign, Status.UNCERTAIN, outcome.seq,
+            f"UPDATE {{table}} SET {changes}{_emptied(outcome.status) if outcome else ''}"  # noqa: S608  # names of ours
+            " WHERE campaign = ? AND status = ? AND seq = ?",
+            *found.values(), self.campaign, Status.UNCERTAIN, seq,
         )  # fmt: skip
 
     def plan_again(self) -> int:
@@ -362,7 +364,7 @@ class CampaignTable:
 
         :return: how many there were
         """
-        found = [row.seq for row in self.uncertain()]
+        found = [row.seq for row, _ in self._uncertain()]
         for start in range(0, len(found), _ROWS_PER_STATEMENT):
             self._change(
                 "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
@@ -393,6 +395,14 @@ class CampaignTable:
         ((moment,),) = self._query(
             "SELECT max(claimed_at) FROM {table} WHERE campaign = ? AND seq > ?", self.campaign, _PLAN
         )
+        return None if moment is None else instants.read(moment)
+
+    def oldest_claim(self) -> datetime | None:
+        """Return when the oldest claim was made of which nobody has recorded what became of it."""
+        ((moment,),) = self._query(
+            "SELECT min(claimed_at) FROM {table} WHERE campaign = ? AND seq > ? AND status = ?",
+            self.campaign, _PLAN, Status.CLAIMED,
+        )  # fmt: skip
         return None if moment is None else instants.read(moment)
 
     def to_follow(self, done: Sequence[str], after: int = _PLAN, limit: int = 100) -> list[tuple[int, str]]:
@@ -426,14 +436,11 @@ class CampaignTable:
                 )  # fmt: skip
 
         if deliveries:
-            self._do(write)
+            self._database.do(write)
 
     def close(self) -> None:
         """Close the connection; the next statement opens another one."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Exception):
-                connection.close()
+        self._database.close()
 
     def _next(self, size: int) -> list[tuple[int]]:
         for after in dict.fromkeys((self._after, _PLAN)):
@@ -455,66 +462,13 @@ class CampaignTable:
         )
 
     def _query(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> list[Any]:
-        def read(cursor: Any) -> list[Any]:
-            self._execute(cursor, sql, *values, many=many)
-            return [tuple(row) for row in cursor.fetchall()]
-
-        return self._do(read)
+        return self._database.query(sql.replace("{table}", self.table), *values, many=many)
 
     def _change(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> None:
-        self._do(lambda cursor: self._execute(cursor, sql, *values, many=many))
+        self._database.change(sql.replace("{table}", self.table), *values, many=many)
 
     def _execute(self, cursor: Any, sql: str, *values: Any, many: Sequence[Any] = ()) -> None:
-        # The values of {many} go where it stands, which is behind as many other values as there are places before it.
-        place = sql.partition("{many}")[0].count("?")
-        given = [*values[:place], *many, *values[place:]]
-        text = sql.replace("{table}", self.table).replace("{many}", ", ".join("?" * len(many)))
-        cursor.execute(
-            text.replace("?", self._hook.placeholder),
-            tuple(value.value if isinstance(value, Status) else value for value in given),
-        )
-
-    def _do(self, work: Callable[[Any], T], *, unless: Callable[[], bool] = lambda: False) -> T:
-        """Do something in a transaction of its own; if that fails, again on a new connection, unless that is vain."""
-        again = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: _may_pass(error) and not unless()),
-            wait=tenacity.wait_random_exponential(multiplier=_PAUSE, max=5),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            reraise=True,
-        )
-        result: T = again(self._transact, work)
-        return result
-
-    def _transact(self, work: Callable[[Any], T]) -> T:
-        try:
-            connection = self._connect()
-            with closing(connection.cursor()) as cursor:
-                result = work(cursor)
-            connection.commit()
-        except BaseException:
-            # Nobody knows what the connection was doing.
-            self.close()
-            raise
-        return result
-
-    def _connect(self) -> Any:
-        if self._connection is None:
-            connection = self._hook.get_conn()
-            name = driver(connection)
-            if name not in SQLITE | POSTGRES | MYSQL:
-                connection.close()
-                msg = f"The table of a dispatch lives in SQLite, PostgreSQL or MySQL; the connection's driver is {name}"
-                raise WtsChatArgumentError(msg)
-            if self._hook.supports_autocommit:
-                self._hook.set_autocommit(connection, False)
-            if name in SQLITE:
-                connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            self._connection = connection
-        return self._connection
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, WtsChatArgumentError)
+        self._database.execute(cursor, sql.replace("{table}", self.table), *values, many=many)
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:

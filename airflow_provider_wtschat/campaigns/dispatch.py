@@ -1,0 +1,810 @@
+"""
+The engine of a dispatch: plan, claim, send, record, look up, follow.
+
+It knows its options, the hooks of the API and of the databases, and nothing of operators. Its whole state is in the
+table, so any try, on any worker, goes on where another one stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+from airflow_provider_wtschat.api import contacts, instants, messages, scheduled_messages, sends, sessions, templates
+from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api.exchange import Exchange, call, pages, rows
+from airflow_provider_wtschat.api.masking import masked
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.types import Message, Template
+from airflow_provider_wtschat.budget.limits import READ, SEND
+from airflow_provider_wtschat.campaigns.recipients import Bounds, Layout, Recipients
+from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, report
+from airflow_provider_wtschat.campaigns.sql import connected
+from airflow_provider_wtschat.campaigns.table import (
+    LONGEST_NAME,
+    LONGEST_REASON,
+    STALE_AFTER,
+    CampaignTable,
+    Claim,
+    Claimed,
+    Outcome,
+    Status,
+)
+from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
+    WtsChatAuthenticationError,
+    WtsChatConnectionError,
+    WtsChatError,
+    WtsChatFailedError,
+    WtsChatNotFoundError,
+    WtsChatRateLimitError,
+    WtsChatRefusedError,
+    WtsChatUncertainError,
+)
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+log = logging.getLogger(__name__)
+
+MOST_UNCLEAR = 3
+"""So many requests in a row may end without a clear answer before a dispatch stops."""
+MOST_REFUSED = 10
+"""So many rows in a row may be refused, each in a request of its own, before a dispatch stops."""
+LOOKS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=60))
+"""When messages are looked at after the last was sent; then every hour."""
+LOOK_PAUSE = 2 * SEND.seconds / SEND.limit
+"""Seconds from one look-up of a message to the next: half of the limit that sends share with it."""
+
+_HOURLY = timedelta(hours=1)
+_CLOCKS = timedelta(minutes=5)
+"""How far the clocks of workers and server may be apart."""
+_OTHERS_SOON, _OTHERS_LATE = timedelta(seconds=0.5), timedelta(minutes=1)
+"""How long to wait at least, and at most, before looking again whether other workers have ended."""
+_SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
+_INVALID = frozenset({400, 413, 422})
+"""HTTP statuses of a request that the API did not act on, because of what it says."""
+_SHORTEST_PRIVATE = 3
+_APPROVED = "approved"
+_EXAMPLE = {"to": "+55 11 90000-0001"}
+_NOT_SCHEDULED = (
+    "enable_bot", "file_column", "force_start_session", "user_email", "user_id", "user_name", "user_phone",
+    "wait_for_status",
+)  # fmt: skip
+_FACTS = {
+    "template_id": "template",
+    "from_channel": "channel",
+    "schedule_at": "schedule_at",
+    "query": "query (sql, parameters or columns)",
+    "sql_conn_id": "sql_conn_id",
+    "dag_id": "Dag",
+}
+"""What is noted with a plan, because whoever goes on with it must mean the same; and what to call it."""
+
+
+class Duplicates(StrEnum):
+    """What a phone number means that an earlier row of the query has."""
+
+    ERROR = "error"
+    SKIP = "skip"
+    ALLOW = "allow"
+
+
+class Target(StrEnum):
+    """What a message can be followed to."""
+
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    READ = "READ"
+
+
+class Purpose(StrEnum):
+    """What a dispatch waits for."""
+
+    LOOK = "look"
+    """The next look at its messages."""
+    OTHERS = "others"
+    """Other workers, which have claimed rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """
+    A dispatch has nothing to do until then.
+
+    :param until: when to go on
+    :param purpose: what it waits for
+    """
+
+    until: datetime
+    purpose: Purpose
+
+    @property
+    def seconds(self) -> float:
+        """How long that is from now."""
+        return max(0.0, (self.until - datetime.now(UTC)).total_seconds())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """
+    The task instance that a try belongs to.
+
+    :param dag_id: its Dag
+    :param run_id: its Dag run
+    :param task_id: its task
+    :param map_index: its number among the mapped ones
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int | None
+
+    @property
+    def owner(self) -> str:
+        """What claims of its tries begin with."""
+        names = [self.dag_id, self.run_id, self.task_id, self.map_index]
+        return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The arguments of a dispatch, checked; each means what it means for the operator."""
+
+    campaign: str
+    table: str
+    table_conn_id: str
+    table_argument: str
+    sql: str
+    parameters: Any
+    sql_conn_id: str
+    template_name: str | None
+    bounds: Bounds
+    layout: Layout
+    schedule_at: datetime | None
+    send_before: datetime | None
+    dry_run: bool
+    resend_uncertain: bool
+    target: str | None
+    follow_up_for: timedelta
+    max_failed: float | None
+    deferrable: bool
+
+    @classmethod
+    def read(cls, arguments: Mapping[str, Any]) -> Self:
+        """
+        Check the arguments.
+
+        :param arguments: all arguments of the operator by name, rendered
+        :raises WtsChatArgumentError: if one is refused
+        """
+        scheduled = arguments["schedule_at"] is not None
+        limits = {name: _count(name, arguments[name]) for name in ("max_recipients", "max_scheduled")}
+        limit = min(limits, key=limits.__getitem__) if scheduled else "max_recipients"
+        zone = convert.required_text("timezone", arguments["timezone"])
+        table_argument = "sql_conn_id" if arguments["table_conn_id"] is None else "table_conn_id"
+        send_before = arguments["send_before"]
+        options = cls(
+            campaign=_name("campaign", arguments["campaign"]),
+            table=_name("table", arguments["table"]),
+            table_conn_id=convert.required_text(table_argument, arguments[table_argument]),
+            table_argument=table_argument,
+            sql=convert.required_text("sql", arguments["sql"]),
+            parameters=arguments["parameters"],
+            sql_conn_id=convert.required_text("sql_conn_id", arguments["sql_conn_id"]),
+            template_name=convert.text("template_name", arguments["template_name"]),
+            bounds=Bounds(
+                recipients=limits[limit],
+                argument=limit,
+                invalid=_count("max_invalid", arguments["max_invalid"], minimum=0),
+                duplicates=convert.required(
+                    "duplicate_recipients",
+                    convert.choice("duplicate_recipients", arguments["duplicate_recipients"], Duplicates),
+                ),
+            ),
+            layout=Layout(
+                recipient=convert.required_text("recipient_column", arguments["recipient_column"]),
+                key=convert.required_text("key_column", arguments["key_column"]),
+                parameters=_parameter_columns(arguments["parameter_columns"]),
+                file=convert.text("file_column", arguments["file_column"]),
+                country=convert.required_text("phone_country", arguments["phone_country"]),
+            ),
+            schedule_at=instants.parse("schedule_at", arguments["schedule_at"], zone) if scheduled else None,
+            send_before=None if send_before is None else instants.parse("send_before", send_before, zone),
+            dry_run=_flag("dry_run", arguments["dry_run"]),
+            resend_uncertain=_flag("resend_uncertain", arguments["resend_uncertain"]),
+            target=convert.choice("wait_for_status", arguments["wait_for_status"], Target),
+            follow_up_for=timedelta(
+                seconds=convert.required("follow_up_for", convert.seconds("follow_up_for", arguments["follow_up_for"]))
+            ),
+            max_failed=convert.number("max_failed", arguments["max_failed"], minimum=0),
+            deferrable=_flag("deferrable", arguments["deferrable"]),
+        )
+        if scheduled:
+            options.check_schedule([name for name in _NOT_SCHEDULED if arguments[name] is not None])
+        return options
+
+    def check_schedule(self, unfit: Sequence[str]) -> None:
+        """
+        Refuse what cannot be scheduled.
+
+        :param unfit: arguments that were given and do not go with ``schedule_at``
+        :raises WtsChatArgumentError: if there is one, or it is too late
+        """
+        if unfit:
+            msg = f"the API does not take {', '.join(unfit)} for a scheduled message; leave that out"
+            raise WtsChatArgumentError("schedule_at", msg)
+        if self.send_before is not None and self.schedule_at is not None and self.schedule_at > self.send_before:
+            msg = f"{self.schedule_at} is later than send_before, {self.send_before}"
+            raise WtsChatArgumentError("schedule_at", msg)
+
+    def check_time(self) -> None:
+        """
+        Refuse to send when it is too late.
+
+        :raises WtsChatFailedError: if it is
+        """
+        now = datetime.now(UTC)
+        for name, moment in (("send_before", self.send_before), ("schedule_at", self.schedule_at)):
+            if moment is not None and now >= moment:
+                msg = (
+                    f"{name}: {instants.write(moment)} is over, so nothing more was sent; what is planned stays planned"
+                )
+                raise WtsChatFailedError(msg)
+
+    @property
+    def query(self) -> str:
+        """A digest of the query: what it says, its parameters, and what its columns mean."""
+        said = [self.sql, convert.plain("parameters", self.parameters), repr(self.layout)]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
+
+
+class Dispatch:
+    """
+    One try of a dispatch.
+
+    :param options: its arguments
+    :param message: returns what all messages have in common, by the names of the API's function; called when it is
+        needed, since it may take requests
+    :param origin: the task instance
+    :param hook: hook of the account
+    :param stop: ends it before its next request when it is set
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        message: Callable[[], Mapping[str, Any]],
+        origin: Origin,
+        *,
+        hook: WtsChatHook,
+        stop: threading.Event,
+    ) -> None:
+        self._options = options
+        self._message = message
+        self._origin = origin
+        self._hook = hook
+        self._stop = stop
+        self._progress = Progress()
+        self._unclear = self._refused = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.table.close()
+
+    @property
+    def deferrable(self) -> bool:
+        """Whether long waits belong into the triggerer."""
+        return self._options.deferrable
+
+    @cached_property
+    def table(self) -> CampaignTable:
+        """The table."""
+        options = self._options
+        hook = connected(options.table_argument, options.table_conn_id)
+        return CampaignTable(hook, options.table, options.campaign)
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        values = dict(self._message())
+        # As the request spells them, so that another spelling is no other channel.
+        body = sends.send_template_batch(**values, messages=[_EXAMPLE]).body
+        channel = str(body["from"])
+        # Its digits alone would be parsed again, with the country of the recipients.
+        channel = f"+{channel}" if channel.isdigit() else channel
+        return values | {"template_id": body["templateId"], "from_channel": channel}
+
+    def start(self) -> Pause | dict[str, Any]:
+        """
+        Plan what is not planned, send what is planned, and look up what is uncertain.
+
+        :return: what it waits for, or in the end campaign, table and counts
+        :raises WtsChatError: of the kind that says what happened
+        """
+        options, table = self._options, self.table
+        self._values  # noqa: B018  # what is wrong in it is said before the table is made
+        table.create()
+        if options.dry_run:
+            return self._rehearse()
+        self._plan()
+        if options.resend_uncertain:
+            self._abandon()
+            self._look_up()
+            if again := table.plan_again():
+                log.warning("%d uncertain rows are sent again, because resend_uncertain is set", again)
+        return self._go(looking=False)
+
+    def resume(self, purpose: Purpose) -> Pause | dict[str, Any]:
+        """
+        Go on after a pause.
+
+        :param purpose: what it waited for
+        :return: what it waits for next, or in the end campaign, table and counts
+        :raises WtsChatError: of the kind that says what happened
+        """
+        return self._go(looking=purpose is Purpose.LOOK)
+
+    def wait(self, pause: Pause) -> None:
+        """
+        Wait in the worker.
+
+        :param pause: until when
+        :raises WtsChatError: if the dispatch is stopped meanwhile
+        """
+        self.table.close()
+        if pause.seconds > 1:
+            log.info("Waiting for the %s for %.0f s", pause.purpose, pause.seconds)
+        self._stop.wait(pause.seconds)
+        self._check_stop()
+
+    def _go(self, *, looking: bool) -> Pause | dict[str, Any]:
+        table = self.table
+        self._abandon()
+        try:
+            self._send()
+        except WtsChatFailedError:
+            # No other try may come that would look.
+            self._look_up()
+            raise
+        self._look_up()
+        if (oldest := table.oldest_claim()) is not None:
+            # Whether their rows were sent only the other workers know, so this try is not done before they are.
+            age = datetime.now(UTC) - oldest
+            soon = datetime.now(UTC) + min(max(age, _OTHERS_SOON), _OTHERS_LATE)
+            return Pause(until=min(soon, max(oldest + STALE_AFTER, datetime.now(UTC))), purpose=Purpose.OTHERS)
+        if looking:
+            self._look()
+        if (moment := self._next_look(looked=looking)) is not None:
+            return Pause(until=moment, purpose=Purpose.LOOK)
+        return report(table, max_failed=self._options.max_failed)
+
+    def _abandon(self) -> None:
+        if left := self.table.abandon(self._origin.owner):
+            log.warning("%d rows were claimed by a try that ended without an answer: they are uncertain", left)
+
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            msg = (
+                f"The dispatch {self._options.campaign!r} was stopped from outside. What is planned stays planned: a "
+                "retry, or clearing the task, goes on with it"
+            )
+            raise WtsChatError(msg, retryable=True)
+
+    # Planning
+
+    def _plan(self) -> None:
+        options, table = self._options, self.table
+        facts = {
+            "template_id": self._values["template_id"],
+            "from_channel": self._values["from_channel"].removeprefix("+"),
+            "schedule_at": None if options.schedule_at is None else instants.write(options.schedule_at),
+            "query": options.query,
+            "sql_conn_id": options.sql_conn_id,
+            "dag_id": self._origin.dag_id,
+        }
+        if (planned := table.facts()) is None:
+            options.check_time()
+            with self._recipients() as recipients:
+                mine = table.plan(recipients.planned, facts)
+                if mine:
+                    log.info("Planned %d recipients, refused %d rows", recipients.valid, recipients.invalid)
+            if mine:
+                return
+            planned = table.facts() or {}
+        log.info("The campaign is planned already: going on from its table, without running the query")
+        # A plan of an earlier version notes less.
+        changed = [_FACTS[name] for name, value in facts.items() if name in planned and planned[name] != value]
+        if changed:
+            msg = (
+                f"{options.campaign!r} is planned already, with another {' and another '.join(changed)}, so nothing "
+                "was sent. A campaign sends what was planned first. For other recipients or another message name "
+                "another campaign, such as one with the date in its name; to go on with this one, give it back what it "
+                "was planned with"
+            )
+            raise WtsChatArgumentError("campaign", msg)
+
+    def _recipients(self) -> Recipients:
+        options = self._options
+        self._check_template()
+        recipients = Recipients()
+        try:
+            source = connected("sql_conn_id", options.sql_conn_id)
+            recipients.read(source, options.sql, options.parameters, options.layout, options.bounds)
+        except BaseException:
+            recipients.close()
+            raise
+        return recipients
+
+    def _check_template(self) -> None:
+        template_id, name = self._values["template_id"], self._options.template_name
+        wanted, argument = (template_id, "template_id") if name is None else (name, "template_name")
+        template = self._hook.perform(_find_template(template_id, name))
+        if template is None:
+            raise WtsChatArgumentError(argument, f"the account has no template {wanted!r}")
+        if template.get("archived") or str(template.get("status")).lower() != _APPROVED:
+            state = "archived" if template.get("archived") else template.get("status")
+            raise WtsChatArgumentError(
+                argument, f"the template {wanted!r} is {state}; only an approved one can be sent"
+            )
+        needed = {str(param["name"]) for param in template.get("params") or () if param.get("name")}
+        given = set(self._options.layout.parameters)
+        if needed != given:
+            lacking = f"it lacks {', '.join(sorted(needed - given))}" if needed - given else ""
+            unknown = f"it has no {', '.join(sorted(given - needed))}" if given - needed else ""
+            msg = f"the template {wanted!r} has other parameters: {lacking or unknown}"
+            raise WtsChatArgumentError("parameter_columns", msg)
+
+    def _rehearse(self) -> dict[str, Any]:
+        options, table = self._options, self.table
+        planned = table.facts() is not None
+        if planned:
+            number, invalid = table.counts()[Status.PLANNED], 0
+        else:
+            with self._recipients() as recipients:
+                number, invalid = recipients.valid, recipients.invalid
+        minutes = expected_minutes(number, scheduled=options.schedule_at is not None)
+        log.info(
+            "Dry run: %d messages would go, which takes about %d minutes at the account's limit; %d rows are refused. "
+            "Nothing was sent or planned",
+            number,
+            minutes,
+            invalid,
+        )
+        return {
+            "campaign": options.campaign,
+            "table": options.table,
+            "dry_run": True,
+            "planned_already": planned,
+            "recipients": number,
+            "refused": invalid,
+            "minutes": minutes,
+        }
+
+    # Sending
+
+    def _send(self) -> None:
+        scheduled = self._options.schedule_at is not None
+        # A scheduled message is a request of its own, so a claim that a dead try leaves behind is of one row.
+        size = 1 if scheduled else convert.MAX_BATCH
+        if scheduled and (number := self.table.counts()[Status.PLANNED]):
+            log.info("Scheduling %d messages one by one: a request each, of the account's %s", number, READ)
+        sent = False
+        while (claim := self.table.claim(self._origin.owner, size, self._check_send)) is not None:
+            sent = True
+            self._send_claim(claim)
+        if sent:
+            self._progress.say()
+
+    def _check_send(self) -> None:
+        """Refuse to claim more rows when the time for it is over."""
+        self._check_stop()
+        self._options.check_time()
+        self._values  # noqa: B018  # what fails in it must fail before rows are claimed
+
+    def _send_claim(self, claim: Claim) -> None:
+        """Send the rows of a claim, and record what became of them whatever happens."""
+        parts = [claim]
+        try:
+            while parts:
+                part = parts.pop()
+                outcomes = self._send_part(part)
+                if outcomes is None:
+                    # Which row is at fault only smaller requests tell.
+                    middle = len(part.rows) // 2
+                    parts += [replace(part, rows=part.rows[middle:]), replace(part, rows=part.rows[:middle])]
+                    self._check_stop()
+                else:
+                    self._judge(outcomes)
+        except BaseException:
+            for part in parts:
+                self.table.release(part)
+            raise
+
+    def _send_part(self, part: Claim) -> Sequence[Outcome] | None:
+        """Send rows in one request; ``None`` if it was refused because of some of them, and nothing was done."""
+        outcomes: Sequence[Outcome]
+        try:
+            answer = self._hook.answer(self._request(part), stop=self._stop).value
+        except (WtsChatRateLimitError, WtsChatConnectionError):
+            # The request did not go out, or was turned away at the door.
+            self.table.release(part)
+            self._check_stop()
+            raise
+        except WtsChatError as error:
+            if isinstance(error, WtsChatAuthenticationError) or error.status == 403:
+                # Nothing was done, and no other row would fare better.
+                self.table.release(part)
+                raise
+            refused = isinstance(error, WtsChatArgumentError) or (
+                isinstance(error, WtsChatRefusedError) and error.status in _INVALID
+            )
+            if refused and len(part.rows) > 1:
+                return None
+            status = Status.REFUSED if refused else Status.UNCERTAIN
+            outcomes = _all(part, status, _reason(error, part.rows))
+            self.table.record(part, outcomes)
+            if (interruption := _interruption(error)) is not None:
+                # A later try may go on, with what nobody has claimed yet.
+                raise interruption from error
+        except BaseException as error:
+            self.table.record(part, _all(part, Status.UNCERTAIN, f"{type(error).__name__} while it was sent"))
+            raise
+        else:
+            outcomes = _scheduled(part, answer) if self._options.schedule_at is not None else matched(part, answer)
+            self.table.record(part, outcomes)
+        return outcomes
+
+    def _judge(self, outcomes: Sequence[Outcome]) -> None:
+        """Stop a dispatch that gets nowhere."""
+        self._progress.count(outcomes)
+        statuses = {outcome.status for outcome in outcomes}
+        self._unclear = self._unclear + 1 if statuses == {Status.UNCERTAIN} else 0
+        self._refused = self._refused + 1 if statuses == {Status.REFUSED} else 0
+        for number, most, what in (
+            (self._unclear, MOST_UNCLEAR, "ended without a clear answer"),
+            (self._refused, MOST_REFUSED, "were refused"),
+        ):
+            if number >= most:
+                msg = (
+                    f"{most} requests in a row {what}, so the dispatch stopped: {outcomes[-1].reason}. The rest is "
+                    "still planned: clear the task when the cause is mended. The table "
+                    f"{self._options.table} says what became of each row"
+                )
+                raise WtsChatFailedError(msg)
+
+    def _request(self, claim: Claim) -> Request[Any]:
+        options, values = self._options, self._values
+        if options.schedule_at is None:
+            return sends.send_template_batch(
+                **values,
+                messages=[{"to": row.phone, "sender_id": row.sender_id, **row.content} for row in claim.rows],
+            )
+        (row,) = claim.rows
+        return scheduled_messages.create(
+            to=row.phone,
+            scheduling=options.schedule_at,
+            template_parameters=row.content.get("parameters"),
+            from_channel=values["from_channel"],
+            template_id=values["template_id"],
+            hidden_session=values["hidden_session"],
+            department_id=values["department_id"],
+            phone_country=values["phone_country"],
+        )
+
+    # Looking up what is uncertain
+
+    def _look_up(self) -> None:
+        """Look for uncertain messages in the recipients' sessions. What is not found stays uncertain."""
+        found = number = 0
+        # A scheduled message carries no id of ours to find it by.
+        for row in () if self._options.schedule_at is not None else self.table.uncertain():
+            try:
+                outcome = self._hook.perform(
+                    _find_message(row, self._values["template_id"]), bulk=True, stop=self._stop
+                )
+            except (WtsChatError, TimeoutError) as error:
+                log.warning("Looking up uncertain messages ended early: %s", type(error).__name__)
+                break
+            number += 1
+            self.table.settle(row.seq, outcome)
+            found += outcome is not None and outcome.status is Status.SENT
+        if number:
+            log.info("Looked up %d uncertain messages: %d were sent", number, found)
+
+    # Following the messages
+
+    def _next_look(self, *, looked: bool) -> datetime | None:
+        options = self._options
+        started = self.table.last_claim()
+        if options.target is None or started is None or not self.table.to_follow(_done(options.target), limit=1):
+            return None
+        now, end = datetime.now(UTC), started + options.follow_up_for
+        if now >= end:
+            return None if looked else now
+        return min(next(moment for moment in looks(started) if moment > now), end)
+
+    def _look(self) -> None:
+        """Ask for each message that may still change, at half the pace that the limit of sends allows."""
+        target = convert.required("wait_for_status", self._options.target)
+        after, asked, due = 0, 0, time.monotonic()
+        while batch := self.table.to_follow(_done(target), after):
+            found: dict[int, tuple[str, str | None]] = {}
+            try:
+                for seq, message_id in batch:
+                    self._stop.wait(max(0.0, due - time.monotonic()))
+                    self._check_stop()
+                    due = max(due, time.monotonic()) + LOOK_PAUSE
+                    found |= self._delivery(seq, message_id)
+            except WtsChatError as error:
+                if not error.retryable or self._stop.is_set():
+                    raise
+                log.warning("Looking at the messages ended early: %s", type(error).__name__)
+                return
+            finally:
+                self.table.follow(found)
+            after, asked = batch[-1][0], asked + len(batch)
+        log.info("Looked at %d messages", asked)
+
+    def _delivery(self, seq: int, message_id: str) -> dict[int, tuple[str, str | None]]:
+        try:
+            message = self._hook.run(sends.get_message_status(message_id), bulk=True)
+        except WtsChatNotFoundError:
+            return {}
+        return {seq: (str(message.get("status")), _reason(message.get("failedReason")))}
+
+
+def expected_minutes(number: int, *, scheduled: bool) -> int:
+    """
+    Tell how many minutes the account's limit asks for.
+
+    :param number: how many messages
+    :param scheduled: whether each is a request of its own
+    """
+    requests, window = (number, READ) if scheduled else (math.ceil(number / convert.MAX_BATCH), SEND)
+    return math.ceil(requests * window.seconds / window.limit / 60)
+
+
+def looks(started: datetime) -> Iterator[datetime]:
+    """
+    Return when to look at messages.
+
+    :param started: when the last was sent
+    """
+    moment = started
+    for after in LOOKS:
+        moment = started + after
+        yield moment
+    while True:
+        moment += _HOURLY
+        yield moment
+
+
+def matched(claim: Claim, answer: Any) -> list[Outcome]:
+    """
+    Tell the results of a batch apart: by the id of each row's message, else by place if none is missing.
+
+    :param claim: the rows that were sent
+    :param answer: what the request was answered with
+    :return: an outcome for each row
+    """
+    results = answer.get("results") if isinstance(answer, Mapping) else None
+    results = [result for result in results if isinstance(result, Mapping)] if isinstance(results, list) else []
+    by_id = {result["senderId"]: result for result in results if result.get("senderId")}
+    if any(row.sender_id in by_id for row in claim.rows):
+        found = [by_id.get(row.sender_id) for row in claim.rows]
+    elif len(results) == len(claim.rows) and not by_id:
+        found = list(results)
+    else:
+        found = [None] * len(claim.rows)
+    return [_judged(row, result) for row, result in zip(claim.rows, found, strict=True)]
+
+
+def _judged(row: Claimed, result: Mapping[str, Any] | None) -> Outcome:
+    if result is None:
+        return Outcome(seq=row.seq, status=Status.UNCERTAIN, reason="the API's answer does not name it")
+    message_id = None if result.get("id") is None else str(result["id"])
+    if result.get("status") == "FAILED":
+        reason = _reason(result.get("failedReason"), [row]) or "the API says that it failed"
+        return Outcome(seq=row.seq, status=Status.REFUSED, message_id=message_id, reason=reason)
+    return Outcome(seq=row.seq, status=Status.SENT, message_id=message_id)
+
+
+def _scheduled(claim: Claim, answer: Any) -> list[Outcome]:
+    identity = answer.get("id") if isinstance(answer, Mapping) else None
+    if identity is None:
+        return _all(claim, Status.UNCERTAIN, "the API's answer has no id")
+    return [Outcome(seq=row.seq, status=Status.SENT, message_id=str(identity)) for row in claim.rows]
+
+
+def _interruption(error: WtsChatError) -> BaseException | None:
+    """Return what ended the task while its request was under way; ``None`` if it was the request that went wrong."""
+    met = error.interrupted_by if isinstance(error, WtsChatUncertainError) else None
+    return None if isinstance(met, OSError | WtsChatError) else met
+
+
+def _find_template(template_id: str, name: str | None) -> Exchange[Template | None]:
+    def take(page: list[Template]) -> Template | None:
+        return next((row for row in page if str(row.get("id")).lower() == template_id.lower()), None)
+
+    return (yield from pages(templates.list_(name=name, include_details=["Params"]), take))
+
+
+def _find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
+    """Look for the message of a row in the sessions of its recipient."""
+    since = row.claimed_at - _CLOCKS
+    try:
+        contact = yield from call(contacts.get_by_phone(row.phone))
+    except WtsChatNotFoundError:
+        return None
+    alike: list[Message] = []
+
+    def take(page: list[Message]) -> Message | None:
+        alike.extend(message for message in page if str(message.get("templateId")).lower() == template_id.lower())
+        return next((message for message in page if message.get("senderId") == row.sender_id), None)
+
+    for session in (yield from rows(sessions.list_(contact_id=contact["id"]))):
+        ended = session.get("endAt")
+        if ended and instants.read(ended) < since:
+            continue
+        found = yield from pages(messages.list_(session["id"], created_after=since), take)
+        if found is not None:
+            return Outcome(seq=row.seq, status=Status.SENT, message_id=found["id"])
+    if not alike:
+        return None
+    # Likely this one, yet no proof: another dispatch may have sent the same template.
+    reason = f"the recipient has a message of this template since then, {alike[-1]['id']}, without the id of this row"
+    return Outcome(seq=row.seq, status=Status.UNCERTAIN, message_id=None, reason=reason)
+
+
+def _all(claim: Claim, status: Status, reason: str | None) -> list[Outcome]:
+    return [Outcome(seq=row.seq, status=status, reason=reason) for row in claim.rows]
+
+
+def _reason(told: object, about: Sequence[Claimed] = ()) -> str | None:
+    """Write what the API says into one line, without phone numbers and without what the rows say."""
+    if not told:
+        return None
+    text = masked(str(told))
+    private = {str(value) for row in about for value in (row.content.get("parameters") or {}).values()}
+    for value in sorted(private, key=len, reverse=True):
+        if len(value) >= _SHORTEST_PRIVATE:
+            text = text.replace(value, "...")
+    return convert.one_line(text, LONGEST_REASON)
+
+
+def _done(target: str) -> list[str]:
+    return [*_SENT_AND_BEYOND[_SENT_AND_BEYOND.index(target) :], *FAILURES]
+
+
+def _parameter_columns(value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping) or (isinstance(value, str) and value.strip().startswith("{")):
+        columns = convert.mapping("parameter_columns", value) or {}
+    else:
+        names = convert.listing("parameter_columns", value) or []
+        columns = {str(place): column for place, column in enumerate(names, start=1)}
+    return {name: convert.required_text(f"parameter_columns[{name!r}]", column) for name, column in columns.items()}
+
+
+def _name(argument: str, value: Any) -> str:
+    return str(convert.text(argument, convert.required_text(argument, value).strip(), max_length=LONGEST_NAME))
+
+
+def _count(argument: str, value: Any, *, minimum: int = 1) -> int:
+    return convert.required(argument, convert.integer(argument, value, minimum=minimum))
+
+
+def _flag(argument: str, value: Any) -> bool:
+    return convert.required(argument, convert.boolean(argument, value))

@@ -1,0 +1,91 @@
+"""What came of a dispatch: said in the log while it goes on, and counted when it has ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_wtschat.campaigns.table import CampaignTable, Outcome, Status
+from airflow_provider_wtschat.exceptions import WtsChatFailedError
+
+log = logging.getLogger(__name__)
+
+_REPORT_EVERY = 10.0
+FAILURES = ("FAILED", "DELETED")
+"""Statuses of messages that did not arrive, and will not."""
+
+
+class Progress:
+    """Says every few seconds how far a dispatch has come."""
+
+    def __init__(self) -> None:
+        self._counts = dict.fromkeys(Status, 0)
+        self._said = self._started = time.monotonic()
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """
+        Count what a request was answered with.
+
+        :param outcomes: an outcome for each of its rows
+        """
+        for outcome in outcomes:
+            self._counts[outcome.status] += 1
+        if time.monotonic() - self._said >= _REPORT_EVERY:
+            self.say()
+
+    def say(self) -> None:
+        """Say it now."""
+        self._said = time.monotonic()
+        seconds = max(self._said - self._started, 0.001)
+        sent, refused, uncertain = (self._counts[name] for name in (Status.SENT, Status.REFUSED, Status.UNCERTAIN))
+        log.info(
+            "Sent %d messages in %.0f s (%.0f/s); %d refused, %d uncertain",
+            sent,
+            seconds,
+            sent / seconds,
+            refused,
+            uncertain,
+        )
+
+
+def report(table: CampaignTable, *, max_failed: float | None) -> dict[str, Any]:
+    """
+    Count what came of a dispatch, and say it.
+
+    :param table: its table
+    :param max_failed: how many rows, or which share of them below 1, may have failed; ``None`` for any
+    :return: campaign, table and counts, for XCom
+    :raises WtsChatFailedError: if more have failed
+    """
+    counts, deliveries = table.counts(), table.deliveries()
+    result = {
+        "campaign": table.campaign,
+        "table": table.table,
+        "recipients": sum(counts.values()),
+        **{status.value: number for status, number in counts.items()},
+        "delivery": deliveries,
+    }
+    log.info("The dispatch: %s", json.dumps(result))
+    if counts[Status.UNCERTAIN]:
+        log.warning(
+            "Nobody knows whether %d messages were sent. The table %s has their rows, with the status uncertain",
+            counts[Status.UNCERTAIN],
+            table.table,
+        )
+    _check(counts, deliveries, table.table, max_failed)
+    return result
+
+
+def _check(counts: Mapping[Status, int], deliveries: Mapping[str, int], table: str, max_failed: float | None) -> None:
+    total = sum(counts.values())
+    failed = counts[Status.REFUSED] + counts[Status.UNCERTAIN] + sum(deliveries.get(name, 0) for name in FAILURES)
+    if max_failed is None or failed <= (max_failed if max_failed >= 1 else max_failed * total):
+        return
+    msg = (
+        f"max_failed: {failed} of {total} messages were refused, are uncertain, or failed afterwards, and at most "
+        f"{max_failed:g} may. The table {table} has their rows"
+    )
+    raise WtsChatFailedError(msg)
