@@ -17,6 +17,7 @@ _TWO_DIGITS = frozenset(
      "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65", "66", "81", "82", "84", "86", "90",
      "91", "92", "93", "94", "95", "98")
 )  # fmt: skip
+_NINTH_DIGIT = re.compile(r"^(55[1-9]{2})9([6-9]\d{7})$")
 _ALLOWED = re.compile(r"[+0-9\s().|/\-\u2010-\u2015]+")
 
 
@@ -94,6 +95,22 @@ def stored(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
     """
     code, national = parts(name, value, country)
     return f"+{code}|{national}"
+
+
+def person(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
+    """
+    Write a phone number as what all numbers of one person have in common.
+
+    Brazilian mobile numbers got a ninth digit, a 9 before those that began with 6 to 9: with it or without it, the
+    number reaches the same person.
+
+    :param name: name of the argument, for the error
+    :param value: any spelling of the number
+    :param country: calling code of a number written without one. Default: 55 (Brazil)
+    :return: such as ``551188887777`` for ``+55 11 98888-7777``, to compare with and not to write to
+    :raises WtsChatArgumentError: if it is no phone number
+    """
+    return _NINTH_DIGIT.sub(r"\1\2", digits(name, value, country))
 
 
 def _split(number: str) -> tuple[str, str]:

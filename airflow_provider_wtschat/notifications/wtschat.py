@@ -16,6 +16,7 @@ from jinja2 import ChainableUndefined
 from airflow_provider_wtschat._compat import BaseNotifier, conf, redact
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import lookup, phones, sends, sessions
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
@@ -24,7 +25,6 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
-    from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 
 LONGEST_WAIT = 10.0
 """Seconds that a notification may hold up whoever sends it."""
@@ -38,7 +38,8 @@ _VERBS = {
     "skipped": "was skipped",
 }
 
-_Asking = Generator[Request[Any], Any, None]
+# Up to Airflow 3.1 nothing keeps two threads from reading each other's answers.
+_LOOKS_UP_IN_MAIN_THREAD_ONLY = airflow_version.startswith(("3.0.", "3.1."))
 
 
 class WtsChatNotifier(BaseNotifier):
@@ -50,11 +51,11 @@ class WtsChatNotifier(BaseNotifier):
 
     WhatsApp takes free text only in a conversation that the person has written to within 24 hours; a template is what
     always arrives. It waits 10 seconds at most and never breaks the Dag: if it cannot send, the log says why. A message
-    whose fate is unknown is not sent again.
+    whose fate is unknown is not sent again. Airflow itself repeats a deadline alert whose triggerer ends meanwhile.
 
     All arguments but ``context`` are templated; what the context lacks renders to nothing.
 
-    :param to: phone number, or several, in any spelling
+    :param to: phone number, or several, in any spelling; each person is told once
     :param session_id: id of a session to write into, in place of ``to``
     :param from_channel: number of the channel that sends, in any spelling, or its id. Templates to a number need it
     :param text: the text. Default, without a template: a line that says which Dag, run, task, try and error, with a
@@ -118,14 +119,14 @@ class WtsChatNotifier(BaseNotifier):
             hook = WtsChatHook(
                 rendered["wtschat_conn_id"], timeout=LONGEST_WAIT, max_retries=_RETRIES, max_wait=LONGEST_WAIT
             )
-            # Here, because Airflow looks up connections in the main thread only.
-            hook.resolve()
-            asking = _Notification(rendered, context)
+            if _LOOKS_UP_IN_MAIN_THREAD_ONLY:
+                hook.resolve()
+            notification = _Notification(rendered, context, deadline)
             # A socket's timeout starts anew with each byte; a thread is left behind when the time is up.
-            thread = threading.Thread(target=_ask, args=(hook, asking, deadline), daemon=True)
+            thread = threading.Thread(target=notification.send, args=(hook,), daemon=True)
             thread.start()
             thread.join(max(0.0, deadline - time.monotonic()))
-            self._say(asking, late=thread.is_alive())
+            self._say(notification, late=thread.is_alive())
         except Exception as error:
             self._fail(error)
 
@@ -141,17 +142,17 @@ class WtsChatNotifier(BaseNotifier):
         deadline = time.monotonic() + LONGEST_WAIT
         try:
             rendered = self._rendered(context)
-            asking = _Notification(rendered, context)
+            notification = _Notification(rendered, context, deadline)
             hook = WtsChatAsyncHook(
                 rendered["wtschat_conn_id"], timeout=LONGEST_WAIT, max_retries=_RETRIES, max_wait=LONGEST_WAIT
             )
             try:
                 async with asyncio.timeout(LONGEST_WAIT), hook:
-                    await _ask_async(hook, asking, deadline)
+                    await hook.perform(notification.exchange())
             except TimeoutError:
-                self._say(asking, late=True)
+                self._say(notification, late=True)
             else:
-                self._say(asking, late=False)
+                self._say(notification, late=False)
         except Exception as error:
             self._fail(error)
 
@@ -170,64 +171,69 @@ class WtsChatNotifier(BaseNotifier):
                 fields[name] = None if name in ("text", "template_parameters") else value
         return fields
 
-    def _say(self, asking: _Notification, *, late: bool) -> None:
-        for error in asking.errors:
+    def _say(self, notification: _Notification, *, late: bool) -> None:
+        for error in notification.errors:
             self._fail(error)
         if late:
             self.log.error(
                 "WTS Chat took longer than %.0f s; whether the notification was sent is not known", LONGEST_WAIT
             )
-        self.log.info("Told %d of %d recipients by WTS Chat", asking.told, asking.recipients)
+        self.log.info("Told %d of %d recipients by WTS Chat", notification.told, notification.recipients)
 
     def _fail(self, error: Exception) -> None:
-        words = masked(str(error)) if isinstance(error, WtsChatError) else type(error).__name__
-        self.log.error("The notification was not sent: %s", words)
+        if isinstance(error, TimeoutError):
+            self.log.error("The notification was not sent to everybody: %.0f s were over", LONGEST_WAIT)
+            return
+        reason = masked(str(error)) if isinstance(error, WtsChatError) else type(error).__name__
+        self.log.error("The notification was not sent: %s", reason)
 
 
 send_wtschat_notification = WtsChatNotifier
 
 
 class _Notification:
-    """What one notification asks of the API, whoever sends the requests."""
+    """What one notification asks of the API, whichever hook performs it."""
 
-    def __init__(self, fields: Mapping[str, Any], context: Context | Mapping[str, Any]) -> None:
-        self.errors: list[WtsChatError] = []
+    def __init__(self, fields: Mapping[str, Any], context: Context | Mapping[str, Any], deadline: float) -> None:
+        self._deadline = deadline
+        self.errors: list[Exception] = []
         self.told = 0
         self._fields = fields
         self._line = describe(context)
-        self._to = [] if fields["to"] is None else convert.listing("to", fields["to"]) or []
+        given = [] if fields["to"] is None else convert.listing("to", fields["to"]) or []
+        # Several spellings of one number are one person, who is told once.
+        self._to = list({_person(to, fields["phone_country"]): to for to in reversed(given)}.values())[::-1]
         self.recipients = len(self._to) or 1
         if bool(self._to) == (fields["session_id"] is not None):
-            msg = "to, session_id: give one of them, so that somebody hears of it"
-            raise WtsChatArgumentError(msg)
-        self._asking = self._requests()
+            raise WtsChatArgumentError(argument="to, session_id", reason="give one of them, to say who is to be told")
 
-    def next(self, answer: Any) -> Request[Any] | None:
-        """
-        Return the next request, ``None`` after the last.
-
-        :param answer: what the last one was answered with, or the error that it met; ``None`` before the first
-        """
+    def send(self, hook: WtsChatHook) -> None:
+        """Send it, and never raise."""
         try:
-            if isinstance(answer, WtsChatError):
-                return self._asking.throw(answer)
-            return self._asking.send(answer)
-        except StopIteration:
-            return None
+            hook.resolve()
+            hook.perform(self.exchange(), timeout=self._deadline - time.monotonic())
+        except Exception as error:
+            self.errors.append(error)
+
+    def exchange(self) -> Exchange[None]:
+        """Tell each person; an error is kept, and the others are told all the same."""
+        try:
+            content = yield from self._content()
         except WtsChatError as error:
             self.errors.append(error)
-            return None
-
-    def _requests(self) -> _Asking:
-        content = yield from self._content()
+            return
         for to in self._to or [None]:
+            # A send that was interrupted because the time was up ends as an error, and nobody else is to be told then.
+            if time.monotonic() >= self._deadline:
+                self.errors.append(TimeoutError())
+                return
             try:
                 yield self._request(to, content)
                 self.told += 1
             except WtsChatError as error:
                 self.errors.append(error)
 
-    def _content(self) -> Generator[Request[Any], Any, dict[str, Any]]:
+    def _content(self) -> Exchange[dict[str, Any]]:
         fields = self._fields
         if fields["template_name"] is not None:
             template_id = yield from lookup.template(fields["template_name"])
@@ -248,6 +254,13 @@ class _Notification:
         return send(
             to=to, from_channel=self._fields["from_channel"], phone_country=self._fields["phone_country"], **content
         )
+
+
+def _person(to: Any, country: Any) -> str:
+    try:
+        return phones.person("to", to, country)
+    except WtsChatArgumentError:
+        return str(to)  # refused when the message is built
 
 
 def describe(context: Context | Mapping[str, Any]) -> str:
@@ -325,21 +338,3 @@ def _of(thing: Any, name: str) -> Any:
     with suppress(Exception):
         return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
     return None
-
-
-def _ask(hook: WtsChatHook, asking: _Notification, deadline: float) -> None:
-    answer: Any = None
-    while (request := asking.next(answer)) is not None and time.monotonic() < deadline:
-        try:
-            answer = hook.run(request)
-        except WtsChatError as error:
-            answer = error
-
-
-async def _ask_async(hook: WtsChatAsyncHook, asking: _Notification, deadline: float) -> None:
-    answer: Any = None
-    while (request := asking.next(answer)) is not None and time.monotonic() < deadline:
-        try:
-            answer = await hook.run(request)
-        except WtsChatError as error:
-            answer = error

@@ -90,3 +90,24 @@ def test_every_spelling_of_a_brazilian_number_is_the_same_number(area, number, s
     assert phones.stored("to", spellings[style]) == f"+55|{area}{local}"
     # What went out once goes out again unchanged.
     assert phones.digits("to", phones.digits("to", spellings[style])) == f"55{area}{local}"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("+55 11 98888-7777", "11 8888-7777", True),
+        ("(11) 98888-7777", "5511988887777", True),
+        ("(21) 99666-5555", "+55|2196665555", True),
+        ("(21) 99666-5555", "+55|219666-5556", False),
+        ("(11) 98888-7777", "(21) 98888-7777", False),
+        ("11 95555-4444", "11 5555-4444", False),  # a landline
+        ("+1 202 555 0100", "+1 (202) 555-0100", True),
+        ("+351 912 345 678", "912345678", None),
+    ],
+)
+def test_one_person_has_several_numbers(first: str, second: str, same: bool | None):
+    if same is None:
+        with pytest.raises(WtsChatArgumentError):
+            phones.person("to", second)
+        return
+    assert (phones.person("to", first) == phones.person("to", second)) is same

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pendulum
 import pytest
-from airflow.providers.common.compat.sdk import DAG, BaseOperator
+from airflow.providers.common.compat.sdk import DAG, BaseHook, BaseOperator
 
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.notifications import wtschat
@@ -155,6 +155,35 @@ def test_a_template_by_name_with_parameters(simulator: Simulator, send: Send):
 def test_a_template_that_cannot_be_rendered_says_less(simulator: Simulator, send: Send):
     send(WtsChatNotifier(to=PHONE, text="{{ 1 / 0 }}"), {"dag_run": {"dag_id": "sales", "state": "failed"}})
     assert [entry.text for entry in simulator.sends] == ["Airflow: Dag sales failed"]
+
+
+@both
+def test_a_person_is_told_once_however_the_number_is_written(simulator: Simulator, send: Send):
+    spellings = [PHONE, "(11) 98888-7777", "5511988887777", 11988887777, "+55|11988887777", "(11) 8888-7777", OTHER]
+    send(WtsChatNotifier(to=spellings, text="Oi"), {})
+    assert [str(entry.recipient) for entry in simulator.sends] == ["+55|11988887777", "+55|21977776666"]
+
+
+@both
+def test_a_slow_look_up_of_the_connection_counts(
+    simulator: Simulator, send: Send, monkeypatch: pytest.MonkeyPatch, capfd: Any, caplog: pytest.LogCaptureFixture
+):
+    if wtschat._LOOKS_UP_IN_MAIN_THREAD_ONLY:
+        pytest.skip("nothing can interrupt the look-up on Airflow 3.0 and 3.1, as the docs say")
+    monkeypatch.setattr(wtschat, "LONGEST_WAIT", 0.3)
+    real = BaseHook.get_connection
+    monkeypatch.setattr(BaseHook, "get_connection", staticmethod(lambda conn_id: time.sleep(1.5) or real(conn_id)))
+
+    async def slow(conn_id: str) -> Any:
+        await asyncio.sleep(1.5)
+
+    monkeypatch.setattr("airflow_provider_wtschat.hooks.wtschat_async.get_async_connection", slow)
+    started = time.monotonic()
+    send(WtsChatNotifier(to=PHONE, text="Oi"), {})
+    assert time.monotonic() - started < 1.2
+    assert "took longer" in "".join(capfd.readouterr()) + caplog.text
+    time.sleep(1.5)  # by then the look-up is over, and nothing is sent so late
+    assert not simulator.sends
 
 
 class Broken:
