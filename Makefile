@@ -11,9 +11,13 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE :=
 unexport VIRTUAL_ENV
+# What is killed, and the lake of an example, stay where `make clean` finds them. pytest keeps its own directories where
+# they were: sockets lie in some, and their paths must be short.
+export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
+export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints pins clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist pins registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +25,7 @@ help: ## Show what can be made
 venv: $(READY) ## Set up the project's environment in .venv (Airflow $(AIRFLOW))
 
 # Without pip, because Debian ships the venv module without it; the outer pip installs uv into the environment.
-$(READY): pyproject.toml constraints/airflow-$(AIRFLOW).txt
+$(READY): pyproject.toml constraints/airflow-$(AIRFLOW).txt | .tmp
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
 	test -x $(BIN)/uv || $(PYTHON) -m pip --python $(BIN)/python install --quiet uv
@@ -29,8 +33,11 @@ $(READY): pyproject.toml constraints/airflow-$(AIRFLOW).txt
 		--constraint constraints/airflow-$(AIRFLOW).txt --editable . --all-extras --requirements pyproject.toml --group dev
 	@touch $@
 
-demo: $(READY) ## Copy sessions from a simulated account into SQLite, in a real Airflow
-	$(BIN)/python -m scripts.demo
+.tmp:
+	mkdir -p .tmp
+
+demo: $(READY) ## Load a simulated account into SQLite, in a real Airflow
+	$(BIN)/python -m airflow_provider_wtschat.demo --home .demo
 
 ui: $(READY) ## Bring up Airflow's UI with the example Dags (Ctrl-C ends it)
 	$(BIN)/python -m scripts.ui
@@ -48,7 +55,7 @@ tests: $(READY) ## Run the tests on Airflow $(AIRFLOW)
 	$(BIN)/python $(PYTEST) -m "not soak"
 
 compat: $(READY) ## Run the tests of each release series of Airflow
-	$(BIN)/python -m scripts.compat
+	$(BIN)/python -m scripts.compat $(SERIES)
 
 soak: $(READY) ## Run the long proofs over many seeds
 	$(BIN)/python $(PYTEST) -m soak
@@ -59,11 +66,18 @@ bench: $(READY) ## Print the figures of tests/benchmarks
 	$(BIN)/python -m scripts.bench
 
 constraints: $(READY) ## Install with Airflow's own constraint files, on every Python that is there
-	$(BIN)/python -m scripts.constraints
+	$(BIN)/python -m scripts.constraints $(RELEASES)
+
+dist: $(READY) ## Build what is published into dist/, and check it (TAG=v1.2.3: for a release)
+	$(BIN)/python -m scripts.dist $(if $(TAG),--tag $(TAG))
 
 pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
 	$(BIN)/python -m scripts.pins $(UPGRADE)
 
-clean: ## Remove environments, caches and what the demo left
-	rm -rf $(VENV) .venvs .demo .ui .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+registry: $(READY) ## Write .airflow-registry.yaml anew
+	$(BIN)/python -m scripts.registry
+
+clean: ## Remove environments, caches, builds and what the demo left
+	rm -rf $(VENV) .venv* .demo .ui .tmp wtschat-demo .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '*.py[co]' -delete

@@ -14,7 +14,7 @@ with tempfile.TemporaryDirectory() as home:
 
     NAME = airflow_provider_wtschat.__name__
     wrong = []
-    for module in pkgutil.walk_packages(airflow_provider_wtschat.__path__, f"{NAME}."):
+    for module in pkgutil.walk_packages(airflow_provider_wtschat.__path__, f"{NAME}.", onerror=lambda name: None):
         try:
             importlib.import_module(module.name)
         except Exception as error:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from scripts.local import BIN, ROOT
-from scripts.releases import NEWEST, SERIES, Release
+from scripts.releases import CONSTRAINTS, NEWEST, SERIES, Release
 
 TOOLS = re.compile(r"(pytest(-[a-z]+)?|hypothesis)==")
 """What runs the tests is ours to choose; some of Airflow's files name releases that are too old for them."""
@@ -26,6 +26,7 @@ def main() -> None:
     options = ["--upgrade"] if parser.parse_args().upgrade else []
     for release in (NEWEST, *SERIES.values()):
         pin(release, *options)
+    _compile("--group", "pyproject.toml:dist", "--output-file", CONSTRAINTS / "dist.txt", *options)
 
 
 def pin(release: Release, *options: str) -> None:
@@ -38,13 +39,17 @@ def pin(release: Release, *options: str) -> None:
     limits = [f"apache-airflow=={release.version}"]
     if release.official is not None:
         limits += [line for line in release.official.read_text().splitlines() if not TOOLS.match(line)]
-    command: list[str | Path] = [BIN / "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
-    command += ["--no-header", "--no-annotate", "--all-extras", "--group", "bench" if release is NEWEST else "test"]
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraint:
         constraint.write("\n".join(limits))
         constraint.flush()
-        command += [*options, "--constraint", constraint.name, "--output-file", release.pins, "pyproject.toml"]
-        subprocess.run(command, cwd=ROOT, check=True)
+        group = "bench" if release is NEWEST else "test"
+        wanted = ("pyproject.toml", "--all-extras", "--group", group, "--constraint", constraint.name)
+        _compile(*wanted, "--output-file", release.pins, *options)
+
+
+def _compile(*arguments: str | Path) -> None:
+    command: list[str | Path] = [BIN / "uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+    subprocess.run([*command, "--no-header", "--no-annotate", *arguments], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

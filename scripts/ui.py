@@ -8,18 +8,15 @@ import signal
 import sys
 from pathlib import Path
 
+from airflow_provider_wtschat.demo._airflow import AIRFLOW, Processes, fresh_home, stop_on_signals
 from airflow_provider_wtschat.simulator import Simulator
 from scripts.local import (
-    BIN,
     ROOT,
-    Processes,
     connections,
     fetch,
     free_port,
-    fresh_home,
     serving_environment,
     start_airflow,
-    stop_on_signals,
     wait_for,
 )
 
@@ -38,10 +35,10 @@ def main() -> None:
     stop_on_signals()
     account = Simulator.spawn(sessions=5000, spread_days=3, changes_per_s=1)
     with account as simulator, Processes(environment, logs) as processes:
-        processes.run("migrate", BIN / "airflow", "db", "migrate")
+        processes.run("migrate", *AIRFLOW, "db", "migrate")
         rows = home / "connections.json"
         rows.write_text(json.dumps(connections(simulator, home / "warehouse.db")))
-        processes.run("connections", BIN / "airflow", "connections", "import", rows)
+        processes.run("connections", *AIRFLOW, "connections", "import", rows)
 
         start_airflow(processes)
         files = len(list((ROOT / "example_dags").glob("example_*.py")))

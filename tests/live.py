@@ -12,10 +12,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from airflow_provider_wtschat.demo._airflow import Processes
 from scripts.local import (
     BIN,
     ROOT,
-    Processes,
     airflow_environment,
     free_port,
     serving_environment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from airflow_provider_wtschat.demo._airflow import fresh_home
+from scripts import registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,26 +34,46 @@ def left_running(home: Path) -> list[str]:
     return found
 
 
-def start(home: Path, script: str = "demo", *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", f"scripts.{script}", "--home", str(home), *options]
+def start(home: Path, module: str = "airflow_provider_wtschat.demo", *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", module, "--home", str(home), *options]
     # As in a terminal, where Ctrl-C reaches every process of the foreground group.
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
 
 
-def test_demo_loads_sessions_whatever_an_earlier_one_left(tmp_path: Path):
-    (tmp_path / "airflow.db").write_text("left behind")
-    (tmp_path / "warehouse.db").write_text("left behind")
-    process = start(tmp_path)
-    output, _ = process.communicate(timeout=300)
+def test_demo_loads_an_account_whatever_an_earlier_one_left(tmp_path: Path):
+    home = tmp_path / "a directory with blanks"
+    fresh_home(home)
+    for name in ("airflow.db", "warehouse.sqlite"):
+        (home / name).write_text("left behind")
+    umask = os.umask(0o077)
+    try:
+        process = start(home)
+        output, _ = process.communicate(timeout=300)
+    finally:
+        os.umask(umask)
     assert process.returncode == 0, output
-    rows = int(re.search(r"rows loaded +([\d,]+)", output)[1].replace(",", ""))
-    with closing(sqlite3.connect(tmp_path / "warehouse.db")) as database:
-        assert database.execute("SELECT count(*) FROM sessions").fetchone() == (rows,)
-    assert rows > 4000
-    assert ", of which 0 were refused" in output
-    assert left_running(tmp_path) == []
+    first, second = (int(rows.replace(",", "")) for rows in re.findall(r"sessions in the table +([\d,]+)", output))
+    assert 5000 <= first < second
+    with closing(sqlite3.connect(home / "warehouse.sqlite")) as database:
+        assert database.execute("SELECT count(*), count(DISTINCT id) FROM sessions").fetchone() == (second, second)
+        assert database.execute("SELECT count(*) FROM contacts").fetchone() > (1000,)
+    changed = [int(rows.replace(",", "")) for rows in re.findall(r"new or changed +([\d,]+)", output)]
+    assert changed[0] == first
+    assert 0 < changed[1] < 2000
+    assert output.count(", of which 0 met the account's limit") == 2
+    assert "copy the Dag into your Dags folder" in output
+    assert left_running(home) == []
+
+
+def test_demo_empties_no_directory_that_it_has_not_made(tmp_path: Path):
+    (tmp_path / "thesis.tex").touch()
+    process = start(tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "is not empty" in output
+    assert (tmp_path / "thesis.tex").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -76,7 +100,7 @@ def test_interrupted_demo_leaves_nothing_running(tmp_path: Path, number):
 
 def test_ui_comes_up_with_every_example_and_goes_down_again(tmp_path: Path):
     examples = len(list((ROOT / "example_dags").glob("example_*.py")))
-    process = start(tmp_path, "ui", "--port", "0")
+    process = start(tmp_path, "scripts.ui", "--port", "0")
     try:
         seen = []
         for line in process.stdout:
@@ -95,3 +119,23 @@ def test_ui_comes_up_with_every_example_and_goes_down_again(tmp_path: Path):
     assert left_running(tmp_path) == []
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+def test_clean_removes_all_that_is_ignored(tmp_path: Path):
+    """Whatever git ignores is made by one of the commands."""
+    project = tmp_path / "a directory with blanks"
+    (project / "package").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", project)
+    kept = {"Makefile", "package"}
+    ignored = [line for line in (ROOT / ".gitignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert len(ignored) > 10
+    for pattern in ignored:
+        name = pattern.rstrip("/").replace("[co]", "c").replace("*", "" if pattern.startswith(".") else "x")
+        for folder in (project, project / "package") if name in ("__pycache__", "x.pyc") else (project,):
+            (folder / name).mkdir() if pattern.endswith("/") else (folder / name).touch()
+    subprocess.run(["make", "clean"], cwd=project, check=True, capture_output=True)
+    assert {str(path.relative_to(project)) for path in project.rglob("*")} == kept
+
+
+def test_the_registry_is_told_of_everything():
+    assert registry.PATH.read_text() == registry.text(), "run make registry"

@@ -1,0 +1,1 @@
+"""``python -m airflow_provider_wtschat.demo``: load a simulated account into a database, in a real Airflow."""
