@@ -134,6 +134,7 @@ def test_module_says_what_it_is_for(name):
 
 IMPORT_EACH = """
 import importlib.util, json, sys
+import airflow.providers.common.sql.hooks.sql  # on Airflow 3.0 it loads aiohttp by itself
 from airflow_provider_wtschat._compat import BaseHook, BaseOperator, BaseSensorOperator, Connection
 
 def refused(*args, **kwargs):
