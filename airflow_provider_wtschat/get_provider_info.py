@@ -75,15 +75,24 @@ _CONFIG = {
             "budget": {
                 "description": (
                     "Where the processes of this deployment count their requests together: a directory on this\n"
-                    "machine (``$AIRFLOW_HOME/wtschat`` if empty), a ``redis://`` URL for several machines,\n"
-                    "``process`` for each process by itself, or the fixed share of the account's limits that each\n"
-                    "process may take, such as ``0.25``.\n"
+                    "machine (``$AIRFLOW_HOME/wtschat`` if empty), a ``redis://`` URL for several machines, or\n"
+                    "``process`` for each process by itself.\n"
                 ),
                 "type": "string",
                 "version_added": "0.1.0",
                 "example": "redis://redis.example:6379/0",
                 "default": "",
                 "sensitive": True,
+            },
+            "share": {
+                "description": (
+                    "The share of the account's limits that the processes which count together may take: with a\n"
+                    "directory the part of this machine, such as ``0.25`` for one of four machines without Redis.\n"
+                ),
+                "type": "float",
+                "version_added": "0.1.0",
+                "example": "0.25",
+                "default": "1.0",
             },
             "bulk_share": {
                 "description": (

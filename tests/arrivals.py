@@ -107,6 +107,9 @@ class Work:
     die_after: int | None = None
     """So many requests later the process is killed in the midst of others."""
     account: str = "account"
+    share: float = 1.0
+    home: str | None = None
+    """``AIRFLOW_HOME`` of the machine that the client stands for."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,9 @@ class Report:
 
 def work(task: Work) -> Report:
     """Make the requests, each until it is accepted, and hold the budget at each 429."""
-    budget = get_budget(task.account, task.spec, bulk_share=task.bulk_share, limits=task.limits)
+    if task.home is not None:
+        os.environ["AIRFLOW_HOME"] = task.home
+    budget = get_budget(task.account, task.spec, share=task.share, bulk_share=task.bulk_share, limits=task.limits)
     cpu = time.process_time()
 
     def client(count: int) -> int:
@@ -175,13 +180,13 @@ def run_together(tasks: list[Work]) -> list[Report | None]:
 
 
 @contextmanager
-def redis_server() -> Iterator[str | None]:
-    """Start a Redis of one's own on a free port; its URL, or None where it is not installed."""
+def redis_server(port: int | None = None) -> Iterator[str | None]:
+    """Start a Redis of one's own, on a free port if none is given; its URL, or None where it is not installed."""
     program = shutil.which("redis-server")
     if program is None:
         yield None
         return
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with socket.create_server(("127.0.0.1", port or 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]

@@ -256,7 +256,8 @@ def test_waiting_calls_go_first(spec: str, name: str, monkeypatch: pytest.Monkey
 
 
 def test_bulk_yields_a_free_slot_only_to_who_waits_for_it(spec: str, name: str):
-    store = getattr(get_budget(name, spec, limits=TINY), "_own" if spec == "process" else "_shared")
+    budget = get_budget(name, spec, limits=TINY)
+    store: Any = budget._own if spec == "process" else budget._shared[0]
     for slot in range(4):
         assert store.take(slot, send=True, bulk_share=None) is None
         store.answer(slot, send=True)
@@ -340,11 +341,11 @@ def test_a_hold_without_measure_ends(spec: str, name: str):
 def test_without_a_store_each_429_halves_the_share():
     clock = Clock()
     store = ProcessStore(Limits(), share=0.8, clock=clock)
-    store.slow_down()
-    store.slow_down()  # the same incident
+    store.hold(0)
+    store.hold(0)  # the same incident
     assert store.share == pytest.approx(0.4)
     clock.now += 5
-    store.slow_down()
+    store.hold(0)
     shares = []
     for _ in range(8):
         shares.append(round(store.share, 3))
@@ -352,21 +353,45 @@ def test_without_a_store_each_429_halves_the_share():
     assert shares == [0.201, 0.281, 0.361, 0.441, 0.521, 0.601, 0.681, 0.761]
     clock.now += 300
     assert store.share == 0.8
-    store.slow_down()
+    store.hold(0)
     assert [store.take(slot, send=False, bulk_share=None) for slot in range(80)] == [None] * 80
     assert store.take(80, send=False, bulk_share=None) == (5.0, "40% of the account's 200 requests in 5 s")
 
 
-def test_only_an_unshared_budget_halves_its_share(spec: str, name: str):
-    budget = get_budget(name, spec, limits=TINY)
-    budget.hold(0.001)
+def test_each_429_halves_what_those_who_count_together_take(
+    spec: str, name: str, log: Log, monkeypatch: pytest.MonkeyPatch
+):
+    """A budget that counts every request meets no 429: somebody else uses the account."""
+    limits = replace(TINY, read=Window(6, 300.0))  # which recovers slowly
+    budget = get_budget(name, spec, limits=limits)
+    for _ in range(3):  # one incident
+        budget.hold(0.001)
     time.sleep(0.01)
+    if spec != "process":
+        monkeypatch.setattr(registry, "_registry", {})  # as another process sees it
     with ExitStack() as stack:
-        take(budget, stack, 2)
-        if spec == "process":
-            refusal(budget)
-        else:
-            take(budget, stack, 2)
+        take(get_budget(name, spec, limits=limits), stack, 2)
+        assert "50% of the account's 4 requests in 0.2 s" in str(refusal(get_budget(name, spec, limits=limits)))
+    (warning,) = log.lines(logging.WARNING)
+    assert "somebody else uses the account" in warning
+
+
+@pytest.mark.parametrize("kind", ["process", "directory"])
+def test_a_slowed_budget_recovers(kind: str, tmp_path: Path):
+    clock = Clock(1e6)
+    store = ProcessStore(Limits(), clock=clock) if kind == "process" else DirectoryStore(tmp_path, "a", Limits(), clock)
+    store.hold(0)
+    store.hold(0)
+    clock.now += 5
+    store.hold(0)
+    free = []
+    for window in range(8):
+        clock.now += 300
+        taken = 0
+        while store.take(1000 * window + taken, send=False, bulk_share=None) is None:
+            taken += 1
+        free.append(taken)
+    assert free == [70, 90, 110, 130, 150, 170, 190, 200]
 
 
 # --- A store in trouble -----------------------------------------------------------------------------------------------
@@ -410,7 +435,7 @@ def test_redis_whose_clock_steps_back(redis_url: str, name: str):
         assert store.take(slot, send=False, bulk_share=None) is None
     client = Redis.from_url(redis_url)
     future = (time.time() + 3600) * 1e6
-    client.zadd(f"wtschat:budget:v1:{{{name}}}:burst", {str(slot): future for slot in range(4)})
+    client.zadd(f"wtschat:budget:v2:{{{name}}}:burst", {str(slot): future for slot in range(4)})
     refused = store.take(9, send=False, bulk_share=None)
     assert refused is not None
     time.sleep(refused.wait + 0.01)
@@ -460,7 +485,7 @@ def test_a_lost_file_is_one_warning(harm: Any, tmp_path: Path, log: Log):
         take(budget, stack, 2)
         refusal(budget)
         for _ in range(3):
-            budget._down_until = 0.0
+            budget._down_until.update(dict.fromkeys(budget._shared, 0.0))
             refusal(budget)
     # Overwritten under its readers' hands, the file may serve them from its log for a while.
     assert len(log.lines(logging.WARNING)) == 1 - (harm is overwrite)
@@ -523,7 +548,7 @@ def test_another_users_file(tmp_path: Path, mode: int):
             account.log = logging.Logger("budget")
             account.log.addHandler(handler)
             budget = get_budget("a", str(directory), limits=TINY)
-            budget._warned = False
+            budget._warned.clear()
             with budget.slot(timeout=0):
                 warnings = handler.lines(logging.WARNING)
                 code = 0 if len(warnings) == 1 and "another user" in warnings[0] else 2
@@ -537,17 +562,15 @@ def test_redis_down_and_up_again(log: Log, tmp_path: Path, redis_url: str, name:
     budget = get_budget(name, f"redis://user:secret@127.0.0.1:{port}/0", limits=TINY)
     with budget.slot(timeout=0), budget.slot(timeout=0):
         pass
-    budget.hold(0.001)
     (warning,) = log.lines(logging.WARNING)
     assert "Connection refused" in warning
+    assert "so for now it is shared by the processes of this machine" in warning
     assert "secret" not in warning
-    assert budget._own.share < 0.6  # a 429 while nothing is shared
-    budget._shared = RedisStore(redis_url, name, TINY)
-    budget._down_until = 0.0
+    budget._shared = (RedisStore(redis_url, name, TINY), *budget._shared[1:])
+    budget._down_until = {budget._shared[0]: 0.0}
     with budget.slot(timeout=1), budget.slot(timeout=1):
         pass
     assert log.lines(logging.INFO)[-1].endswith("again.")
-    assert budget._own.share == 1
 
 
 def test_a_redis_that_hangs_costs_seconds_not_the_task(log: Log, name: str, monkeypatch: pytest.MonkeyPatch):
@@ -569,6 +592,39 @@ def test_the_file_is_private_and_does_not_name_the_account(tmp_path: Path):
     assert {oct(path.stat().st_mode & 0o777) for path in made[1:]} == {"0o600"}
     assert oct(made[0].stat().st_mode & 0o777) == "0o700"
     assert not any("pn_secret" in str(path) for path in made)
+
+
+def test_a_process_that_429s_have_slowed_comes_back_to_redis_by_itself(
+    log: Log, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What it took for itself while Redis was away must not keep it from asking Redis."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "a file, no directory"))
+    (tmp_path / "a file, no directory").touch()
+    monkeypatch.setattr(account, "_STORE_AGAIN_AFTER", 0.3)
+    limits = Limits(burst=Window(8, 0.2), read=Window(100, 300.0))
+    with redis_server() as url:
+        if url is None:
+            pytest.skip("redis-server is not installed")
+        budget = get_budget(name, url, limits=limits)
+        with budget.slot(timeout=0):
+            pass
+    for _ in range(3):
+        budget.hold(0.001)
+        time.sleep(0.25)
+    share = budget._own.share
+    assert share < 0.2
+    for _ in range(int(100 * share) - 1):  # and the one before
+        with budget.slot(timeout=5):
+            pass
+    assert refusal(budget).wait > 200
+    time.sleep(0.3)
+    with redis_server(int(url.rpartition(":")[2].partition("/")[0])):
+        started = time.monotonic()
+        for _ in range(20):
+            with budget.slot(timeout=5):
+                pass
+        assert time.monotonic() - started < 5
+    assert log.lines(logging.INFO)[-1].endswith("again.")
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------
@@ -616,7 +672,7 @@ def test_waiting_shows_in_the_log(log: Log, monkeypatch: pytest.MonkeyPatch, nam
     monkeypatch.setattr(account.Stats, "timing", lambda *args: measured.append(args))
     store = FakeStore()
     store.gate.set()
-    budget = Budget(ProcessStore(Limits(), clock=seconds), store, 1.0)
+    budget = Budget(ProcessStore(Limits(), clock=seconds), [store], 1.0)
     for _ in range(1000):
         with budget.slot():
             pass
@@ -645,7 +701,7 @@ def test_many_waiters_ask_the_store_no_more_than_one():
             return None if stop.is_set() else Refusal(0.05, "full")
 
     stop = threading.Event()
-    budget = Budget(ProcessStore(Limits()), Full(), 1.0)
+    budget = Budget(ProcessStore(Limits()), [Full()], 1.0)
 
     def wait() -> None:
         with budget.slot():
@@ -664,7 +720,7 @@ def test_many_waiters_ask_the_store_no_more_than_one():
 # --- The event loop ---------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeStore(SharedStore):
     """Counts what is open, and lets a test stand between a question and its answer."""
 
@@ -701,7 +757,7 @@ async def settle(budget: Budget) -> None:
 async def test_async_asks_the_store_off_the_loop():
     store = FakeStore()
     store.gate.set()
-    budget = Budget(ProcessStore(Limits()), store, 1.0)
+    budget = Budget(ProcessStore(Limits()), [store], 1.0)
 
     async def call() -> None:
         async with budget.slot_async():
@@ -718,7 +774,7 @@ async def test_async_asks_the_store_off_the_loop():
 @pytest.mark.parametrize("moment", ["queued", "asking", "asked", "held"])
 async def test_cancellation_never_leaks_a_slot(moment: str):
     store = FakeStore()
-    budget = Budget(ProcessStore(replace(Limits(), burst=Window(1, 1e-9))), store, 1.0)
+    budget = Budget(ProcessStore(replace(Limits(), burst=Window(1, 1e-9))), [store], 1.0)
     inside = asyncio.Event()
 
     async def call() -> None:
@@ -804,8 +860,6 @@ def test_one_event_loop_after_another(name: str, tmp_path: Path):
     ("spec", "says"),
     [
         ("process", "of this process alone"),
-        ("1", "of this process alone"),
-        (" 0.25 ", "of this process alone, 25% of the limits"),
         ("redis://user:secret@redis.example/3", "shared through Redis (redis.example:6379)"),
         ("rediss://redis.example:7000", "shared through Redis (redis.example:7000)"),
         ("/var/lib/wtschat", "shared by the processes of this machine (/var/lib/wtschat)"),
@@ -817,10 +871,34 @@ def test_specs(spec: str, says: str):
     assert get_budget("a", spec).describe() == says
 
 
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("redis://redis.example", "shared through Redis (redis.example:6379), 25% of the limits"),
+        ("/var/lib/wtschat", "shared by the processes of this machine (/var/lib/wtschat), 25% of the limits"),
+    ],
+)
+def test_a_share_is_told(spec: str, says: str):
+    assert get_budget("a", spec, share=0.25).describe() == says
+
+
 @pytest.mark.parametrize("spec", ["proces", "wtschat/budget", "0", "-0.5", "1.5", "nan", "http://redis.example"])
 def test_a_spec_without_meaning_is_refused(spec: str):
-    with pytest.raises(WtsChatArgumentError, match="budget"):
+    with pytest.raises(WtsChatArgumentError, match="budget") as refused:
         get_budget("a", spec)
+    assert refused.value.argument == "[wtschat] budget"
+
+
+@pytest.mark.parametrize(("spec", "share"), [("0.25", 1.0), ("1", 1.0), ("process", 0.25)])
+def test_a_share_for_each_process_is_refused_with_the_way_that_holds(spec: str, share: float):
+    with pytest.raises(WtsChatArgumentError, match=r"each process would take .* \[wtschat\] share"):
+        get_budget("a", spec, share=share)
+
+
+@pytest.mark.parametrize("share", [0, -0.5, 1.5, float("nan")])
+def test_a_share_without_meaning_is_refused(share: float):
+    with pytest.raises(WtsChatArgumentError, match="share: is"):
+        get_budget("a", share=share)
 
 
 @pytest.mark.parametrize("spec", ["redis://:pw/pw@host", "redis://:pw@host:99999", "Redis://:pw@host"])
@@ -835,13 +913,14 @@ def test_spec_and_bulk_share_come_from_the_configuration(monkeypatch: pytest.Mon
     assert get_budget("a").describe().endswith(f"({os.environ['AIRFLOW_HOME']}/wtschat)")
     assert get_budget("a").bulk_share == 0.8
     monkeypatch.setattr(registry, "_registry", {})
-    monkeypatch.setenv("AIRFLOW__WTSCHAT__BUDGET", "0.5")
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__BUDGET", "/var/lib/wtschat")
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__SHARE", "0.5")
     monkeypatch.setenv("AIRFLOW__WTSCHAT__BULK_SHARE", "0.9")
-    assert get_budget("a").describe() == "of this process alone, 50% of the limits"
+    assert get_budget("a").describe().endswith("(/var/lib/wtschat), 50% of the limits")
     assert get_budget("a").bulk_share == 0.9
     assert get_budget("a", bulk_share=1.0) is get_budget("a")
     assert get_budget("a").bulk_share == 1
-    with pytest.raises(WtsChatArgumentError, match="bulk_share is 2"):
+    with pytest.raises(WtsChatArgumentError, match="bulk_share: is 2"):
         get_budget("a", bulk_share=2)
 
 
@@ -875,8 +954,7 @@ def test_a_forked_child_has_its_own_locks_and_connections(spec: str, name: str):
     budget = get_budget(name, spec, limits=TINY)
     with budget.slot(), budget.slot():
         locks = [budget._lock, registry._registry_lock, budget._own._lock, *budget._queues.values()]
-        if isinstance(budget._shared, DirectoryStore):
-            locks.append(budget._shared._lock)
+        locks += [store._lock for store in budget._shared if isinstance(store, DirectoryStore)]
         for lock in locks:  # as another thread may hold them at the fork
             lock.acquire()
         child = os.fork()
@@ -934,3 +1012,41 @@ def test_processes_that_share_nothing_find_their_share():
     late = [refused for refused in server.refusals if refused > start + 3]
     assert len(server.refusals) > 50
     assert len(late) < len(server.refusals) / 4
+
+
+def test_a_share_holds_for_the_machine(tmp_path: Path, name: str):
+    """Two machines with half of the limits each, four processes on each: none meets a 429, and both halves are used."""
+    with ArrivalServer(SMALL).running() as server:
+        work = Work(server.port, "", requests=40, threads=4, bulk_share=1.0, account=name, share=0.5)
+        run_together([replace(work, home=str(tmp_path / machine)) for machine in "ab" for _ in range(4)])
+    assert server.refusals == []
+    assert len(server.arrivals["read"]) == 320
+    assert server.peak("burst") > SMALL.burst.limit / 2
+
+
+def test_machines_keep_to_a_part_each_while_redis_is_away(tmp_path: Path, name: str):
+    with ArrivalServer(SMALL).running() as server:
+        with redis_server() as url:
+            if url is None:
+                pytest.skip("redis-server is not installed")
+            work = Work(server.port, url, requests=10, threads=2, bulk_share=1.0, account=name)
+            machines = [replace(work, home=str(tmp_path / machine)) for machine in "abc" for _ in range(2)]
+            run_together(machines)
+            run_together(machines)  # by now each has been told how many there are
+        time.sleep(SMALL.burst.seconds)
+        run_together([replace(machine, requests=30) for machine in machines])
+    assert server.refusals == []
+    assert len(server.arrivals["read"]) == 2 * 60 + 180
+
+
+def test_a_directory_makes_room_for_others_who_use_the_account(tmp_path: Path, name: str):
+    """Two machines that do not know of each other, each with the whole limits."""
+    limits = replace(SMALL, read=Window(100_000, 60.0))
+    with ArrivalServer(limits).running() as server:
+        work = Work(server.port, "", requests=60, limits=limits, account=name)
+        run_together([replace(work, home=str(tmp_path / machine)) for machine in "ab" for _ in range(4)])
+    start = server.arrivals["burst"][0]
+    late = [refused for refused in server.refusals if refused > start + 3]
+    assert server.refusals
+    assert len(late) < len(server.refusals) / 4
+    assert server.arrivals["burst"][-1] - start < 4 * 480 / 40 * 0.5

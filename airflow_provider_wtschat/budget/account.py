@@ -7,15 +7,15 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
 from airflow_provider_wtschat._compat import Stats
-from airflow_provider_wtschat.budget.limits import Refusal, SharedStore, StoreError
+from airflow_provider_wtschat.budget.limits import Refusal, SharedStore, StoreError, of_limits
 from airflow_provider_wtschat.budget.process import ProcessStore
 
 log = logging.getLogger(__name__)
@@ -56,12 +56,12 @@ class Slot:
 
     :param id: its number in the stores
     :param send: the request goes to ``/chat/v1/send/*``
-    :param shared: the shared store counts it too
+    :param store: the shared store that counts it too
     """
 
     id: int
     send: bool
-    shared: bool
+    store: SharedStore | None
 
 
 class Budget:
@@ -70,23 +70,26 @@ class Budget:
 
     Of the threads that wait for the same thing one asks the stores, the others queue behind it: a thousand waiters
     cost the store no more than one. The process also counts its own requests, and limits itself by that count while
-    the shared store is out of reach.
+    no shared store can be reached.
 
     :param own: counts the requests of this process
-    :param shared: counts them together with other processes; None to limit this process alone
+    :param shared: count them together with other processes: the first of them that can be reached. Without any this
+        process limits itself alone
     :param bulk_share: share of the windows that bulk reads may fill
     """
 
-    def __init__(self, own: ProcessStore, shared: SharedStore | None, bulk_share: float) -> None:
+    def __init__(self, own: ProcessStore, shared: Sequence[SharedStore], bulk_share: float) -> None:
         self.bulk_share = bulk_share
         self.waited = 0.0
         """Seconds for which requests of this process had to wait so far, whether one or many at a time."""
         self.requests = 0
         """Slots taken so far."""
         self._own = own
-        self._shared = shared
-        self._down_until: float | None = None
-        self._warned = self._announced = False
+        self._shared = tuple(shared)
+        self._down_until: dict[SharedStore, float] = {}
+        self._warned: set[SharedStore] = set()
+        self._announced = self._others_told = False
+        self._users = 0
         self._said_at = float("-inf")
         self._refusals: dict[_Kind, tuple[float, str]] = {}
         self._make_locks()
@@ -149,21 +152,30 @@ class Budget:
         """
         Let nobody take a slot for a while, in any process that shares this budget: the API answered 429.
 
-        Where none share it, the process takes half as much from then on and recovers slowly.
+        Whoever shares it takes half as much from then on and recovers slowly: since the requests that are counted here
+        meet no 429, somebody else uses the account.
 
         :param seconds: how long; no longer than a quarter of an hour, after which the API may say it again
         """
         seconds = min(seconds, _LONGEST_HOLD)
-        self._own.hold(seconds)
-        shared = self._reachable()
-        if shared is not None:
+        for store in self._reachable():
             try:
-                shared.hold(seconds)
+                store.hold(seconds)
             except StoreError as error:
-                self._lost(error)
-                shared = None
-        if shared is None:
-            self._own.slow_down()
+                self._lost(store, error)
+            else:
+                self._own.pause(seconds)
+                break
+        else:
+            self._own.hold(seconds)
+        if not self._others_told:
+            self._others_told = True
+            log.warning(
+                "The API answered 429 although this budget, which is %s, had room: somebody else uses the account's "
+                "limit. It slows down and recovers by and by. Let all machines of this deployment share one budget in "
+                "Redis ([wtschat] budget), or give each its part ([wtschat] share)",
+                self.describe(),
+            )
 
     async def hold_async(self, seconds: float) -> None:
         """
@@ -175,19 +187,18 @@ class Budget:
 
     def describe(self) -> str:
         """Say who shares the budget."""
-        if self._shared is None:
-            share = self._own.whole
-            return "of this process alone" if share == 1 else f"of this process alone, {share:.0%} of the limits"
-        if self._reachable() is None:
-            return "of this process alone, because its store cannot be used"
-        return self._shared.describe()
+        up = next(iter(self._reachable()), None)
+        if up is None:
+            why = " because its store cannot be used" if self._shared else ""
+            return f"of this process alone{',' if why else ''}{why}{of_limits(self._own.whole)}"
+        return up.describe()
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, which must not wait for the parent's locks."""
         self._make_locks()
         self._own = self._own.renewed()
-        if self._shared is not None:
-            self._shared.after_fork()
+        for store in self._shared:
+            store.after_fork()
 
     def _wait(self, kind: _Kind, timeout: float | None, stop: threading.Event | None) -> Slot:
         self._announce()
@@ -273,24 +284,23 @@ class Budget:
     def _take(self, kind: _Kind) -> Slot | Refusal:
         number = secrets.randbits(63)
         bulk_share = self.bulk_share if kind.bulk else None
-        shared = self._reachable()
-        if shared is not None:
+        for store in self._reachable():
             # Its own count binds only when the store has lost what this process took, as after a replaced file.
             refusal = self._own.check(send=kind.send, bulk_share=bulk_share)
             if refusal is not None:
                 return refusal
             try:
-                refusal = shared.take(number, send=kind.send, bulk_share=bulk_share)
+                refusal = store.take(number, send=kind.send, bulk_share=bulk_share)
             except StoreError as error:
-                self._lost(error)
-            else:
-                self._found(shared)
-                if refusal is not None:
-                    return refusal
-                self._own.add(number, send=kind.send)
-                return self._taken(Slot(number, kind.send, shared=True))
+                self._lost(store, error)
+                continue
+            self._found(store)
+            if refusal is not None:
+                return refusal
+            self._own.add(number, send=kind.send)
+            return self._taken(Slot(number, kind.send, store))
         refusal = self._own.take(number, send=kind.send, bulk_share=bulk_share)
-        return refusal or self._taken(Slot(number, kind.send, shared=False))
+        return refusal or self._taken(Slot(number, kind.send, None))
 
     def _taken(self, slot: Slot) -> Slot:
         with self._lock:
@@ -299,34 +309,41 @@ class Budget:
 
     def _answer(self, slot: Slot) -> None:
         self._own.answer(slot.id, send=slot.send)
-        shared = self._reachable()
-        if slot.shared and shared is not None:
+        if slot.store is not None and self._is_up(slot.store):
             try:
-                shared.answer(slot.id, send=slot.send)
+                slot.store.answer(slot.id, send=slot.send)
             except StoreError as error:
-                self._lost(error)
+                self._lost(slot.store, error)
 
-    def _reachable(self) -> SharedStore | None:
-        down_until = self._down_until
-        return None if down_until is not None and time.monotonic() < down_until else self._shared
+    def _is_up(self, store: SharedStore) -> bool:
+        return time.monotonic() >= self._down_until.get(store, 0.0)
 
-    def _lost(self, error: StoreError) -> None:
-        self._down_until = time.monotonic() + _STORE_AGAIN_AFTER
+    def _reachable(self) -> Iterator[SharedStore]:
+        return filter(self._is_up, self._shared)
+
+    def _lost(self, store: SharedStore, error: StoreError) -> None:
+        self._down_until[store] = time.monotonic() + _STORE_AGAIN_AFTER
         with self._lock:
-            level = logging.DEBUG if self._warned else logging.WARNING
-            self._warned = True
+            level = logging.DEBUG if store in self._warned else logging.WARNING
+            self._warned.add(store)
         log.log(
             level,
-            "The account's request budget cannot be shared, so this process keeps to the limits by itself "
-            "and will try again from time to time: %s",
+            "The account's request budget cannot be shared as it should, so for now it is %s; it will be tried again "
+            "from time to time: %s",
+            self.describe(),
             error,
         )
 
-    def _found(self, shared: SharedStore) -> None:
-        if self._down_until is not None:
-            self._down_until = None
+    def _found(self, store: SharedStore) -> None:
+        if self._down_until.pop(store, None) is not None:
             self._own.restore()
-            log.info("The account's request budget is %s again.", shared.describe())
+            log.info("The account's request budget is %s again.", store.describe())
+        if store is self._shared[0] and store.users != self._users:
+            # What stands in for it when it cannot be reached takes the part of one of so many.
+            self._users = self._own.users = store.users
+            for other in self._shared[1:]:
+                with suppress(StoreError):
+                    other.note_users(store.users)
 
     def _announce(self) -> None:
         if not self._announced:

@@ -17,12 +17,15 @@ from airflow_provider_wtschat.budget.limits import (
     CLOCK_SLACK,
     GRACE,
     HELD,
+    RECOVERY,
     YIELDING,
     Limits,
+    Pace,
     Refusal,
     SharedStore,
     StoreError,
     is_full,
+    of_limits,
 )
 
 _BUSY_SECONDS = 2.0
@@ -34,6 +37,8 @@ CREATE TABLE slots (id INTEGER PRIMARY KEY, send INTEGER NOT NULL, answered REAL
 CREATE INDEX slots_answered ON slots (answered);
 CREATE INDEX slots_send_answered ON slots (send, answered);
 CREATE TABLE pauses (name TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE pace (id INTEGER PRIMARY KEY, part REAL NOT NULL, since REAL NOT NULL, users INTEGER NOT NULL);
+INSERT INTO pace VALUES (0, 1, 0, 1);
 """
 
 # One statement is one transaction: it takes the lock and gives it back within a single call of the library, and no
@@ -59,6 +64,11 @@ SELECT (SELECT answered FROM slots ORDER BY answered DESC LIMIT 1 OFFSET :limit_
 _PAUSE = """
 INSERT INTO pauses (name, until) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET until = max(until, excluded.until)
 """
+# As limits.Pace.halved, but in one statement: processes that met the same 429 halve it once.
+_SLOW_DOWN = """
+UPDATE pace SET part = min(1.0, part + :recovery * max(0, :now - since)) / 2, since = :now
+WHERE part = 1 OR :now < since OR :now - since >= :burst
+"""
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
@@ -78,11 +88,21 @@ class DirectoryStore(SharedStore):
     :param account: digest of the account, part of the file's name
     :param limits: limits of the account
     :param clock: seconds, the same for all processes
+    :param share: share of the limits that this machine may take
     """
 
-    def __init__(self, directory: Path, account: str, limits: Limits, clock: Callable[[], float] = time.time) -> None:
-        self.path = directory / f"budget-v1-{account}.sqlite"
+    def __init__(
+        self,
+        directory: Path,
+        account: str,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+        *,
+        share: float = 1.0,
+    ) -> None:
+        self.path = directory / f"budget-v2-{account}.sqlite"
         self._limits = limits
+        self._share = share
         self._clock = clock
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
@@ -91,12 +111,11 @@ class DirectoryStore(SharedStore):
 
     def describe(self) -> str:
         """Say who shares the budget."""
-        return f"shared by the processes of this machine ({self.path.parent})"
+        return f"shared by the processes of this machine ({self.path.parent}){of_limits(self._share)}"
 
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
         """Take a slot, or say why there is none."""
         (name_0, window_0), (name_1, window_1) = self._limits.of(send)
-        share = 1.0 if bulk_share is None else bulk_share
         values = {
             "slot": slot,
             "send": send,
@@ -105,8 +124,6 @@ class DirectoryStore(SharedStore):
             "lease": self._limits.lease,
             "name_0": None if bulk_share is None else name_0,
             "name_1": None if bulk_share is None else name_1,
-            "limit_0": window_0.share(share),
-            "limit_1": window_1.share(share),
             "seconds_0": window_0.seconds,
             "seconds_1": window_1.seconds,
         }
@@ -115,6 +132,8 @@ class DirectoryStore(SharedStore):
             if self._takes % _PURGE_EVERY == 0:
                 connection.execute(_PURGE, (self._clock() - self._limits.longest,))
             self._takes += 1
+            share = self._share_now(connection) * (1.0 if bulk_share is None else bulk_share)
+            values |= {"limit_0": window_0.share(share), "limit_1": window_1.share(share)}
             if connection.execute(_TAKE, values).rowcount:
                 return None
             *ranked, hold, pause, latest = connection.execute(_LOOK, values).fetchone()
@@ -141,9 +160,17 @@ class DirectoryStore(SharedStore):
             connection.execute(_ANSWER, (now, slot))
 
     def hold(self, seconds: float) -> None:
-        """Refuse slots to every process for a while."""
+        """Refuse slots to every process for a while, and halve the pace."""
+        now = self._clock()
+        burst, recovery = self._limits.burst.seconds, RECOVERY / self._limits.read.seconds
         with self._use() as connection:
-            connection.execute(_PAUSE, ("hold", self._clock() + seconds))
+            connection.execute(_PAUSE, ("hold", now + seconds))
+            connection.execute(_SLOW_DOWN, {"now": now, "burst": burst, "recovery": recovery})
+
+    def note_users(self, users: int) -> None:
+        """Take only the part of one of several machines."""
+        with self._use() as connection:
+            connection.execute("UPDATE pace SET users = ?", (users,))
 
     def after_fork(self) -> None:
         """Leave the parent's connection alone, in a forked child."""
@@ -151,6 +178,10 @@ class DirectoryStore(SharedStore):
         if self._connection is not None:
             _inherited.append(self._connection)
             self._connection = None
+
+    def _share_now(self, connection: sqlite3.Connection) -> float:
+        part, since, users = connection.execute("SELECT part, since, users FROM pace").fetchone()
+        return float(self._share * Pace(part, since).at(self._clock(), self._limits) / users)
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[sqlite3.Connection]:

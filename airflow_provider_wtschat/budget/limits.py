@@ -9,6 +9,9 @@ from typing import NamedTuple
 CLOCK_SLACK = 5.0
 """Seconds by which the times of a store may lie ahead of what they can be before they count as a clock's step back."""
 
+RECOVERY = 0.1
+"""The part of its share that a store gets back in the time of the read window."""
+
 GRACE = 0.05
 """Seconds for which bulk reads leave a slot that has come free to the call that waits for it."""
 
@@ -79,6 +82,42 @@ class Limits:
         return max(self.burst.seconds, self.read.seconds, self.send.seconds)
 
 
+class Pace(NamedTuple):
+    """
+    The part of its share that a store takes since the last 429.
+
+    A store that counts every request of an account meets none, so a 429 says that somebody uses the account who is not
+    counted. Each halves the pace, which then grows back by a tenth of the share in the time of the read window: a
+    constant step up and a halving down bring those who compete to equal parts.
+
+    :param part: after the last 429
+    :param since: when that was, on the store's clock
+    """
+
+    part: float = 1.0
+    since: float = 0.0
+
+    def at(self, now: float, limits: Limits) -> float:
+        """
+        Say what part of the share may be taken now.
+
+        :param now: the time on the store's clock
+        :param limits: limits of the account
+        """
+        return min(1.0, self.part + RECOVERY * max(0.0, now - self.since) / limits.read.seconds)
+
+    def halved(self, now: float, limits: Limits) -> Pace:
+        """
+        Return the pace after a 429; the same for all the requests that met it together.
+
+        :param now: the time on the store's clock
+        :param limits: limits of the account
+        """
+        if self.part < 1 and 0 <= now - self.since < limits.burst.seconds:
+            return self
+        return Pace(self.at(now, limits) / 2, now)
+
+
 class Refusal(NamedTuple):
     """No slot now."""
 
@@ -89,6 +128,15 @@ class Refusal(NamedTuple):
 
 HELD = "the API answered 429"
 YIELDING = "calls that go first are waiting"
+
+
+def of_limits(share: float) -> str:
+    """
+    Say what share of the limits a store may give away.
+
+    :param share: above 0 and at most 1
+    """
+    return "" if share == 1 else f", {share:.0%} of the limits"
 
 
 def is_full(window: Window, share: float) -> str:
@@ -131,7 +179,7 @@ class Store(ABC):
     @abstractmethod
     def hold(self, seconds: float) -> None:
         """
-        Refuse slots to everybody for a while.
+        Refuse slots to everybody for a while and halve the pace: the API answered 429.
 
         :param seconds: how long; a shorter one does not end a longer one
         """
@@ -139,6 +187,16 @@ class Store(ABC):
 
 class SharedStore(Store):
     """Counts the requests of several processes. Its methods raise StoreError where it cannot be used."""
+
+    users = 1
+    """How many machines use it, as far as it knows."""
+
+    def note_users(self, users: int) -> None:
+        """
+        Take only the part of one of several machines, which counted together elsewhere until now.
+
+        :param users: the number of machines
+        """
 
     @abstractmethod
     def after_fork(self) -> None:

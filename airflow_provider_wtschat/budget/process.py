@@ -7,19 +7,24 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 
-from airflow_provider_wtschat.budget.limits import GRACE, HELD, YIELDING, Limits, Refusal, Store, Window, is_full
-
-RECOVERY = 0.1
-"""The part of its share that a process gets back in the time of the read window."""
+from airflow_provider_wtschat.budget.limits import (
+    GRACE,
+    HELD,
+    YIELDING,
+    Limits,
+    Pace,
+    Refusal,
+    Store,
+    Window,
+    is_full,
+)
 
 
 class ProcessStore(Store):
     """
     Slots of this process.
 
-    Where no store is shared the process cannot see the others, but it sees when together they were too many: each 429
-    halves its share, which then grows back by a tenth of the whole in the time of the read window. A constant step up
-    and a halving down bring processes that compete to equal shares.
+    Where no store is shared the process cannot see the others, but it sees by a 429 when together they were too many.
 
     :param limits: limits of the account
     :param share: share of the limits that this process may take
@@ -28,9 +33,11 @@ class ProcessStore(Store):
 
     def __init__(self, limits: Limits, share: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
-        self.whole = self._share = share
+        self.whole = share
         """The share of the limits that this process may take at most."""
-        self._slowed: float | None = None
+        self.users = 1
+        """Among how many machines it is divided."""
+        self._pace = Pace()
         self._clock = clock
         self._lock = threading.Lock()
         # Times of the answers in ascending order, with the number of the slot to tell equal ones apart.
@@ -42,20 +49,20 @@ class ProcessStore(Store):
         """Take a slot, or say why there is none."""
         with self._lock:
             now = self._clock()
-            refusal = self._refusal(now, send, bulk_share)
+            refusal = self._refusal(now, send, bulk_share, self._share_at(now))
             if refusal is None:
                 self._add(now, slot, send)
             return refusal
 
     def check(self, *, send: bool, bulk_share: float | None) -> Refusal | None:
         """
-        Say why there is no slot, without taking one.
+        Say why there is no slot in the whole share, however slow the process has become; takes none.
 
         :param send: as in ``take``
         :param bulk_share: as in ``take``
         """
         with self._lock:
-            return self._refusal(self._clock(), send, bulk_share)
+            return self._refusal(self._clock(), send, bulk_share, self.whole)
 
     def add(self, slot: int, *, send: bool) -> None:
         """
@@ -81,22 +88,24 @@ class ProcessStore(Store):
                 insort(answers, (now, slot))
 
     def hold(self, seconds: float) -> None:
-        """Refuse slots for a while."""
+        """Refuse slots for a while, and halve the pace."""
+        self.pause(seconds)
+        with self._lock:
+            self._pace = self._pace.halved(self._clock(), self._limits)
+
+    def pause(self, seconds: float) -> None:
+        """
+        Refuse slots for a while.
+
+        :param seconds: how long
+        """
         with self._lock:
             self._pauses["hold"] = max(self._pauses["hold"], self._clock() + seconds)
-
-    def slow_down(self) -> None:
-        """Halve the share; once for all the requests that met the same 429."""
-        with self._lock:
-            now = self._clock()
-            if self._slowed is None or now >= self._slowed + self._limits.burst.seconds:
-                self._share = self._share_at(now) / 2
-                self._slowed = now
 
     def restore(self) -> None:
         """Take the whole share again."""
         with self._lock:
-            self._share, self._slowed = self.whole, None
+            self._pace = Pace()
 
     def renewed(self) -> ProcessStore:
         """Make an empty one with the same limits."""
@@ -109,14 +118,11 @@ class ProcessStore(Store):
             return self._share_at(self._clock())
 
     def _share_at(self, now: float) -> float:
-        if self._slowed is None:
-            return self._share
-        recovered = RECOVERY * self.whole * (now - self._slowed) / self._limits.read.seconds
-        return min(self.whole, self._share + recovered)
+        return self.whole * self._pace.at(now, self._limits) / self.users
 
-    def _refusal(self, now: float, send: bool, bulk_share: float | None) -> Refusal | None:
+    def _refusal(self, now: float, send: bool, bulk_share: float | None, share: float) -> Refusal | None:
         refusal, full = Refusal(max(0.0, self._pauses["hold"] - now), HELD), None
-        share = self._share_at(now) * (bulk_share or 1)
+        share *= bulk_share or 1
         for name, window in self._limits.of(send):
             if bulk_share is not None and self._pauses[name] - now > refusal.wait:
                 refusal = Refusal(self._pauses[name] - now, YIELDING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -11,12 +11,14 @@ from airflow_provider_wtschat.budget.limits import (
     CLOCK_SLACK,
     GRACE,
     HELD,
+    RECOVERY,
     YIELDING,
     Limits,
     Refusal,
     SharedStore,
     StoreError,
     is_full,
+    of_limits,
 )
 
 if TYPE_CHECKING:
@@ -31,9 +33,15 @@ local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local slot, bulk, lease, slack, grace, keep = ARGV[1], ARGV[2] == '1', ARGV[3] + 0, ARGV[4] + 0, ARGV[5] + 0, ARGV[6]
 local wait, reason = redis.call('PTTL', KEYS[1]) * 1000, 0
+local part, pace = 1, redis.call('HMGET', KEYS[6], 'part', 'since')
+if pace[1] then part = math.min(1, pace[1] + ARGV[12] * math.max(0, now - pace[2])) end
+redis.call('ZADD', KEYS[7], now, ARGV[13])
+redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - keep * 1000)
+redis.call('PEXPIRE', KEYS[7], keep)
+local users = redis.call('ZCARD', KEYS[7])
 for i = 1, 2 do
   local answers = KEYS[2 * i]
-  local limit, seconds = ARGV[5 + 2 * i] + 0, ARGV[6 + 2 * i] + 0
+  local limit, seconds = math.max(1, math.floor(ARGV[5 + 2 * i] * ARGV[11] * part + 1e-9)), ARGV[6 + 2 * i] + 0
   redis.call('ZREMRANGEBYSCORE', answers, '-inf', now - seconds)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', answers, now + lease + slack, '+inf')) do
     redis.call('ZADD', answers, now, member)
@@ -46,13 +54,13 @@ for i = 1, 2 do
 end
 if wait > 0 then
   if not bulk and reason > 0 then redis.call('SET', KEYS[2 * reason + 1], 1, 'PX', math.ceil((wait + grace) / 1000)) end
-  return {wait, reason}
+  return {wait, reason, users, math.floor(part * 1000000)}
 end
 for i = 1, 2 do
   redis.call('ZADD', KEYS[2 * i], now + lease, slot)
   redis.call('PEXPIRE', KEYS[2 * i], keep)
 end
-return {0, 0}
+return {0, 0, users, 0}
 """
 _ANSWER = """
 local time = redis.call('TIME')
@@ -63,6 +71,16 @@ end
 """
 _HOLD = """
 if redis.call('PTTL', KEYS[1]) < ARGV[1] + 0 then redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local burst, rate, keep = ARGV[2] + 0, ARGV[3] + 0, ARGV[4]
+local part, pace = 1, redis.call('HMGET', KEYS[2], 'part', 'since')
+if pace[1] then
+  if now >= pace[2] + 0 and now - pace[2] < burst then return end
+  part = math.min(1, pace[1] + rate * math.max(0, now - pace[2]))
+end
+redis.call('HSET', KEYS[2], 'part', part / 2, 'since', now)
+redis.call('PEXPIRE', KEYS[2], keep)
 """
 
 
@@ -73,10 +91,12 @@ class RedisStore(SharedStore):
     :param url: ``redis://`` or ``rediss://``; it never shows, because it may hold a password
     :param account: digest of the account, part of the keys
     :param limits: limits of the account
+    :param machine: names the machine, so that Redis can tell how many use it
+    :param share: share of the limits that those who use this Redis may take together
     :raises AirflowOptionalProviderFeatureException: if the package ``redis`` is missing
     """
 
-    def __init__(self, url: str, account: str, limits: Limits) -> None:
+    def __init__(self, url: str, account: str, limits: Limits, *, machine: str = "", share: float = 1.0) -> None:
         try:
             from redis import RedisError
         except ImportError as error:
@@ -85,21 +105,23 @@ class RedisStore(SharedStore):
         self._errors = (RedisError, OSError)
         self._url = url
         self._limits = limits
-        self._prefix = f"wtschat:budget:v1:{{{account}}}"
+        self._machine = machine
+        self._share = share
+        self._prefix = f"wtschat:budget:v2:{{{account}}}"
         self._keep = int((limits.longest + limits.lease) * 1000)
         self._connect()
 
     def describe(self) -> str:
         """Say who shares the budget."""
         parts = urlsplit(self._url)
-        return f"shared through Redis ({parts.hostname or 'localhost'}:{parts.port or 6379})"
+        return f"shared through Redis ({parts.hostname or 'localhost'}:{parts.port or 6379}){of_limits(self._share)}"
 
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
         """Take a slot, or say why there is none."""
         windows = self._limits.of(send)
-        share = 1.0 if bulk_share is None else bulk_share
+        share = self._share * (1.0 if bulk_share is None else bulk_share)
         keys = [self._key("hold")]
-        arguments: list[int] = [
+        arguments: list[int | float | str] = [
             slot,
             int(bulk_share is not None),
             *(int(seconds * 1e6) for seconds in (self._limits.lease, CLOCK_SLACK, GRACE)),
@@ -107,10 +129,13 @@ class RedisStore(SharedStore):
         ]
         for name, window in windows:
             keys += [self._key(name), self._key(f"{name}:pause")]
-            arguments += [window.share(share), int(window.seconds * 1e6)]
-        wait, reason = self._call(self._take, keys, arguments)
+            arguments += [window.limit, int(window.seconds * 1e6)]
+        keys += [self._key("pace"), self._key("users")]
+        arguments += [share, self._recovery, self._machine]
+        wait, reason, self.users, part = self._call(self._take, keys, arguments)
         if not wait:
             return None
+        share *= part / 1e6
         reasons = (HELD, *(is_full(window, share) for _, window in windows), YIELDING)
         return Refusal(wait / 1e6, reasons[reason])
 
@@ -119,12 +144,19 @@ class RedisStore(SharedStore):
         self._call(self._answer, [self._key(name) for name, _ in self._limits.of(send)], [slot, self._keep])
 
     def hold(self, seconds: float) -> None:
-        """Refuse slots to everybody for a while."""
-        self._call(self._hold, [self._key("hold")], [max(1, int(seconds * 1000))])
+        """Refuse slots to everybody for a while, and halve the pace."""
+        # When it has grown back it need not be kept.
+        recovered = int(self._limits.read.seconds / RECOVERY * 1000)
+        arguments = [max(1, int(seconds * 1000)), int(self._limits.burst.seconds * 1e6), self._recovery, recovered]
+        self._call(self._hold, [self._key("hold"), self._key("pace")], arguments)
 
     def after_fork(self) -> None:
         """Leave the parent's connections alone, in a forked child."""
         self._connect()
+
+    @property
+    def _recovery(self) -> float:
+        return RECOVERY / (self._limits.read.seconds * 1e6)
 
     def _connect(self) -> None:
         from redis import Redis
@@ -144,7 +176,7 @@ class RedisStore(SharedStore):
     def _key(self, name: str) -> str:
         return f"{self._prefix}:{name}"
 
-    def _call(self, script: Callable[..., Any], keys: list[str], arguments: list[int]) -> Any:
+    def _call(self, script: Callable[..., Any], keys: list[str], arguments: Sequence[int | float | str]) -> Any:
         try:
             return script(keys=keys, args=arguments)
         except self._errors as error:
