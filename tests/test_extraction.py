@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import logging
+import os
 import random
 import re
 import signal
 import threading
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from typing import Any
@@ -21,14 +25,26 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_wtschat import extraction
-from airflow_provider_wtschat.api import instants, response, scheduled_messages, sessions
+from airflow_provider_wtschat.api import instants, portfolios, response, scheduled_messages, sessions
 from airflow_provider_wtschat.api.operations import OPERATIONS
 from airflow_provider_wtschat.api.request import PagedRequest, Paging
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatAuthenticationError
-from airflow_provider_wtschat.extraction import RESOURCES, Kind, Reading, read, read_changes, reading, windows
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatAuthenticationError, WtsChatNotFoundError
+from airflow_provider_wtschat.extraction import (
+    RESOURCES,
+    Kind,
+    Parent,
+    ParentList,
+    Reading,
+    Version,
+    read,
+    read_changes,
+    reading,
+    windows,
+)
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-from airflow_provider_wtschat.simulator import Simulator
+from airflow_provider_wtschat.simulator import Simulator, server, views
+from airflow_provider_wtschat.simulator.routes.call import HANDLERS, query_bounds
 
 DAY = timedelta(days=1)
 
@@ -561,7 +577,7 @@ def test_sessions_that_ended_lately_are_read_again_on_another_day(hook, simulato
     assert ended
     [of_today, of_yesterday] = [read(hook, "messages", "2020-01-01").parents.chosen for _ in range(2)]
     today = {parent.id: parent.version for parent in of_today}
-    yesterday = {parent.id: f"{parent.version.rpartition('|')[0]}|2020-01-01" for parent in of_yesterday}
+    yesterday = {parent.id: replace(Version.parse(parent.version), day="2020-01-01").text() for parent in of_yesterday}
 
     def again(known: dict[str, str]) -> set[str]:
         found = read(
@@ -699,3 +715,309 @@ def test_windows_go_into_expand_kwargs():
     assert json.loads(json.dumps(windows("2026-01-01", "2026-02-01"))) == [
         {"since": "2026-01-01T00:00:00.000000Z", "until": "2026-02-01T00:00:00.000000Z"}
     ]
+
+
+# --- What a server does not say, or says wrongly -----------------------------------------------------------------
+
+
+def handle(monkeypatch: pytest.MonkeyPatch, operation: str, handler: Any) -> None:
+    """Answer an operation otherwise."""
+    original = HANDLERS[operation]
+    monkeypatch.setitem(HANDLERS, operation, lambda call: handler(call, original))
+
+
+@account(sessions=600, spread_days=30)
+def test_a_status_that_the_contract_does_not_name_comes_too(hook, simulator, monkeypatch, caplog):
+    monkeypatch.setitem(views._STATUS_NAMES, "PAUSED", "Pausado")
+    world = simulator.world
+    everyone = [row.id for row in world.sessions]
+    for row_id in everyone[:20]:
+        world.change_session(row_id, status="PAUSED")
+    world.change_session(everyone[30], status="HIDDEN")
+    world.clock.advance(120)
+    changes = read(hook, "sessions")
+    assert ids_of(changes) == set(everyone)
+    assert changes.verified
+    assert "a status that this release does not know" in caplog.text
+
+
+@account(sessions=600, spread_days=30)
+def test_the_comparison_costs_a_few_requests(hook, simulator):
+    simulator.world.change_session(next(iter(simulator.world.sessions)).id, status="HIDDEN")
+    simulator.world.clock.advance(120)
+    since = datetime.fromtimestamp(simulator.world.now() / 1e6, UTC) - DAY
+    changes = read(hook, "sessions", since)
+    assert len(ids_of(changes)) < 100
+    # One page; two counts for the status, two for the key; what was touched before and since.
+    assert changes.requests <= 1 + 2 + 2 + 2
+
+
+@pytest.mark.parametrize("name", ["contacts", "cards"])
+@account(sessions=80, cards=40)
+def test_other_resources_are_compared_too(hook, simulator, monkeypatch, name):
+    table, service = {"contacts": ("contacts", "GET /core/v1/contact"), "cards": ("cards", "GET /crm/v2/panel/card")}[
+        name
+    ]
+    hidden = "ACTIVE" if name == "contacts" else "OPEN"
+    row_ids = {row.id for row in getattr(simulator.world, table)}
+
+    def answer(call: Any, original: Any) -> Any:
+        page = original(call)
+        status = call.query.many("Statuses") or call.query.many("Status")
+        if hidden in status:
+            # Rows of a new status come without the filter only.
+            gone = [row for row in page["items"] if row["id"] in new]
+            page["items"] = [row for row in page["items"] if row not in gone]
+            page["totalItems"] -= sum(row_id in new for row_id in listed(call, status))
+        return page
+
+    def listed(call: Any, status: Any) -> list[str]:
+        panel = call.query.get("PanelId")
+        rows = getattr(simulator.world, table)
+        one = (
+            (lambda row: row["panelId"] == panel and row["status"] in status)
+            if panel
+            else (lambda row: row.status in status)
+        )
+        return [row.id for row in rows if one(row)]
+
+    some = [
+        row.id
+        for row in getattr(simulator.world, table)
+        if (row["status"] if name == "cards" else row.status) == hidden
+    ]
+    new = set(some[:5])
+    handle(monkeypatch, service, answer)
+    simulator.world.clock.advance(120)
+    assert ids_of(read(hook, name)) == row_ids
+
+
+@pytest.mark.parametrize("since", [None, "2020-01-01", "0001-01-01"])
+@account(sessions=900, spread_days=30)
+def test_rows_without_the_key_come_too(hook, simulator, monkeypatch, since):
+    without = {row.id for row in list(simulator.world.sessions)[:150]}
+    simulator.world.clock.advance(120)
+
+    def answer(call: Any, original: Any) -> Any:
+        """Rows without updatedAt are sorted last, and no bound of it holds them."""
+        query, world = call.query, simulator.world
+        bounds = query_bounds(query, ("CreatedAt", "UpdatedAt", "LastInteractionAt"))
+        keyed = "updatedat" in bounds
+
+        def moment(row: Any, name: str) -> int | None:
+            if name == "updatedat":
+                return None if row.id in without else row.updated
+            return row.created if name == "createdat" else row.interaction
+
+        rows = [row for row in world.sessions if not (keyed and row.id in without)]
+        for name, bound in bounds.items():
+            rows = [row for row in rows if bound.after is None or moment(row, name) >= bound.after]
+            rows = [row for row in rows if bound.before is None or moment(row, name) <= bound.before]
+        order = (query.get("OrderBy") or "createdat").lower()
+        rows.sort(key=lambda row: (moment(row, order) is None, moment(row, order) or 0, row.seq))
+        size, number = query.get("PageSize", 15), query.get("PageNumber", 1)
+        shown = rows[(number - 1) * size : number * size]
+        items = [views.session(world, row) | ({"updatedAt": None} if row.id in without else {}) for row in shown]
+        return {"items": items, "totalItems": len(rows), "hasMorePages": number * size < len(rows)}
+
+    handle(monkeypatch, "GET /chat/v2/session", answer)
+    changes = read(hook, "sessions", since)
+    assert ids_of(changes) == {row.id for row in simulator.world.sessions}
+
+
+@pytest.mark.parametrize("wrong", [lambda number: number == 1, lambda number: number % 3 == 0, lambda number: True])
+@account(sessions=1500, spread_days=30)
+def test_a_clock_that_is_far_ahead_moves_no_end(hook, simulator, monkeypatch, wrong):
+    original, count = server.http_date, itertools.count(1)
+    monkeypatch.setattr(
+        server, "http_date", lambda micros: original(micros + (int(3.5 * 86_400e6) if wrong(next(count)) else 0))
+    )
+    now = datetime.fromtimestamp(simulator.world.now() / 1e6, UTC)
+    for since in (None, now - timedelta(seconds=90)):
+        changes = read_changes(hook, sessions.list_(), since)
+        kept = newest(changes)
+        assert kept.keys() >= truth(simulator).keys() or since is not None
+        assert now - timedelta(minutes=1) < changes.until_reached < now + timedelta(minutes=2)
+
+
+@account(sessions=5)
+def test_a_window_in_the_future_is_refused(hook, simulator):
+    with pytest.raises(WtsChatArgumentError, match="by the server's clock and by this machine's") as caught:
+        list(read(hook, "sessions", datetime.now(UTC) + 2 * DAY))
+    assert caught.value.argument == "since"
+    # A little is the difference of two clocks.
+    list(read(hook, "sessions", datetime.now(UTC) + timedelta(minutes=1)))
+
+
+@account(sessions=900, reply_moves_updated=False, clock_skew_s=-600.0)
+def test_a_reply_that_does_not_move_the_key_comes(hook, simulator):
+    world = simulator.world
+    world.clock.advance(300)
+    before = datetime.fromtimestamp(world.now() / 1e6, UTC)
+    world.clock.advance(120)
+    replied = [row.id for row in world.sessions if row.status == "PENDING"][:30]
+    for row_id in replied:
+        world.add_inbound_message(row_id, "Olá")
+    for later in (0, 300):
+        world.clock.advance(later)
+        found = read(hook, "sessions", before)
+        assert ids_of(found) == set(replied)
+        assert found.verified
+        assert found.requests <= 9
+
+
+@account(sessions=300)
+def test_a_portfolio_of_more_than_a_page_is_verified(hook, simulator):
+    portfolio = next(iter(simulator.world.portfolios)).id
+    people = [row.id for row in simulator.world.contacts]
+    assert len(people) < 100
+    rows = [*people]
+    for start in range(0, len(rows), 100):
+        hook.run(portfolios.add_contacts(portfolio, contact_ids=rows[start : start + 100]))
+    found = read(hook, "portfolio_contacts", page_size=20, filters={"portfolio_id": portfolio})
+    assert len({row["contactId"] for batch in found for row in batch.rows}) == len(rows)
+    assert found.verified
+    assert found.until_reached is not None
+
+
+# --- Pace, and going on ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [2, 8, 24])
+@pytest.mark.parametrize("rows", [1_900, 2_950])
+def test_requests_are_pages_and_hardly_more(hook, monkeypatch, workers, rows):
+    with Simulator(
+        sessions=rows, limits=False, strict=True, seed=1, spread_days=30, latency_ms=5, clock_skew_s=-900.0
+    ) as account_:
+        connect(monkeypatch, account_)
+        account_.world.clock.advance(900)
+        changes = read_changes(hook, sessions.list_(), workers=workers, page_size=10)
+        assert newest(changes) == truth(account_)
+        assert changes.verified
+        # Some of the rows share an instant, which has to be read by key.
+        assert changes.requests <= rows / 10 * 1.02 + 6
+
+
+@pytest.mark.parametrize("how", [{}, {"changes_per_s": 50}, {"tie": 400, "tie_created": 200}], ids=str)
+@pytest.mark.parametrize("batches", [1, 9])
+def test_a_reading_that_was_left_goes_on(hook, monkeypatch, how, batches):
+    with Simulator(
+        **{"sessions": 1200, "limits": False, "strict": True, "seed": 3, "spread_days": 20, "latency_ms": 2, **how}
+    ) as simulator:
+        connect(monkeypatch, simulator)
+        kept: dict[str, str] = {}
+        position = None
+        tries = requests = 0
+        changes = None
+        while changes is None or changes.until_reached is None:
+            changes = read_changes(hook, sessions.list_(), resume=position, workers=6, page_size=50)
+            taken = itertools.islice(changes, batches + tries * 5)
+            for batch in taken:
+                for row in batch.rows:
+                    kept[row["id"]] = max(kept.get(row["id"], ""), instants.write(instants.read(row["updatedAt"])))
+                position = json.loads(json.dumps(changes.position))
+            changes.close()
+            requests += changes.requests
+            tries += 1
+            assert tries < 30
+        simulator.world.churn.set_rate(0)
+        assert changes.verified
+        for row_id, version in truth(simulator, changes.until_reached).items():
+            assert kept.get(row_id, "lost") >= version
+        assert tries > 2
+        if not how:
+            assert requests <= 24 + tries * (6 + 6)
+
+
+@account(sessions=300)
+def test_a_position_of_something_else_is_not_gone_on_from(hook, simulator):
+    done = read_changes(hook, sessions.list_())
+    list(done)
+    other = read_changes(hook, sessions.list_(status=["PENDING"]), resume=done.position)
+    assert newest(other)
+    earlier = read_changes(
+        hook, sessions.list_(), "2020-01-01", resume={**done.position, "since": "2021-01-01T00:00:00Z"}
+    )
+    assert len(newest(earlier)) == 300
+    again = read_changes(hook, sessions.list_(), resume=done.position)
+    assert len(newest(again)) < 5
+    assert again.until_reached > done.until_reached - timedelta(seconds=2)
+
+
+# --- Parents that go, and children that are not sure -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parent"), [("cards", "panels"), ("sequence_contacts", "sequences"), ("portfolio_contacts", "portfolios")]
+)
+@account(sessions=100, cards=60)
+def test_a_parent_that_goes_between_listing_and_reading_is_empty(hook, simulator, monkeypatch, name, parent):
+    table = getattr(simulator.world, parent)
+    gone = next(iter(table)).id
+    original = RESOURCES[name].asking
+
+    def asking(hook: Any, filters: Any) -> Any:
+        requests = original(hook, filters)
+        table.delete(gone)
+        return requests
+
+    monkeypatch.setitem(RESOURCES, name, replace(RESOURCES[name], asking=asking))
+    found = read(hook, name)
+    assert ids_of(found)
+    assert found.verified
+    assert found.until_reached is not None
+
+
+@account(sessions=40, cards=20)
+def test_a_parent_that_is_asked_for_and_not_there_is_an_error(hook, simulator):
+    with pytest.raises(WtsChatNotFoundError):
+        list(read(hook, "cards", filters={"panel_id": str(uuid4())}))
+
+
+@account(sessions=30)
+def test_children_that_are_not_sure_are_not_complete(hook, simulator, monkeypatch):
+    unsure = next(iter(simulator.world.sessions)).id
+
+    def answer(call: Any, original: Any) -> Any:
+        page = original(call)
+        if call.path["id"] == unsure:
+            page |= {"items": [], "totalItems": 7}
+        return page
+
+    handle(monkeypatch, "GET /chat/v1/session/{id}/message", answer)
+    found = read(hook, "messages")
+    complete = {batch.parent.id for batch in found if batch.complete}
+    assert complete == {row.id for row in simulator.world.sessions} - {unsure}
+    assert not found.verified
+
+
+@account(sessions=60)
+def test_the_page_size_of_the_connection_holds(hook, simulator, monkeypatch):
+    connection = json.loads(os.environ["AIRFLOW_CONN_WTSCHAT_DEFAULT"])
+    connection["extra"]["page_size"] = 7
+    monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", json.dumps(connection))
+    for batches in (read(hook, "sessions"), read(hook, "messages"), read_changes(hook, sessions.list_())):
+        assert max(len(batch.rows) for batch in batches) <= 7
+
+
+def test_parents_are_kept_in_a_file():
+    parents = ParentList()
+    tracemalloc.start()
+    for start in range(0, 50_000, 100):
+        parents.add(
+            (f"{number:036d}", Version(f"{number}", None, "2026-01-01").text()) for number in range(start, start + 100)
+        )
+    assert sum(1 for _ in parents) == len(parents) == 50_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2_000_000
+    parents.add([("0" * 36, "newer")], late=True)
+    assert next(iter(parents)) == Parent("0" * 36, "newer")
+    parents.remove(["0" * 36])
+    assert len(parents) == 49_999
+
+
+@pytest.mark.parametrize("text", [None, "", "a|b|2026-01-01", "[1]", "{}", "null"])
+def test_a_version_that_is_not_one_is_none(text):
+    assert Version.parse(text) is None
+    assert not Version("a", None, "2026-01-01").same_state(Version.parse(text))

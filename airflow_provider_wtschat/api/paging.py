@@ -231,6 +231,23 @@ class Paginator(Generic[Row]):
             ask.number, self.page_size, order_by=ask.order_by, order_direction="ASCENDING", bounds=bounds
         )
 
+    def page(self, number: int) -> Request[Page[Row]]:
+        """
+        Return the request for a page by its number, of the window as a whole and in the order of the key.
+
+        :param number: page, from 1
+        """
+        bounds = {name: instants.write(moment) for name, moment in self._level.window.items()}
+        return self.request.page(number, self.page_size, order_by=self.key, order_direction="ASCENDING", bounds=bounds)
+
+    def within(self, row: Row) -> bool:
+        """
+        Tell whether a row lies in the window.
+
+        :param row: the row
+        """
+        return self._within(row)
+
     def accept(self, page: Page[Row]) -> list[Row]:
         """
         Take the answer to what :meth:`next` returned.
@@ -369,6 +386,10 @@ class _Level(Protocol):
 
     @property
     def innermost(self) -> _Keys: ...
+    @property
+    def window(self) -> Mapping[str, datetime]:
+        """The bounds of all that is read this way."""
+
     def next(self) -> _Ask | None: ...
     def ignored(self, sight: _Sight) -> Ignored | None: ...
     def accept(self, sight: _Sight) -> list[Any]: ...
@@ -385,6 +406,7 @@ class _Unordered:
     position: datetime | None = None
     tie_at: datetime | None = None
     end: datetime | None = None
+    window: Mapping[str, datetime]
 
     @property
     def innermost(self) -> _Keys:
@@ -484,6 +506,7 @@ class _Keys:
             self._low = self._done = _earlier(start)
         if end is not None and (self._high is None or end < self._high):
             self._high = end
+        self._lowest = self._low
         self._whole = self._bounds(self._low, self._high)
         self._asked: Limits = (None, None)
         self._includes_bounds = False
@@ -516,6 +539,10 @@ class _Keys:
     @property
     def innermost(self) -> _Keys:
         return self._tie.innermost if self._tie is not None and self._tie.by_key else self
+
+    @property
+    def window(self) -> Mapping[str, datetime]:
+        return self._bounds(self._lowest, self._high)
 
     def cut(self, before: datetime) -> None:
         """Leave what lies from an instant on."""
@@ -687,7 +714,7 @@ class _Equal(_Unordered):
     def __init__(self, key: str, held: Mapping[str, datetime]) -> None:
         self.key = key
         self.reason: str | None = None
-        self._held = held
+        self.window = held
         self._given: set[str] = set()
         self._counted: set[str] = set()
         self._page: set[str] = set()
@@ -708,10 +735,10 @@ class _Equal(_Unordered):
         return None if self._total is None else max(0, self._total - len(self._counted))
 
     def next(self) -> _Ask | None:
-        return None if self._finished else _Ask(self._number, self.key, self._held)
+        return None if self._finished else _Ask(self._number, self.key, self.window)
 
     def by_number(self, key: str, *, bounded: bool) -> _Numbers:
-        return _Numbers(key, self._held if bounded else {}, self._given)
+        return _Numbers(key, self.window if bounded else {}, self._given)
 
     def accept(self, sight: _Sight) -> list[Any]:
         self._begun = True
@@ -786,7 +813,7 @@ class _Numbers(_Unordered):
         self.key = key
         self.reason: str | None = None
         self.remaining: int | None = 0
-        self._bounds = bounds or {}
+        self.window = bounds or {}
         self._confirm = confirm
         self._count = 0
         self._number = 1
@@ -802,7 +829,7 @@ class _Numbers(_Unordered):
         return self._number > 1
 
     def next(self) -> _Ask | None:
-        return None if self._finished else _Ask(self._number, self.key, self._bounds)
+        return None if self._finished else _Ask(self._number, self.key, self.window)
 
     def by_number(self, key: str, *, bounded: bool) -> _Numbers:
         return self

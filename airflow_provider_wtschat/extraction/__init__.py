@@ -12,23 +12,25 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest
+from airflow_provider_wtschat.api.request import PagedRequest
+from airflow_provider_wtschat.extraction.changes import Changes, Position, Unfiltered, read_changes
 from airflow_provider_wtschat.extraction.children import (
     Children,
     Known,
+    ParentList,
     Parents,
     check_cost,
     choose_parents,
     read_children,
 )
+from airflow_provider_wtschat.extraction.clock import ServerClock
 from airflow_provider_wtschat.extraction.reading import (
     WORKERS,
     Batch,
-    Changes,
     Parent,
     Reading,
     Snapshot,
-    read_changes,
+    Version,
     read_snapshot,
 )
 from airflow_provider_wtschat.extraction.resources import RESOURCES, Kind, Resource, find
@@ -44,10 +46,15 @@ __all__ = [
     "Kind",
     "Known",
     "Parent",
+    "ParentList",
     "Parents",
+    "Position",
     "Reading",
     "Resource",
+    "ServerClock",
     "Snapshot",
+    "Unfiltered",
+    "Version",
     "check_window",
     "choose_parents",
     "find",
@@ -72,7 +79,8 @@ def read(
     max_requests: int | None = None,
     workers: int = WORKERS,
     bulk: bool = True,
-    page_size: int = MAX_PAGE_SIZE,
+    page_size: int | None = None,
+    resume: Position | None = None,
 ) -> Reading[Any]:
     """
     Read everything of a resource that changed in a window, or all of it where the API gives it whole only.
@@ -90,7 +98,9 @@ def read(
     :param max_requests: for what is read by parent: refuse more parents than this
     :param workers: threads at most
     :param bulk: whether to leave the account's other clients room. Default: yes
-    :param page_size: rows per page, 1 to 100
+    :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
+    :param resume: for what is read by window: the ``position`` of an earlier reading of the same that did not end.
+        Default: read everything
     :return: the reading: iterate over it, then read ``until_reached`` and ``verified``
     :raises WtsChatArgumentError: if an argument is refused
     """
@@ -111,4 +121,8 @@ def read(
     lists = [request for request in found.requests(hook, filters) if isinstance(request, PagedRequest)]
     if found.by_parent:
         check_cost(found.name, len(lists), max_requests)
-    return read_changes(hook, lists, low, high, workers=workers, bulk=bulk, page_size=page_size)
+    return read_changes(
+        hook, lists, low, high, also=found.also, unfiltered=found.comparisons(lists, filters),
+        parents_may_go=found.parents_may_go(filters), thorough=True, resume=resume, workers=workers, bulk=bulk,
+        page_size=page_size,
+    )  # fmt: skip

@@ -9,25 +9,25 @@ some days after a session has ended, which shows nowhere: once a day the session
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_provider_wtschat.api.paging import CREATED, Paginator
-from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest
-from airflow_provider_wtschat.api.response import Answer
+from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
+from airflow_provider_wtschat.extraction.changes import Changes, read_changes
 from airflow_provider_wtschat.extraction.reading import (
     LOOK_EVERY,
     WORKERS,
     Batch,
-    Changes,
     Parent,
     Progress,
     Reading,
-    read_at,
-    read_changes,
+    Version,
+    succeeded,
 )
 from airflow_provider_wtschat.extraction.resources import RESOURCES, Resource
 from airflow_provider_wtschat.extraction.workers import Workers
@@ -41,6 +41,68 @@ Known = Callable[[Sequence[str]], Mapping[str, str]]
 _ASK_KNOWN = 500
 
 
+class ParentList:
+    """
+    Parents, kept in a temporary file, so that the memory does not grow with their number.
+
+    Can be iterated over more than once, and knows its length.
+    """
+
+    def __init__(self) -> None:
+        # An empty name is a database on disk that goes when it is closed.
+        self._kept = sqlite3.connect("", isolation_level=None)
+        self._kept.execute("PRAGMA cache_size = -512")
+        self._kept.execute("PRAGMA synchronous = OFF")
+        self._kept.execute("CREATE TABLE parents (id TEXT PRIMARY KEY, version TEXT, late INTEGER NOT NULL DEFAULT 0)")
+
+    def add(self, rows: Iterable[tuple[str, str]], *, late: bool = False) -> None:
+        """
+        Add parents, or replace the version of those that are there.
+
+        :param rows: ids and versions
+        :param late: whether they are to be read again on each day
+        """
+        self._kept.execute("BEGIN")
+        self._kept.executemany(
+            "INSERT INTO parents (id, version, late) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "version = excluded.version, late = max(late, excluded.late)",
+            [(row_id, version, int(late)) for row_id, version in rows],
+        )
+        self._kept.execute("COMMIT")
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """
+        Remove parents.
+
+        :param ids: their ids
+        """
+        self._kept.execute("BEGIN")
+        self._kept.executemany("DELETE FROM parents WHERE id = ?", [(row_id,) for row_id in ids])
+        self._kept.execute("COMMIT")
+
+    def groups(self) -> Iterator[list[tuple[Parent, bool]]]:
+        """Give the parents in groups, each with whether it is to be read again on each day."""
+        last = 0
+        while True:
+            rows = self._kept.execute(
+                "SELECT rowid, id, version, late FROM parents WHERE rowid > ? ORDER BY rowid LIMIT ?",
+                (last, _ASK_KNOWN),
+            ).fetchall()
+            if not rows:
+                return
+            last = rows[-1][0]
+            yield [(Parent(row_id, version), bool(late)) for _, row_id, version, late in rows]
+
+    def __iter__(self) -> Iterator[Parent]:
+        """Return the parents, in the order in which they came first."""
+        return (parent for group in self.groups() for parent, _ in group)
+
+    def __len__(self) -> int:
+        """Count the parents."""
+        count: int = self._kept.execute("SELECT COUNT(*) FROM parents").fetchone()[0]
+        return count
+
+
 @dataclass(frozen=True)
 class Parents:
     """
@@ -52,7 +114,7 @@ class Parents:
     :param reasons: why that is not sure
     """
 
-    chosen: list[Parent]
+    chosen: ParentList
     unchanged: int
     until_reached: datetime | None
     reasons: list[str]
@@ -85,30 +147,24 @@ def choose_parents(
     :return: the parents
     """
     of = RESOURCES[resource.parent or ""]
-    requests = of.requests(hook, filters)
-    changed = read_changes(hook, _lists(requests), since, until, workers=workers, bulk=bulk)
-    rows = _by_id(changed)
-    readings: list[Changes[Any]] = [changed]
-    late: set[str] = set()
-    if of.name == "sessions":
-        wanted = dict(filters or {})
-        clock = changed.started_at or datetime.now(UTC)
-        # Over creation, which never moves: what the interaction is compared with does not show in the rows for sure.
-        if since is not None:
-            active = {**wanted, "last_interaction_after": since, "last_interaction_before": until}
-            readings.append(_over_creation(hook, of, active, workers, bulk=bulk))
-            rows |= _by_id(readings[-1])
-        if settle is not None:
-            ended = {**wanted, "ended_after": clock - settle, "ended_before": clock}
-            readings.append(_over_creation(hook, of, ended, workers, bulk=bulk))
-            found = _by_id(readings[-1])
-            late = set(found)
-            rows |= found
-    day = f"{changed.started_at or datetime.now(UTC):%Y-%m-%d}"
-    chosen = [Parent(row_id, f"{state}|{day}") for row_id, state in rows.items()]
-    fresh = [parent for batch in _batches(chosen) for parent in _unread(batch, known, late)]
+    lists = _lists(of.requests(hook, filters))
+    changed = read_changes(
+        hook, lists, since, until, also=of.also, unfiltered=of.comparisons(lists, filters),
+        parents_may_go=of.parents_may_go(filters), thorough=True, workers=workers, bulk=bulk,
+    )  # fmt: skip
+    parents = ParentList()
+    readings = [changed]
+    day = _collect(parents, changed)
+    if settle is not None and of.name == "sessions":
+        clock = changed.clock.now()
+        ended = {**(filters or {}), "ended_after": clock - settle, "ended_before": clock}
+        readings.append(read_changes(hook, _lists(of.requests(hook, ended)), key=CREATED, workers=workers, bulk=bulk))
+        _collect(parents, readings[-1], day, late=True)
+    found = len(parents)
+    for group in parents.groups():
+        parents.remove(_unchanged(group, known))
     reasons = [reason for reading in readings for reason in reading.reasons]
-    return Parents(fresh, len(chosen) - len(fresh), changed.until_reached, list(dict.fromkeys(reasons)))
+    return Parents(parents, found - len(parents), changed.until_reached, list(dict.fromkeys(reasons)))
 
 
 class Children(Reading[Any]):
@@ -145,25 +201,25 @@ class Children(Reading[Any]):
     def _read(self) -> Generator[Batch[Any], None, None]:
         progress = Progress(self._hook, self)
         waiting = iter(self.parents.chosen)
-        left = len(self.parents.chosen)
+        count = left = len(self.parents.chosen)
         with Workers[tuple[Parent, Paginator[Any]]](self._hook, self._count, bulk=self._bulk) as workers:
+            self.clock = workers.clock
             self._begin(workers, waiting)
             while workers.underway:
                 answered = workers.take(LOOK_EVERY)
-                progress.say(None if not self.rows else left * self.rows / max(1, len(self.parents.chosen) - left))
+                progress.say(None if not self.rows else left * self.rows / max(1, count - left))
                 if answered is None:
                     continue
                 parent, paginator = answered.tag
                 rows: list[Any] = []
                 following = None
-                if isinstance(answered.answer, Answer):
-                    self.started_at = self.started_at or answered.answer.server_time
-                    rows = paginator.accept(answered.answer.value)
+                # A parent that was deleted since it was chosen has no children.
+                if not isinstance(answered.answer, WtsChatNotFoundError):
+                    rows = paginator.accept(succeeded(answered).value)
                     self._doubt(paginator.reason)
                     following = paginator.next()
-                elif not isinstance(answered.answer, WtsChatNotFoundError):
-                    # A parent that was deleted since it was chosen has no children.
-                    raise answered.answer
+                if self.started_at is None:
+                    self.started_at = self.clock.at(answered.sent)
                 if following is not None:
                     workers.submit(answered.tag, following)
                 else:
@@ -171,13 +227,18 @@ class Children(Reading[Any]):
                     self._begin(workers, waiting)
                 self.rows += len(rows)
                 self.requests = workers.requests
-                yield Batch(rows, read_at(answered), paginator.request, parent, complete=following is None)
+                read_at = max(self.started_at, self.clock.at(answered.received))
+                complete = following is None and paginator.verified
+                yield Batch(rows, read_at, paginator.request, parent, complete=complete)
+        self._warn_of_clock()
         self.until_reached = self.parents.until_reached
         progress.say(0, end=True)
 
     def _begin(self, workers: Workers[tuple[Parent, Paginator[Any]]], waiting: Iterable[Parent]) -> None:
         for parent in waiting if workers.idle else ():
-            paginator = Paginator(self._child(parent.id), page_size=self._page_size, key=CREATED)
+            paginator: Paginator[Any] = Paginator(
+                self._child(parent.id), page_size=self._page_size, key=CREATED, confirm=True
+            )
             first = paginator.next()
             if first is not None:
                 workers.submit((parent, paginator), first)
@@ -193,7 +254,7 @@ def read_children(
     max_requests: int | None = None,
     workers: int = WORKERS,
     bulk: bool = True,
-    page_size: int = MAX_PAGE_SIZE,
+    page_size: int | None = None,
 ) -> Children:
     """
     Read the children of parents, all of them for each parent.
@@ -207,15 +268,15 @@ def read_children(
     :param max_requests: refuse if more parents than this would have to be asked for
     :param workers: threads at most
     :param bulk: whether to leave the account's other clients room
-    :param page_size: rows per page, 1 to 100
+    :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
     :return: the reading
     :raises WtsChatArgumentError: if it would take more than ``max_requests``, or the resource has no parents
     """
     if resource.child is None:
-        msg = f"resource: {resource.name} is not read by its parents"
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError("resource", f"{resource.name} is not read by its parents")
     check_cost(resource.name, len(parents.chosen), max_requests, parents.unchanged)
-    return Children(hook, resource.child, parents, workers=workers, bulk=bulk, page_size=page_size)
+    size = page_size or hook.resolve().page_size
+    return Children(hook, resource.child, parents, workers=workers, bulk=bulk, page_size=size)
 
 
 def check_cost(name: str, count: int, max_requests: int | None, unchanged: int = 0) -> None:
@@ -237,47 +298,39 @@ def check_cost(name: str, count: int, max_requests: int | None, unchanged: int =
         count / 200,
     )
     if max_requests is not None and count > max_requests:
-        msg = (
-            f"max_requests: {name} would take {count} requests at least, one for each parent, and {max_requests} are "
-            "allowed; take a shorter window, or allow more"
+        raise WtsChatArgumentError(
+            "max_requests",
+            f"{name} would take {count} requests at least, one for each parent, and {max_requests} are "
+            "allowed; take a shorter window, or allow more",
         )
-        raise WtsChatArgumentError(msg)
 
 
-def _over_creation(
-    hook: WtsChatHook, of: Resource, filters: Mapping[str, Any], workers: int, *, bulk: bool
-) -> Changes[Any]:
-    return read_changes(hook, _lists(of.requests(hook, filters)), key=CREATED, workers=workers, bulk=bulk)
-
-
-def _by_id(reading: Changes[Any]) -> dict[str, str]:
-    newest: dict[str, str] = {}
+def _collect(parents: ParentList, reading: Changes[Any], day: str | None = None, *, late: bool = False) -> str:
+    """Add what a reading gives, and return the day of its beginning."""
     for batch in reading:
-        for row in batch.rows:
-            # A version that is given later is the newer one.
-            newest[row["id"]] = f"{row.get('updatedAt')}|{row.get('lastInteractionDate')}"
-    return newest
-
-
-def _unread(parents: Sequence[Parent], known: Known | None, late: set[str]) -> list[Parent]:
-    before = known([parent.id for parent in parents]) if known is not None else {}
-    chosen = []
-    for parent in parents:
-        read = before.get(parent.id, "")
-        # One that ended lately is read again on another day, though nothing of it changed.
-        same = read == parent.version if parent.id in late else _state(read) == _state(parent.version)
-        if not same:
-            chosen.append(parent)
-    return chosen
-
-
-def _state(version: str) -> str:
-    return version.rpartition("|")[0]
-
-
-def _batches(parents: Sequence[Parent]) -> Iterable[Sequence[Parent]]:
-    return (parents[start : start + _ASK_KNOWN] for start in range(0, len(parents), _ASK_KNOWN))
+        day = day or f"{reading.started_at or batch.read_at:%Y-%m-%d}"
+        # A version that is given later is the newer one.
+        parents.add(
+            (
+                (row["id"], Version(row.get("updatedAt"), row.get("lastInteractionDate"), day).text())
+                for row in batch.rows
+            ),
+            late=late,
+        )
+    return day or f"{reading.clock.now():%Y-%m-%d}"
 
 
 def _lists(requests: Sequence[Any]) -> list[PagedRequest[Any]]:
     return [request for request in requests if isinstance(request, PagedRequest)]
+
+
+def _unchanged(group: Sequence[tuple[Parent, bool]], known: Known | None) -> list[str]:
+    """Return the parents whose children need not be read."""
+    before = known([parent.id for parent, _ in group]) if known is not None else {}
+    unchanged = []
+    for parent, late in group:
+        now, read = Version.parse(parent.version), Version.parse(before.get(parent.id))
+        # One that ended lately is read again on another day, though nothing of it changed.
+        if now is not None and (now == read if late else now.same_state(read)):
+            unchanged.append(parent.id)
+    return unchanged

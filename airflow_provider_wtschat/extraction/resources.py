@@ -28,8 +28,9 @@ from airflow_provider_wtschat.api import (
     templates,
     types,
 )
-from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.extraction.changes import Unfiltered
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Requests = Sequence[Request[Any]]
@@ -44,6 +45,56 @@ class Kind(Enum):
     CHILDREN = "all rows of the parents that changed in a window"
 
 
+@dataclass(frozen=True)
+class StatusFilter:
+    """
+    The filter of a list that names every status, since the list shows less without it.
+
+    :param argument: its argument in :mod:`airflow_provider_wtschat.api`
+    :param name: its name in the contract
+    :param usual: the statuses that the list is known to show without it
+    """
+
+    argument: str
+    name: str
+    usual: frozenset[str]
+
+    def without(self, request: PagedRequest[Any]) -> PagedRequest[Any]:
+        """
+        Return the list without the filter.
+
+        :param request: the list
+        """
+        return self._having(request, [])
+
+    def only_usual(self, request: PagedRequest[Any]) -> PagedRequest[Any] | None:
+        """
+        Return the list with the usual statuses only, ``None`` if it names none of them.
+
+        :param request: the list
+        """
+        if request.paging is Paging.BODY:
+            given = [(request.body or {}).get(self._in_body)]
+        else:
+            given = [value for name, value in request.query if name == self.name]
+        values = [value for value in given if value in self.usual]
+        return self._having(request, values) if values else None
+
+    @property
+    def _in_body(self) -> str:
+        return self.name[:1].lower() + self.name[1:]
+
+    def _having(self, request: PagedRequest[Any], values: Sequence[str]) -> PagedRequest[Any]:
+        filters = {name: allowed for name, allowed in request.filters.items() if name != "status"}
+        if request.paging is Paging.BODY:
+            body = {name: value for name, value in (request.body or {}).items() if name != self._in_body}
+            if values:
+                body[self._in_body] = values[0]
+            return request.having(body=body, filters=filters)
+        query = tuple((name, value) for name, value in request.query if name != self.name)
+        return request.having(query=(*query, *((self.name, value) for value in values)), filters=filters)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resource:
     """
@@ -55,6 +106,9 @@ class Resource:
     :param asking: builds the requests that together are everything, from a hook (some must look up parents) and filters
     :param child: for children: builds the list of one parent's
     :param parent: the resource that the parents are of, where each parent is asked for by itself
+    :param parent_filter: the filter that names one parent
+    :param also: a bound that can move while ``UpdatedAt`` does not
+    :param status: the filter on the status that names every status that is known
     """
 
     name: str
@@ -63,6 +117,9 @@ class Resource:
     asking: Asking | None = None
     child: Callable[[str], PagedRequest[Any]] | None = None
     parent: str | None = None
+    parent_filter: str | None = None
+    also: str | None = None
+    status: StatusFilter | None = None
 
     @property
     def by_parent(self) -> bool:
@@ -79,13 +136,45 @@ class Resource:
         :raises WtsChatArgumentError: if the resource is read by its parents, or the list has no such argument
         """
         if self.asking is None:
-            msg = f"resource: {self.name} is read by its parents ({self.parent}), not by itself"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("resource", f"{self.name} is read by its parents ({self.parent}), not by itself")
         try:
             return self.asking(hook, filters or {})
         except TypeError as error:
-            msg = f"filters: {error}"
-            raise WtsChatArgumentError(msg) from error
+            raise WtsChatArgumentError("filters", str(error)) from error
+
+    def comparisons(
+        self, requests: Sequence[Request[Any]], filters: Mapping[str, Any] | None = None
+    ) -> list[Unfiltered]:
+        """
+        Return what to compare the requests with, to find rows with a status that is not known here.
+
+        :param requests: what :meth:`requests` returned
+        :param filters: the filters; with one on the status there is nothing to compare
+        """
+        status = self.status
+        if status is None or (filters or {}).get(status.argument) is not None:
+            return []
+        groups: dict[tuple[str, bytes | None], list[PagedRequest[Any]]] = {}
+        for request in requests:
+            if isinstance(request, PagedRequest):
+                wide = status.without(request)
+                groups.setdefault((wide.target, wide.content), []).append(request)
+        return [
+            Unfiltered(
+                wide=status.without(group[0]),
+                usual=[usual for request in group if (usual := status.only_usual(request)) is not None],
+                every=group,
+            )
+            for group in groups.values()
+        ]
+
+    def parents_may_go(self, filters: Mapping[str, Any] | None = None) -> bool:
+        """
+        Tell whether a list may belong to a parent that was deleted since it was looked up.
+
+        :param filters: the filters; a parent that they name has to be there
+        """
+        return self.parent_filter is not None and not (filters or {}).get(self.parent_filter)
 
 
 def find(name: str) -> Resource:
@@ -96,8 +185,7 @@ def find(name: str) -> Resource:
     :raises WtsChatArgumentError: if there is none of that name; the error names them all
     """
     if name not in RESOURCES:
-        msg = f"resource: {name!r} was given; one of {', '.join(RESOURCES)} is wanted"
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError("resource", f"{name!r} was given; one of {', '.join(RESOURCES)} is wanted")
     return RESOURCES[name]
 
 
@@ -172,7 +260,9 @@ def _portfolio_contacts(hook: WtsChatHook, filters: Mapping[str, Any]) -> Reques
 
 def _scheduled_messages(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
     statuses = _one_by_one(filters, "status", types.ScheduledMessageStatus)
-    return [scheduled_messages.list_(**{**filters, "status": status}) for status in statuses]
+    found = [scheduled_messages.list_(**{**filters, "status": status}) for status in statuses]
+    # Without a status all come, as far as is known; there are few of them, so both are asked for.
+    return found if filters.get("status") is not None else [scheduled_messages.list_(**filters), *found]
 
 
 def _agents(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
@@ -208,12 +298,38 @@ def _one_by_one(filters: Mapping[str, Any], name: str, every: Iterable[Any]) -> 
 RESOURCES: dict[str, Resource] = {
     resource.name: resource
     for resource in (
-        Resource(name="sessions", row=types.Session, kind=Kind.CHANGES, asking=_sessions),
-        Resource(name="contacts", row=types.Contact, kind=Kind.CHANGES, asking=_contacts),
-        Resource(name="cards", row=types.Card, kind=Kind.CHANGES, asking=_cards, parent="panels"),
+        Resource(
+            name="sessions",
+            row=types.Session,
+            kind=Kind.CHANGES,
+            asking=_sessions,
+            also="LastInteractionAt",
+            status=StatusFilter("status", "Status", frozenset({"STARTED", "PENDING", "IN_PROGRESS", "COMPLETED"})),
+        ),
+        Resource(
+            name="contacts",
+            row=types.Contact,
+            kind=Kind.CHANGES,
+            asking=_contacts,
+            status=StatusFilter("status", "Status", frozenset({"ACTIVE"})),
+        ),
+        Resource(
+            name="cards",
+            row=types.Card,
+            kind=Kind.CHANGES,
+            asking=_cards,
+            parent="panels",
+            parent_filter="panel_id",
+            status=StatusFilter("statuses", "Statuses", frozenset({"OPEN"})),
+        ),
         Resource(name="panels", row=types.Panel, kind=Kind.CHANGES, asking=_panels),
         Resource(
-            name="lost_reasons", row=types.LostReasonItem, kind=Kind.CHANGES, asking=_lost_reasons, parent="panels"
+            name="lost_reasons",
+            row=types.LostReasonItem,
+            kind=Kind.CHANGES,
+            asking=_lost_reasons,
+            parent="panels",
+            parent_filter="panel_id",
         ),
         Resource(name="templates", row=types.Template, kind=Kind.CHANGES, asking=_templates),
         Resource(name="chatbots", row=types.Chatbot, kind=Kind.CHANGES, asking=_chatbots),
@@ -224,6 +340,7 @@ RESOURCES: dict[str, Resource] = {
             kind=Kind.CHANGES,
             asking=_sequence_contacts,
             parent="sequences",
+            parent_filter="sequence_id",
         ),
         Resource(name="portfolios", row=types.Portfolio, kind=Kind.CHANGES, asking=_portfolios),
         Resource(
@@ -232,6 +349,7 @@ RESOURCES: dict[str, Resource] = {
             kind=Kind.CHANGES,
             asking=_portfolio_contacts,
             parent="portfolios",
+            parent_filter="portfolio_id",
         ),
         Resource(name="scheduled_messages", row=types.ScheduledMessage, kind=Kind.CHANGES, asking=_scheduled_messages),
         Resource(name="agents", row=types.Agent, kind=Kind.SNAPSHOT, asking=_agents),

@@ -28,13 +28,12 @@ def windows(since: Any, until: Any, *, by: Unit = "month", timezone: str = "UTC"
         first and the last window may be shorter. Default: ``month``
     :param timezone: IANA time zone of the calendar, and of dates that have none. Default: UTC
     :return: a ``since`` and an ``until`` in UTC for each window
-    :raises WtsChatArgumentError: if a date is none, since is not before until, or there were more than 1,024 windows,
-        which is how many tasks Airflow maps by default
+    :raises WtsChatArgumentError: if a date is not one, since is not before until, or there were more than 1,024
+        windows, which is how many tasks Airflow maps by default
     """
     low, high = check_window(since, until, timezone)
     if by not in get_args(Unit):
-        msg = f"by: {by!r} was given; one of {', '.join(get_args(Unit))} is wanted"
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError("by", f"{by!r} was given; one of {', '.join(get_args(Unit))} is wanted")
     start = pendulum.instance(low).in_timezone(instants.time_zone(timezone)).start_of(by)
     cuts = [low]
     for number in itertools.count(1):
@@ -44,8 +43,9 @@ def windows(since: Any, until: Any, *, by: Unit = "month", timezone: str = "UTC"
         if cut > cuts[-1]:  # not in the first of two hours of the same name
             cuts.append(cut)
         if len(cuts) > _MOST:
-            msg = f"by: windows of one {by} from since to until are more than {_MOST}; take longer ones"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError(
+                "by", f"windows of one {by} from since to until are more than {_MOST}; take longer ones"
+            )
     ends = [*cuts[1:], high]
     return [
         {"since": instants.write(start), "until": instants.write(end)} for start, end in zip(cuts, ends, strict=True)
@@ -60,15 +60,15 @@ def check_window(since: Any, until: Any, timezone: str = "UTC") -> tuple[datetim
     :param until: end
     :param timezone: IANA time zone of dates that have none. Default: UTC
     :return: both in UTC
-    :raises WtsChatArgumentError: if one is no date, or since is not before until
+    :raises WtsChatArgumentError: if one is not a date, or since is not before until
     """
     low, high = instants.parse("since", since, timezone), instants.parse("until", until, timezone)
     if low >= high:
         what = "is empty" if low == high else "runs backwards"
-        msg = (
-            f"since, until: the window from {instants.write(low)} to {instants.write(high)} {what}. On Airflow 3 a run "
+        reason = (
+            f"the window from {instants.write(low)} to {instants.write(high)} {what}. On Airflow 3 a run "
             "without a data interval (@hourly, by hand, by an asset) has none to give: leave both out, or set a "
             "CronDataIntervalTimetable"
         )
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError("since, until", reason)
     return low, high

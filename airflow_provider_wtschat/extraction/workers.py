@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.response import Answer
+from airflow_provider_wtschat.budget.limits import READ
+from airflow_provider_wtschat.extraction.clock import ServerClock
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Tag = TypeVar("Tag")
 
 _GRACE = 1.0
+_LONGEST_WINDOW = READ.seconds
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class Answered(Generic[Tag]):
 
     :param tag: what the request was submitted with
     :param answer: the answer, or what was raised
-    :param not_before: the server's clock at a moment at or before the server looked for the answer, where known
+    :param sent: when the request was begun, on the monotonic clock
+    :param received: when the answer came
     """
 
     tag: Tag
     answer: Answer[Any] | BaseException
-    not_before: datetime | None
+    sent: float
+    received: float
 
 
 class Workers(Generic[Tag]):
@@ -53,14 +58,17 @@ class Workers(Generic[Tag]):
         """Requests submitted so far."""
         self.underway = 0
         """Requests whose answers were not taken yet."""
-        self.server_time: datetime | None = None
-        """The server's clock at the latest answer taken."""
+        self.clock = ServerClock()
+        """What the answers taken say of the server's time."""
+        self.latency = 0.0
+        """Seconds that the latest answer took."""
         self._hook = hook
         self._bulk = bulk
         self._stop = threading.Event()
-        self._asked: SimpleQueue[tuple[Tag, Request[Any], datetime | None] | None] = SimpleQueue()
+        self._asked: SimpleQueue[tuple[Tag, Request[Any]] | None] = SimpleQueue()
         self._answered: SimpleQueue[Answered[Tag]] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._begun: deque[float] = deque()
 
     @property
     def idle(self) -> int:
@@ -95,7 +103,8 @@ class Workers(Generic[Tag]):
             thread = threading.Thread(target=self._work, name=f"wtschat-{len(self._threads) + 1}", daemon=True)
             self._threads.append(thread)
             thread.start()
-        self._asked.put((tag, request, self.server_time))
+        self._begun.append(time.monotonic())
+        self._asked.put((tag, request))
 
     def take(self, timeout: float) -> Answered[Tag] | None:
         """
@@ -109,21 +118,28 @@ class Workers(Generic[Tag]):
             return None
         self.underway -= 1
         if isinstance(answered.answer, Answer):
-            self.server_time = max(filter(None, (self.server_time, answered.answer.server_time)), default=None)
+            self.clock.note(answered.answer.server_time, answered.received)
+            self.latency = answered.received - answered.sent
         return answered
+
+    def recent(self, seconds: float) -> int:
+        """
+        Count the requests submitted lately.
+
+        :param seconds: how lately
+        """
+        since = time.monotonic() - seconds
+        while self._begun and self._begun[0] < time.monotonic() - _LONGEST_WINDOW:
+            self._begun.popleft()
+        return sum(moment >= since for moment in self._begun)
 
     def _work(self) -> None:
         while (asked := self._asked.get()) is not None and not self._stop.is_set():
-            tag, request, known = asked
-            started = time.monotonic()
+            tag, request = asked
+            sent = time.monotonic()
             answer: Answer[Any] | BaseException
-            not_before = known
             try:
                 answer = self._hook.answer(request, bulk=self._bulk, stop=self._stop)
             except BaseException as error:
                 answer = error
-            else:
-                if answer.server_time is not None:
-                    earliest = answer.server_time - timedelta(seconds=time.monotonic() - started)
-                    not_before = earliest if known is None else max(known, earliest)
-            self._answered.put(Answered(tag, answer, not_before))
+            self._answered.put(Answered(tag, answer, sent, time.monotonic()))

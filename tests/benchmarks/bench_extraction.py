@@ -135,6 +135,9 @@ def main() -> None:
         speed(f"read_changes, {rows:,}, last hour of a year", OURS, rows, year, spread_days=HOUR_IN_DAYS)
         speed(f"HttpOperator, {rows:,}", HTTP_OPERATOR, rows)
         speed(f"dlt into DuckDB, {rows:,}", DLT, rows)
+    print("At the edge of a limit: a few requests too many wait for the next 5 s, or for the next 5 minutes")
+    for rows in (19_000, 99_000):
+        speed(f"read_changes, {rows:,}, {rows // 100} pages", OURS, rows)
     print("Memory and CPU of read_changes alone (no limits, no latency)")
     memory()
     print("A second client of the account, which calls four times a second beside the reader")
