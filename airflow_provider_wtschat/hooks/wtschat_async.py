@@ -15,6 +15,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 import tenacity
+from asgiref.sync import sync_to_async
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from airflow_provider_wtschat._compat import BaseHook, get_async_connection, get_async_extra_dejson
@@ -98,7 +99,8 @@ class WtsChatAsyncHook(BaseHook):
         if self._settings is None:
             connection = await get_async_connection(self.wtschat_conn_id)
             extra = await get_async_extra_dejson(connection)
-            self._settings = ConnectionSettings.read(self.wtschat_conn_id, connection, extra)
+            # Not on the event loop: in Airflow 3.0 masking the token asks the supervisor, and fails there.
+            self._settings = await sync_to_async(ConnectionSettings.read)(self.wtschat_conn_id, connection, extra)
         return self._settings
 
     async def run(self, request: Request[T], *, bulk: bool = False) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -114,3 +115,20 @@ def test_what_is_written_is_read_back_and_sorts_as_text(moment, zone):
     assert instants.read(text) == moment
     assert instants.parse("at", text, SAO_PAULO) == moment
     assert instants.write(moment - timedelta(microseconds=1)) < text
+
+
+@pytest.mark.parametrize("zone", ["America/Sao_Paulo", "Asia/Tokyo", "UTC"])
+def test_an_instant_of_the_api_is_utc_wherever_the_machine_stands(monkeypatch: pytest.MonkeyPatch, zone: str):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for text in (
+            "2026-09-09T11:48:00.99776200",
+            "2026-09-09T11:48:00.9977620Z",
+            "2026-09-09T08:48:00.997762-03:00",
+        ):
+            assert instants.read(text) == datetime(2026, 9, 9, 11, 48, 0, 997762, tzinfo=UTC)
+            assert instants.write(instants.read(text)) == "2026-09-09T11:48:00.997762Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()

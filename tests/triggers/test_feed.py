@@ -18,7 +18,8 @@ from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
 from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
 from airflow_provider_wtschat.triggers.session import SessionReplyTrigger, SessionStatusTrigger
-from tests.waiting import NEVER_LISTED, QUICK, ago, ahead, event_of
+from airflow_provider_wtschat.waiting.conditions import INTERACTED
+from tests.waiting import NEVER_LISTED, QUICK, ago, ahead, event_of, until, until_followed
 
 LIST, GET = "/chat/v2/session", "/chat/v2/session/*"
 
@@ -35,9 +36,10 @@ def trigger(session_id: str, **arguments: Any) -> SessionStatusTrigger:
 
 
 @asynccontextmanager
-async def waiting(*triggers: Any, settle: float = 0.25) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Run triggers together, and give them time to begin."""
+async def waiting(*triggers: Any, settle: float = 0.0) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """Run triggers together, wait until they have begun, and so many seconds more."""
     tasks = [asyncio.create_task(event_of(each)) for each in triggers]
+    await until_followed(*tasks)
     await asyncio.sleep(settle)
     try:
         yield tasks
@@ -214,7 +216,8 @@ async def test_what_is_worth_a_question_is_not_asked_twice_at_a_time(
         simulator.inject("slow", on="/chat/v1/session/*", times=3, delay_s=1.0)
         for each in ids:
             simulator.world.add_inbound_message(each)
-        await asyncio.sleep(0.3)
+        followed = feed.get_feed("wtschat_default")._lists[INTERACTED]
+        await until(lambda: len(followed._asked) == 3)
         for each in ids:
             simulator.world.change_session(each, interaction=simulator.world.now())
         assert [event["status"] for event in await all_of(tasks)] == ["reached"] * 3
@@ -319,12 +322,15 @@ async def test_nothing_is_asked_for_whoever_left(simulator: Simulator, monkeypat
     pace(monkeypatch, direct=0.1)
     stays, leaves = pending(simulator, 2)
     async with waiting(trigger(stays), trigger(leaves)) as tasks:
-        await asyncio.sleep(0.3)
+        asked_for = lambda each: sum(entry.path.endswith(each) for entry in simulator.requests)  # noqa: E731
+        await until(lambda: asked_for(leaves) > 0)
         tasks[1].cancel()
         await asyncio.gather(tasks[1], return_exceptions=True)
-        await asyncio.sleep(0.05)
-        before = len(simulator.requests)
-        await asyncio.sleep(0.5)
+        # A question that was under way when it left may still arrive.
+        began = asked_for(stays)
+        await until(lambda: asked_for(stays) > began)
+        before, began = len(simulator.requests), asked_for(stays)
+        await until(lambda: asked_for(stays) > began + 2)
         asked = {entry.path.rpartition("/")[2] for entry in simulator.requests[before:] if entry.path != LIST}
     assert asked == {stays}
 
@@ -367,7 +373,7 @@ def test_two_event_loops_in_a_row(simulator: Simulator) -> None:
     # One that is closed in the middle, with nobody tidying up.
     loop = asyncio.new_event_loop()
     left_behind = loop.create_task(event_of(trigger(third)))
-    loop.run_until_complete(asyncio.sleep(0.2))
+    loop.run_until_complete(until_followed(left_behind))
     loop.close()
     assert not left_behind.done()
     assert asyncio.run(once(other)) == "reached"

@@ -15,7 +15,7 @@ from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import message, panel, scheduled_message, session, session_event
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 from airflow_provider_wtschat.triggers.session_event import SessionEventTrigger
-from tests.waiting import ago, ahead, event_of, remade
+from tests.waiting import ago, ahead, event_of, remade, until_followed
 
 Case = tuple[Any, Callable[[], object], dict[str, Any]]
 
@@ -99,7 +99,7 @@ async def test_a_trigger_that_is_stopped_and_made_again_ends_the_same_way(
 ) -> None:
     made, happen, expected = case(simulator)
     first = asyncio.create_task(event_of(made))
-    await asyncio.sleep(0.2)
+    await until_followed(first)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     assert first.cancelled()

@@ -18,7 +18,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed, session_event
 from airflow_provider_wtschat.triggers.session_event import SessionEventTrigger
-from tests.waiting import remade, until
+from tests.waiting import remade, until, until_followed
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -81,14 +81,31 @@ async def watching(store: Any = None, **arguments: Any) -> AsyncIterator[list[di
             events.append(event.payload)
 
     task = asyncio.create_task(run())
-    await asyncio.sleep(0.3)
+    await until_followed(task)
     try:
         yield events
-        await asyncio.sleep(0.4)
+        await all_told()
         assert not task.done(), "it ended by itself"
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def all_told() -> None:
+    """Wait until all that changed before is told: readings that began since are over, and what they showed is taken."""
+    for _ in range(2):
+        (stream,) = (one for each in feed._feeds.values() for one in each._subscribers)
+        shown: list[None] = []
+        see = stream.read_up_to
+
+        def read_up_to(*how: Any, shown: list[None] = shown, see: Any = see) -> None:
+            shown.append(None)
+            see(*how)
+
+        stream.read_up_to = read_up_to
+        await until(lambda shown=shown: len(shown) > 1)
+        await until(lambda stream=stream: stream._batch is None)
+        del stream.read_up_to
 
 
 def rows(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -103,7 +120,7 @@ async def test_each_kind_tells_of_its_own(simulator: Simulator, kind: str) -> No
         new = world.create_session(status="PENDING").id
         world.change_session(old, status="IN_PROGRESS")
         world.conclude_session(other)
-        await asyncio.sleep(0.3)
+        await all_told()
         world.change_session(other, title="changed after it was concluded")
     told = [row["id"] for row in rows(events)]
     assert told == {"new": [new], "changed": [new, old, other, other], "concluded": [other]}[kind]
@@ -153,7 +170,7 @@ async def test_two_events_are_never_close_together(simulator: Simulator, monkeyp
             told += event.payload["count"]
 
     task = asyncio.create_task(run())
-    await asyncio.sleep(0.3)
+    await until_followed(task)
     for _ in range(20):
         await asyncio.to_thread(simulator.world.create_session)
         await asyncio.sleep(0.1)
@@ -177,7 +194,7 @@ async def test_a_restart_loses_nothing_where_the_place_is_kept(
     given = BlockingStore(store) if blocking else store
     async with watching(given, event="new") as events:
         one = simulator.world.create_session().id
-        await asyncio.sleep(0.3)
+        await all_told()
     assert one in [row["id"] for row in rows(events)]
     (kept,) = store.values.values()
     meanwhile = [simulator.world.create_session().id for _ in range(3)]
@@ -220,9 +237,10 @@ async def test_a_watcher_outlives_an_outage(simulator: Simulator, monkeypatch: p
     async with watching(event="new") as events:
         simulator.inject(fault, times=None)
         during = simulator.world.create_session().id
-        await asyncio.sleep(0.5)
+        asked = len(simulator.requests)
+        await until(lambda: len(simulator.requests) > asked + 5)
         simulator.application.faults.clear()
-        await asyncio.sleep(0.5)
+        await until(lambda: during in [row["id"] for row in rows(events)])
         after = simulator.world.create_session().id
     assert {row["id"] for row in rows(events)} == {during, after}
 
