@@ -139,6 +139,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks", "wtschat", "wtschat_async"),
         "operators": _modules(
             "operators",
+            "campaign",
             "chatbot",
             "contact",
             "file",

@@ -38,6 +38,7 @@ from airflow_provider_wtschat.campaigns.table import (
     Claim,
     Claimed,
     Outcome,
+    State,
     Status,
 )
 from airflow_provider_wtschat.exceptions import (
@@ -61,6 +62,10 @@ MOST_REFUSED = 10
 """So many rows in a row may be refused, each in a request of its own, before a dispatch stops."""
 LOOKS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=60))
 """When messages are looked at after the last was sent; then every hour."""
+TEMPLATE_EVERY = 60.0
+"""Seconds after which a dispatch asks again whether its template may still be sent."""
+PAUSED_LOOK = timedelta(seconds=30)
+"""How often a paused dispatch asks whether it goes on."""
 LOOK_PAUSE = 2 * SEND.seconds / SEND.limit
 """Seconds from one look-up of a message to the next: half of the limit that sends share with it."""
 
@@ -113,6 +118,8 @@ class Purpose(StrEnum):
     """The next look at its messages."""
     OTHERS = "others"
     """Other workers, which have claimed rows."""
+    RESUMPTION = "resumption"
+    """Somebody who resumes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +138,14 @@ class Pause:
     def seconds(self) -> float:
         """How long that is from now."""
         return max(0.0, (self.until - datetime.now(UTC)).total_seconds())
+
+
+class _OnHold(Exception):  # nothing went wrong
+    """There are rows to send, and not now."""
+
+    def __init__(self, pause: Pause) -> None:
+        super().__init__()
+        self.pause = pause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +189,8 @@ class Options:
     send_before: datetime | None
     dry_run: bool
     resend_uncertain: bool
+    resend_refused: tuple[str, ...] | None
+    retention: timedelta | None
     target: str | None
     follow_up_for: timedelta
     max_failed: float | None
@@ -222,10 +239,10 @@ class Options:
             send_before=None if send_before is None else instants.parse("send_before", send_before, zone),
             dry_run=_flag("dry_run", arguments["dry_run"]),
             resend_uncertain=_flag("resend_uncertain", arguments["resend_uncertain"]),
+            resend_refused=_reasons("resend_refused", arguments["resend_refused"]),
+            retention=None if arguments["retention"] is None else _period("retention", arguments["retention"]),
             target=convert.choice("wait_for_status", arguments["wait_for_status"], Target),
-            follow_up_for=timedelta(
-                seconds=convert.required("follow_up_for", convert.seconds("follow_up_for", arguments["follow_up_for"]))
-            ),
+            follow_up_for=_period("follow_up_for", arguments["follow_up_for"]),
             max_failed=convert.number("max_failed", arguments["max_failed"], minimum=0),
             deferrable=_flag("deferrable", arguments["deferrable"]),
         )
@@ -296,6 +313,7 @@ class Dispatch:
         self._stop = stop
         self._progress = Progress()
         self._unclear = self._refused = 0
+        self._template_due = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -337,12 +355,16 @@ class Dispatch:
         table.create()
         if options.dry_run:
             return self._rehearse()
+        if expired := table.expire():
+            log.info("Emptied %d rows of the table, whose retention is over", expired)
         self._plan()
         if options.resend_uncertain:
             self._abandon()
             self._look_up()
-            if again := table.plan_again():
+            if again := table.plan_uncertain():
                 log.warning("%d uncertain rows are sent again, because resend_uncertain is set", again)
+        if options.resend_refused is not None and (again := table.plan_refused(options.resend_refused)):
+            log.info("%d rows that were refused are sent again, because resend_refused is set", again)
         return self._go(looking=False)
 
     def resume(self, purpose: Purpose) -> Pause | dict[str, Any]:
@@ -377,6 +399,9 @@ class Dispatch:
             # No other try may come that would look.
             self._look_up()
             raise
+        except _OnHold as hold:
+            self._look_up()
+            return hold.pause
         self._look_up()
         if (oldest := table.oldest_claim()) is not None:
             # Whether their rows were sent only the other workers know, so this try is not done before they are.
@@ -416,7 +441,8 @@ class Dispatch:
         if (planned := table.facts()) is None:
             options.check_time()
             with self._recipients() as recipients:
-                mine = table.plan(recipients.planned, facts)
+                expires_at = None if options.retention is None else datetime.now(UTC) + options.retention
+                mine = table.plan(recipients.planned, facts, expires_at)
                 if mine:
                     log.info("Planned %d recipients, refused %d rows", recipients.valid, recipients.invalid)
             if mine:
@@ -446,17 +472,30 @@ class Dispatch:
             raise
         return recipients
 
-    def _check_template(self) -> None:
-        template_id, name = self._values["template_id"], self._options.template_name
-        wanted, argument = (template_id, "template_id") if name is None else (name, "template_name")
-        template = self._hook.perform(_find_template(template_id, name))
+    @property
+    def _template_named(self) -> tuple[str, str]:
+        """The argument that names the template, and what it says."""
+        name = self._options.template_name
+        return ("template_id", self._values["template_id"]) if name is None else ("template_name", name)
+
+    def _approved_template(self) -> Template:
+        argument, wanted = self._template_named
+        template = self._hook.perform(_find_template(self._values["template_id"], self._options.template_name))
+        self._template_due = time.monotonic() + TEMPLATE_EVERY
         if template is None:
             raise WtsChatArgumentError(argument, f"the account has no template {wanted!r}")
         if template.get("archived") or str(template.get("status")).lower() != _APPROVED:
             state = "archived" if template.get("archived") else template.get("status")
-            raise WtsChatArgumentError(
-                argument, f"the template {wanted!r} is {state}; only an approved one can be sent"
+            msg = (
+                f"the template {wanted!r} is {state}; only an approved one can be sent. What is planned stays planned: "
+                "clear the task when it is approved"
             )
+            raise WtsChatArgumentError(argument, msg)
+        return template
+
+    def _check_template(self) -> None:
+        template = self._approved_template()
+        wanted = self._template_named[1]
         needed = {str(param["name"]) for param in template.get("params") or () if param.get("name")}
         given = set(self._options.layout.parameters)
         if needed != given:
@@ -510,7 +549,18 @@ class Dispatch:
         """Refuse to claim more rows when the time for it is over."""
         self._check_stop()
         self._options.check_time()
-        self._values  # noqa: B018  # what fails in it must fail before rows are claimed
+        state = self.table.state()
+        if state is State.STOPPED:
+            msg = (
+                f"The campaign {self._options.campaign!r} is stopped, by the state of its plan in the table "
+                f"{self._options.table}. What is planned stays planned: resume it, then clear the task"
+            )
+            raise WtsChatFailedError(msg)
+        if state is State.PAUSED:
+            log.info("The campaign %r is paused, by the state of its plan in the table", self._options.campaign)
+            raise _OnHold(Pause(until=datetime.now(UTC) + PAUSED_LOOK, purpose=Purpose.RESUMPTION))
+        if time.monotonic() >= self._template_due:
+            self._approved_template()
 
     def _send_claim(self, claim: Claim) -> None:
         """Send the rows of a claim, and record what became of them whatever happens."""
@@ -552,7 +602,7 @@ class Dispatch:
             if refused and len(part.rows) > 1:
                 return None
             status = Status.REFUSED if refused else Status.UNCERTAIN
-            outcomes = _all(part, status, _reason(error, part.rows))
+            outcomes = _all(part, status, _reason(error, part.rows), error.key)
             self.table.record(part, outcomes)
             if (interruption := _interruption(error)) is not None:
                 # A later try may go on, with what nobody has claimed yet.
@@ -571,6 +621,9 @@ class Dispatch:
         statuses = {outcome.status for outcome in outcomes}
         self._unclear = self._unclear + 1 if statuses == {Status.UNCERTAIN} else 0
         self._refused = self._refused + 1 if statuses == {Status.REFUSED} else 0
+        if statuses == {Status.REFUSED}:
+            # It may be the template that is at fault.
+            self._template_due = 0.0
         for number, most, what in (
             (self._unclear, MOST_UNCLEAR, "ended without a clear answer"),
             (self._refused, MOST_REFUSED, "were refused"),
@@ -767,8 +820,8 @@ def _find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
     return Outcome(seq=row.seq, status=Status.UNCERTAIN, message_id=None, reason=reason)
 
 
-def _all(claim: Claim, status: Status, reason: str | None) -> list[Outcome]:
-    return [Outcome(seq=row.seq, status=status, reason=reason) for row in claim.rows]
+def _all(claim: Claim, status: Status, reason: str | None, key: str | None = None) -> list[Outcome]:
+    return [Outcome(seq=row.seq, status=status, reason=reason, failed_key=key) for row in claim.rows]
 
 
 def _reason(told: object, about: Sequence[Claimed] = ()) -> str | None:
@@ -804,6 +857,18 @@ def _name(argument: str, value: Any) -> str:
 
 def _count(argument: str, value: Any, *, minimum: int = 1) -> int:
     return convert.required(argument, convert.integer(argument, value, minimum=minimum))
+
+
+def _period(argument: str, value: Any) -> timedelta:
+    return timedelta(seconds=convert.required(argument, convert.seconds(argument, value)))
+
+
+def _reasons(argument: str, value: Any) -> tuple[str, ...] | None:
+    """Take true for all (no reason is named), false for none, or texts."""
+    try:
+        return () if _flag(argument, value) else None
+    except WtsChatArgumentError:
+        return tuple(convert.required(argument, convert.texts(argument, value)))
 
 
 def _flag(argument: str, value: Any) -> bool:

@@ -53,6 +53,8 @@ _COLUMNS = {
     "reason": "VARCHAR(500)",
     "delivery": "VARCHAR(20)",
     "looked_up_at": "VARCHAR(30)",
+    "failed_key": "VARCHAR(100)",
+    "expires_at": "VARCHAR(30)",
 }
 
 
@@ -66,7 +68,14 @@ class Status(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-_FINAL = (Status.SENT, Status.REFUSED)
+class State(StrEnum):
+    """Whether a dispatch goes on: what the row of the plan has in place of a status of its own."""
+
+    GOING = "plan"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
 _OPEN = (Status.CLAIMED, Status.UNCERTAIN)
 """What a claimer finds its rows in: another try may have taken it for dead, and even have found a row's message."""
 
@@ -129,12 +138,14 @@ class Outcome:
     :param status: what it is now
     :param message_id: id of the message
     :param reason: why it was refused, or what is uncertain; no personal data
+    :param failed_key: the API's key of the error
     """
 
     seq: int
     status: Status
     message_id: str | None = None
     reason: str | None = None
+    failed_key: str | None = None
 
 
 def sender_id(campaign: str, key: str | None = None) -> str:
@@ -175,15 +186,36 @@ class CampaignTable:
         rows = self._query("SELECT content FROM {table} WHERE campaign = ? AND seq = ?", self.campaign, _PLAN)
         return None if not rows else dict(json.loads(rows[0][0]))
 
-    def plan(self, rows: Callable[[], Iterable[Planned]], facts: Mapping[str, Any]) -> bool:
+    def state(self) -> State:
+        """Return whether the dispatch goes on; one that says nothing known does."""
+        rows = self._query("SELECT status FROM {table} WHERE campaign = ? AND seq = ?", self.campaign, _PLAN)
+        return State(rows[0][0]) if rows and rows[0][0] in list(State) else State.GOING
+
+    def control(self, state: State) -> bool:
+        """
+        Say whether the dispatch goes on.
+
+        :param state: from the next request of each worker on
+        :return: whether there is such a dispatch
+        """
+        if self.facts() is None:
+            return False
+        self._change("UPDATE {table} SET status = ? WHERE campaign = ? AND seq = ?", state, self.campaign, _PLAN)
+        return True
+
+    def plan(
+        self, rows: Callable[[], Iterable[Planned]], facts: Mapping[str, Any], expires_at: datetime | None = None
+    ) -> bool:
         """
         Plan all rows at once, unless somebody has planned the dispatch already.
 
         :param rows: returns the rows, each time it is called
         :param facts: what to note with the plan
+        :param expires_at: when to empty what a row says of a person, whatever became of it; ``None`` for never
         :return: whether this is the plan now; else somebody else's is
         """
-        header = (_PLAN, "", sender_id(self.campaign), None, json.dumps(facts), "plan", None)
+        expiry = None if expires_at is None else instants.write(expires_at)
+        header = (_PLAN, "", sender_id(self.campaign), None, json.dumps(facts), State.GOING.value, None, None)
 
         def insert(cursor: Any) -> None:
             # One transaction, so that no try ever finds half a plan. The first row keeps everybody else out.
@@ -197,6 +229,7 @@ class CampaignTable:
                     None if row.content is None else json.dumps(row.content, ensure_ascii=False),
                     Status.PLANNED.value if row.reason is None else Status.REFUSED.value,
                     row.reason,
+                    expiry,
                 )
                 for seq, row in enumerate(rows(), start=_PLAN + 1)
             )
@@ -244,7 +277,7 @@ class CampaignTable:
 
     def record(self, claim: Claim, outcomes: Iterable[Outcome]) -> None:
         """
-        Record what became of claimed rows. One that is final keeps neither phone nor content.
+        Record what became of claimed rows. One that was sent keeps neither phone nor content.
 
         :param claim: the claim
         :param outcomes: an outcome for each row of it, or for some
@@ -264,6 +297,8 @@ class CampaignTable:
                             case,
                             ", reason =",
                             case,
+                            ", failed_key =",
+                            case,
                             _emptied(status),
                             "WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
                         )
@@ -271,6 +306,7 @@ class CampaignTable:
                     status,
                     *_cases(group, "message_id"),
                     *_cases(group, "reason"),
+                    *_cases(group, "failed_key"),
                     self.campaign,
                     claim.name,
                     *_OPEN,
@@ -334,7 +370,7 @@ class CampaignTable:
         after = _PLAN
         while rows := self._query(
             "SELECT seq, sender_id, phone, content, claimed_at, looked_up_at FROM {table}"
-            " WHERE campaign = ? AND status = ? AND seq > ? ORDER BY seq LIMIT 100",
+            " WHERE campaign = ? AND status = ? AND phone IS NOT NULL AND seq > ? ORDER BY seq LIMIT 100",
             self.campaign, Status.UNCERTAIN, after,
         ):  # fmt: skip
             after = rows[-1][0]
@@ -358,19 +394,66 @@ class CampaignTable:
             *found.values(), self.campaign, Status.UNCERTAIN, seq,
         )  # fmt: skip
 
-    def plan_again(self) -> int:
+    def plan_uncertain(self) -> int:
         """
         Plan the uncertain rows again, by which they may be sent twice.
 
         :return: how many there were
         """
-        found = [row.seq for row, _ in self._uncertain()]
+        return self._plan_again(Status.UNCERTAIN, [row.seq for row, _ in self._uncertain()])
+
+    def plan_refused(self, reasons: Sequence[str]) -> int:
+        """
+        Plan rows again which the API refused, and of which it is still known what to send.
+
+        :param reasons: texts of which one must be in the reason of a row, in any case, or keys of the API; none for all
+        :return: how many there were
+        """
+        wanted = [reason.lower() for reason in reasons]
+        rows = self._query(
+            "SELECT seq, reason, failed_key FROM {table}"
+            " WHERE campaign = ? AND status = ? AND phone IS NOT NULL AND seq > ? ORDER BY seq",
+            self.campaign, Status.REFUSED, _PLAN,
+        )  # fmt: skip
+        told = {seq: (str(reason).lower(), str(key).lower()) for seq, reason, key in rows}
+        found = [
+            seq
+            for seq, (reason, key) in told.items()
+            if not wanted or any(text in reason or text == key for text in wanted)
+        ]
+        return self._plan_again(Status.REFUSED, found)
+
+    def expire(self) -> int:
+        """
+        Empty what rows say of a person, of all dispatches in the table, whose time for it is over.
+
+        A row that is still planned can then be sent no more.
+
+        :return: how many rows there were
+        """
+        now = instants.write(datetime.now(UTC))
+        condition = "phone IS NOT NULL AND expires_at < ? AND status <> ?"
+        ((number,),) = self._query(f"SELECT count(*) FROM {{table}} WHERE {condition}", now, Status.CLAIMED)  # noqa: S608
+        if number:
+            self._change(
+                "UPDATE {table} SET status = ?, reason = ? WHERE expires_at < ? AND status = ? AND seq > ?",
+                Status.REFUSED, "its retention was over before it was sent", now, Status.PLANNED, _PLAN,
+            )  # fmt: skip
+            self._change(
+                f"UPDATE {{table}} SET phone = NULL, content = NULL WHERE {condition}",  # noqa: S608
+                now, Status.CLAIMED,
+            )  # fmt: skip
+        return int(number)
+
+    def _plan_again(self, status: Status, found: Sequence[int]) -> int:
         for start in range(0, len(found), _ROWS_PER_STATEMENT):
             self._change(
-                "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
-                " WHERE campaign = ? AND status = ? AND seq IN ({many})",
-                Status.PLANNED, self.campaign, Status.UNCERTAIN, many=found[start : start + _ROWS_PER_STATEMENT],
+                "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL, failed_key = NULL,"
+                " message_id = NULL, looked_up_at = NULL"
+                " WHERE campaign = ? AND status = ? AND phone IS NOT NULL AND seq IN ({many})",
+                Status.PLANNED, self.campaign, status, many=found[start : start + _ROWS_PER_STATEMENT],
             )  # fmt: skip
+        self._after = _PLAN
         return len(found)
 
     def counts(self) -> dict[Status, int]:
@@ -453,8 +536,8 @@ class CampaignTable:
         return []
 
     def _insert(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason"
-        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason, expires_at"
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
         self._execute(
             cursor,
             f"INSERT INTO {{table}} ({columns}) VALUES {places}",  # noqa: S608  # places for values
@@ -485,7 +568,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
 
 def _emptied(status: Status) -> str:
     """Empty what says something of a person, as soon as it is needed no more."""
-    return ", phone = NULL, content = NULL" if status in _FINAL else ""
+    return ", phone = NULL, content = NULL" if status is Status.SENT else ""
 
 
 def _cases(group: Sequence[Outcome], field: str) -> list[Any]:

@@ -40,7 +40,8 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
 
     The table (made where it is missing) has a row per recipient: ``campaign``, ``row_key``, ``status`` (``planned``,
     ``claimed``, ``sent``, ``refused``, ``uncertain``), ``message_id``, ``reason``, ``delivery``. Phone number and
-    parameters stand in it only as long as they are needed: they are emptied when a row is ``sent`` or ``refused``.
+    parameters stand in it only as long as they are needed: they are emptied when a row is ``sent``, or when its
+    ``retention`` is over.
 
     Returns the campaign, the table and counts, never rows.
 
@@ -73,6 +74,10 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     :param timezone: IANA time zone of ``send_before`` and ``schedule_at`` if they have none (templated). Default: UTC
     :param resend_uncertain: send again what may have been sent by an earlier try, so that it may arrive twice; your
         decision, to be made while no other worker is at it (templated)
+    :param resend_refused: send again what the API refused: true for all of it, or texts of which one must be in the
+        row's ``reason``, or keys of the API as in ``failed_key`` (templated). Default: false
+    :param retention: seconds, or a timedelta, after the planning, when phone and parameters of a row are emptied
+        whatever became of it; ``None`` for never (templated). Default: 30 days
     :param wait_for_status: follow the messages until they are ``SENT``, ``DELIVERED`` or ``READ``: each is looked at,
         with a request, after 1, 5, 15 and 60 minutes and then every hour, as long as that may change (templated).
         Default: do not follow
@@ -90,6 +95,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         "campaign", "sql", "parameters", "sql_conn_id", "recipient_column", "key_column", "parameter_columns",
         "file_column", "template_id", "template_name", "table", "table_conn_id", "max_invalid", "duplicate_recipients",
         "max_recipients", "rehearsal", "send_before", "schedule_at", "max_scheduled", "timezone", "resend_uncertain",
+        "resend_refused", "retention",
         "wait_for_status", "follow_up_for", "max_failed", "deferrable",
     )  # fmt: skip
     template_ext: Sequence[str] = (".sql",)
@@ -123,6 +129,8 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         max_scheduled: int = 1000,
         timezone: str = "UTC",
         resend_uncertain: bool = False,
+        resend_refused: bool | Sequence[str] | str = False,
+        retention: float | timedelta | None = timedelta(days=30),
         wait_for_status: str | None = None,
         follow_up_for: float | timedelta = timedelta(hours=24),
         max_failed: float | None = None,
@@ -151,6 +159,8 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         self.max_scheduled = max_scheduled
         self.timezone = timezone
         self.resend_uncertain = resend_uncertain
+        self.resend_refused = resend_refused
+        self.retention = retention
         self.wait_for_status = wait_for_status
         self.follow_up_for = follow_up_for
         self.max_failed = max_failed

@@ -53,7 +53,7 @@ class Warehouse:
     def rows(self, table: str = "wtschat_campaign") -> list[SimpleNamespace]:
         """Return the rows of a dispatch."""
         names = ("campaign", "seq", "row_key", "sender_id", "phone", "content", "status", "claimed_by", "message_id",
-                 "reason", "delivery")  # fmt: skip
+                 "reason", "delivery", "failed_key")  # fmt: skip
         found = self.execute(f"SELECT {', '.join(names)} FROM {table} WHERE seq > 0 ORDER BY campaign, seq")
         return [SimpleNamespace(**dict(zip(names, row, strict=True))) for row in found]
 

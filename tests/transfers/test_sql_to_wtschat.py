@@ -8,7 +8,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatRateLimitError,
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators.campaign import WtsChatCampaignControlOperator
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.simulator.errors import ApiError
 from airflow_provider_wtschat.transfers import sql_to_wtschat
@@ -43,6 +45,14 @@ Try = Callable[..., dict[str, Any]]
 def sent(simulator: Simulator) -> list[str]:
     """Return who got a message, once for each."""
     return [str(send.recipient) for send in simulator.sends]
+
+
+@contextmanager
+def closing_patch(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        patch.undo()
 
 
 def digits(recipient: str) -> str:
@@ -287,14 +297,16 @@ def test_without_permission_rows_stay_planned(warehouse: Warehouse, simulator: S
     assert len(sent(simulator)) == len(set(sent(simulator))) == 250
 
 
-def refuse_bodies(simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *phones: str, text: str = "") -> None:
+def refuse_bodies(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, *phones: str, text: str = "", key: str | None = None
+) -> None:
     """Let the account answer a batch with 400 if one of these numbers is in it."""
     real = simulator.application._perform
 
     def perform(call: Any) -> Any:
         messages = (call.body or {}).get("messages") if isinstance(call.body, dict) else None
         if any(digits(message["to"]) in phones for message in messages or ()):
-            raise ApiError(400, None, text or "O corpo da requisição é inválido")
+            raise ApiError(400, key, text or "O corpo da requisição é inválido")
         return real(call)
 
     monkeypatch.setattr(simulator.application, "_perform", perform)
@@ -499,15 +511,16 @@ def test_it_is_not_done_before_the_other_workers_are(warehouse: Warehouse, simul
         other._plan()
         claim = other.table.claim("other", 2)
         assert claim is not None
-        results: list[dict[str, Any]] = []
-        worker = threading.Thread(target=lambda: results.append(dispatch()))
-        worker.start()
-        worker.join(2)
-        assert worker.is_alive()
-        assert warehouse.statuses() == {"sent": 2, "claimed": 2}
-        other.table.release(claim)
-    worker.join(20)
-    assert results[0]["sent"] == 4  # it has sent what the other one gave back
+        released: list[dict[str, int]] = []
+
+        def release() -> None:
+            released.append(warehouse.statuses())
+            other.table.release(claim)
+
+        threading.Timer(2, release).start()
+        result = dispatch()
+    assert released == [{"sent": 2, "claimed": 2}]
+    assert result["sent"] == 4  # it has sent what the other one gave back
     assert len(sent(simulator)) == len(set(sent(simulator))) == 4
 
 
@@ -631,7 +644,7 @@ def test_a_late_record_of_a_try_taken_for_dead_counts(any_warehouse: Warehouse):
         ("sent", "found"), ("sent", "m"), ("uncertain", None), ("uncertain", None),
     ]  # fmt: skip
     table.release(Claim(name=claim.name, rows=claim.rows[2:]))
-    assert table.plan_again() == 0
+    assert table.plan_uncertain() == 0
     again = table.claim("b", 4)
     assert again is not None
     assert [row.seq for row in again.rows] == [3, 4]
@@ -736,6 +749,174 @@ def test_the_table_may_be_in_another_database(
     assert dispatch(table_conn_id="other", table="dispatches")["sent"] == 2
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", other)
     assert [row.status for row in Warehouse(other).rows("dispatches")] == ["sent", "sent"]
+
+
+# Pause, resume and stop
+
+
+def control(action: str, **changed: Any) -> dict[str, Any]:
+    given = {"campaign": "reminders", "table_conn_id": "warehouse", **changed}
+    return WtsChatCampaignControlOperator(task_id="control", action=action, **given).execute(context())
+
+
+def after_the_first_request(do: Callable[[], Any]) -> pytest.MonkeyPatch:
+    real, done = CampaignTable.record, threading.Event()
+
+    def record(self: CampaignTable, claim: Claim, outcomes: Any) -> None:
+        real(self, claim, outcomes)
+        if not done.is_set():
+            done.set()
+            do()
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(CampaignTable, "record", record)
+    return patch
+
+
+def test_a_paused_campaign_waits_and_goes_on(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine, "PAUSED_LOOK", timedelta(seconds=0.2))
+    any_warehouse.fill(250)
+    found: list[dict[str, int]] = []
+
+    def resume() -> None:
+        found.append(any_warehouse.statuses())
+        any_warehouse.execute("UPDATE wtschat_campaign SET status = 'plan' WHERE seq = 0")
+
+    def pause() -> None:
+        assert control("pause")["state"] == "paused"
+        threading.Timer(2, resume).start()
+
+    with closing_patch(after_the_first_request(pause)):
+        assert dispatch()["sent"] == 250
+    assert found == [{"sent": 100, "planned": 150}]
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 250
+
+
+def test_a_paused_campaign_holds_no_worker(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(150)
+    with closing_patch(after_the_first_request(lambda: control("pause"))), pytest.raises(TaskDeferred) as deferred:
+        dispatch(deferrable=True)
+    assert deferred.value.trigger.purpose == "resumption"
+    again = SqlToWtsChatTemplateOperator(**arguments(simulator, deferrable=True))
+    event = {"status": "due", "purpose": "resumption"}
+    with pytest.raises(TaskDeferred):
+        again.execute_complete(context(), event)
+    assert len(simulator.sends) == 100
+    control("resume")
+    assert again.execute_complete(context(), event)["sent"] == 150
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 150
+
+
+def test_a_stopped_campaign_fails_with_everything_planned(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(150)
+    stop = after_the_first_request(
+        lambda: warehouse.execute("UPDATE wtschat_campaign SET status='stopped' WHERE seq=0")
+    )
+    with closing_patch(stop), pytest.raises(WtsChatFailedError, match="'reminders' is stopped"):
+        dispatch()
+    with pytest.raises(WtsChatFailedError, match="'reminders' is stopped"):
+        dispatch()
+    assert warehouse.statuses() == {"sent": 100, "planned": 50}
+    assert control("resume") == {
+        "campaign": "reminders", "table": "wtschat_campaign", "state": "plan",
+        "planned": 50, "claimed": 0, "sent": 100, "refused": 0, "uncertain": 0,
+    }  # fmt: skip
+    assert dispatch()["sent"] == 150
+    control("stop")
+    assert dispatch()["sent"] == 150  # there is nothing left to stop
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"campaign": "x"}, "campaign: nothing is planned as 'x'"),
+        ({"action": "halt"}, "action: .*pause, resume, stop"),
+        ({"table_conn_id": "wtschat_default"}, "table_conn_id: .* is no database"),
+    ],
+)
+def test_only_a_campaign_can_be_controlled(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, changed: dict[str, Any], said: str
+):
+    warehouse.fill(1)
+    dispatch()
+    with pytest.raises(WtsChatFailedError, match=said):
+        control(**{"action": "pause", **changed})
+
+
+@pytest.mark.parametrize("status", ["Paused", "Disapproved", "Disabled"])
+def test_a_template_that_is_paused_stops_the_dispatch(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch, status: str
+):
+    monkeypatch.setattr(engine, "TEMPLATE_EVERY", 0.0)
+    warehouse.fill(250)
+    template = next(row for row in simulator.world.templates if row["name"] == "lembrete_pagamento")
+
+    def turn(value: str) -> None:
+        template.data["status"] = value  # type: ignore[index]  # a mapping to everybody else
+
+    with (
+        closing_patch(after_the_first_request(lambda: turn(status))),
+        pytest.raises(WtsChatFailedError, match=f"template_name: .*'lembrete_pagamento' is {status}.*stays planned"),
+    ):
+        dispatch()
+    assert warehouse.statuses() == {"sent": 100, "planned": 150}
+    turn("Approved")
+    assert dispatch()["sent"] == 250
+
+
+# Sending again what was refused, and forgetting it
+
+
+def test_what_was_refused_may_be_sent_again(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    any_warehouse.fill(20)
+    with monkeypatch.context() as patch:
+        refuse_bodies(simulator, patch, "5511900000007", text="o limite de 131049 foi atingido", key="FORM_LIMIT")
+        refuse_bodies(simulator, patch, "5511900000008", text="numero invalido")
+        assert dispatch()["refused"] == 2
+    (seven, eight) = [row for row in any_warehouse.rows() if row.status == "refused"]
+    assert (seven.phone, seven.failed_key, eight.failed_key) == ("+5511900000007", "FORM_LIMIT", None)
+    for reasons, refused in (
+        (False, 2), (["no such text"], 2), (["131049"], 1), (["form_limit"], 1), ("INVALIDO", 0), (True, 0),
+    ):  # fmt: skip
+        assert dispatch(resend_refused=reasons)["refused"] == refused
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 20
+    assert all(row.phone is None and row.reason is None and row.failed_key is None for row in any_warehouse.rows())
+
+
+def test_a_row_says_nothing_of_a_person_when_its_retention_is_over(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    any_warehouse.fill(20)
+    with monkeypatch.context() as patch:
+        refuse_bodies(simulator, patch, "5511900000007")
+        assert dispatch(retention=3600)["refused"] == 1
+    monkeypatch.setattr(converters, "MAX_BATCH", 5)
+    simulator.inject("lost_before", on=SEND)
+    simulator.inject("429", on=SEND, times=None, retry_after="60")
+    monkeypatch.setattr(SqlToWtsChatTemplateOperator, "hook", WtsChatHook(max_wait=0.2))
+    with pytest.raises(WtsChatRateLimitError):
+        dispatch(campaign="other", retention=3600)
+    simulator.application.faults.clear()
+    monkeypatch.undo()
+    connect(simulator, monkeypatch)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", any_warehouse.connection)
+    # A try of any campaign empties what is over, of all of them.
+    assert dispatch(campaign="third", sql="SELECT * FROM customers WHERE id < 0", retention=None)["recipients"] == 0
+    assert sum(row.phone is not None for row in any_warehouse.rows()) == 21
+    any_warehouse.execute(
+        "UPDATE wtschat_campaign SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE expires_at IS NOT NULL"
+    )
+    dispatch(campaign="third", sql="SELECT * FROM customers WHERE id < 0", retention=None)
+    rows = any_warehouse.rows()
+    assert all((row.phone, row.content) == (None, None) for row in rows)
+    other = [row.status for row in rows if row.campaign == "other"]
+    assert {status: other.count(status) for status in set(other)} == {"uncertain": 5, "refused": 15}
+    assert dispatch(resend_refused=True, retention=3600)["refused"] == 1  # nobody knows any more whom to send it to
+    assert dispatch(campaign="other", resend_uncertain=True, resend_refused=True, retention=3600)["planned"] == 0
 
 
 # Time
