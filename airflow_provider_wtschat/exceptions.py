@@ -6,6 +6,19 @@ from typing import Any, TypeVar
 
 from airflow_provider_wtschat._compat import AirflowException, AirflowFailException
 
+__all__ = [
+    "WtsChatArgumentError",
+    "WtsChatAuthenticationError",
+    "WtsChatConnectionError",
+    "WtsChatError",
+    "WtsChatFailedError",
+    "WtsChatNotFoundError",
+    "WtsChatRateLimitError",
+    "WtsChatRefusedError",
+    "WtsChatServerError",
+    "WtsChatUncertainError",
+]
+
 E = TypeVar("E", bound="WtsChatError")
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+__all__ = ["CONN_FIELDS", "INTEGRATION", "UI_FIELD_BEHAVIOUR", "get_provider_info"]
+
 INTEGRATION = "WTS Chat"
 
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
@@ -20,7 +22,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
         "schema": "https",
     },
 }
-"""The standard fields of the connection form. The hook shows the same to the lines that ask it (before 3.2)."""
+"""The standard fields of the connection form. The hook shows the same to the releases that ask it (before 3.2)."""
 
 CONN_FIELDS: dict[str, dict[str, Any]] = {
     "timeout": {

@@ -23,6 +23,8 @@ DEFAULT_TIMEOUT = 60.0
 DEFAULT_MAX_RETRIES = 5
 EXTRAS = ("timeout", "max_retries", "page_size", "account", "verify_ssl", "proxies")
 
+__all__ = ["DEFAULT_CONN_ID", "EXTRAS", "AirflowConnection", "ConnectionSettings"]
+
 _SERVICES = ("/chat", "/core", "/crm")
 log = logging.getLogger(__name__)
 
@@ -118,8 +120,8 @@ class ConnectionSettings:
                 },
             )
         except WtsChatArgumentError as error:
-            msg = f"Connection {conn_id!r}: {error}"
-            raise WtsChatArgumentError(msg) from error
+            argument = f"Connection {conn_id!r}: {error.argument}"
+            raise WtsChatArgumentError(argument, error.reason) from error
 
     @property
     def proxy(self) -> str | None:
@@ -140,8 +142,8 @@ def _proxy(scheme: str, url: Any) -> str:
         usable = False
     if not usable:
         # Without the value, which may hold a password.
-        msg = f"proxies[{scheme!r}]: a URL such as http://proxy.example:3128 is wanted"
-        raise WtsChatArgumentError(msg)
+        argument = f"proxies[{scheme!r}]"
+        raise WtsChatArgumentError(argument, "a URL such as http://proxy.example:3128 is wanted")
     return text
 
 
@@ -158,8 +160,9 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
     if pieces.scheme not in ("http", "https") or not pieces.hostname or pieces.query or pieces.fragment:
         convert.refuse("host", host, f"a host or URL such as {DEFAULT_HOST} is wanted, with http or https as schema")
     if "@" in pieces.netloc:
-        msg = "host: holds a user or password; the token goes into the field API token (password)"
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError(
+            "host", "holds a user or password; the token goes into the field API token (password)"
+        )
     name = f"[{pieces.hostname}]" if ":" in pieces.hostname else pieces.hostname
     number = own_port or port
     # The contract's own addresses end with a service, but each path names its service already.

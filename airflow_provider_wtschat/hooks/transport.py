@@ -45,11 +45,11 @@ def refuse_list(request: Request[Any]) -> None:
     :raises WtsChatArgumentError: if it is a paged list
     """
     if isinstance(request, PagedRequest):
-        msg = (
-            f"{request.label}: is a list of pages, of which run would give the first few rows; read it with iterate or "
-            "pages, or give run one page of it: request.page(1)"
+        raise WtsChatArgumentError(
+            "request",
+            f"{request.label} is a list of pages, of which run would give the first few rows; read it with iterate or "
+            "pages, or give run one page of it: request.page(1)",
         )
-        raise WtsChatArgumentError(msg)
 
 
 def check_time(request: Request[Any], deadline: float | None, *, stopped: bool = False) -> None:

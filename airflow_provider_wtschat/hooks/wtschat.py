@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from http.client import HTTPException
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -37,6 +38,8 @@ from airflow_provider_wtschat.exceptions import (
 from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
 from airflow_provider_wtschat.hooks import _wire, answers, transport
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
+
+__all__ = ["TokenAuth", "WtsChatHook"]
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -188,26 +191,36 @@ class WtsChatHook(BaseHook):
         """
         return self.answer(request, bulk=bulk).value
 
-    def answer(self, request: Request[T], *, bulk: bool = False, stop: threading.Event | None = None) -> Answer[T]:
+    def answer(
+        self,
+        request: Request[T],
+        *,
+        bulk: bool = False,
+        max_wait: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Answer[T]:
         """
         Send a request and return its answer together with the server's clock.
 
         :param request: what to ask
         :param bulk: whether it belongs to a long read
+        :param max_wait: seconds that it may wait in all, if that is less than the hook's own ``max_wait``
         :param stop: ends every wait, for the account's limit and between attempts, when it is set
         :raises WtsChatError: of the kind that says what happened
         """
         transport.refuse_list(request)
         if request.max_age is not None:
             fresh = request.having(max_age=None)
-            value = answers.kept(self.resolve(), request, lambda: self.answer(fresh, bulk=bulk, stop=stop).value)
+            ask = partial(self.answer, fresh, bulk=bulk, max_wait=max_wait, stop=stop)
+            value = answers.kept(self.resolve(), request, lambda: ask().value)
             return Answer(value, None)
-        retrying = self._retrying(request)
+        wait = self.max_wait if max_wait is None else min(max_wait, self.max_wait)
+        retrying = self._retrying(request, wait)
         if stop is not None:
             enough = retrying.stop
             retrying.stop = lambda state: stop.is_set() or enough(state)
             retrying.sleep = tenacity.sleep_using_event(stop)
-        deadline = time.monotonic() + self.max_wait
+        deadline = time.monotonic() + wait
         content = request.content
         return retrying(lambda: self._send(request, content, bulk=bulk, deadline=deadline, stop=stop))
 
@@ -224,7 +237,8 @@ class WtsChatHook(BaseHook):
 
         :param exchange: the conversation; an error of a request is thrown into it
         :param bulk: whether its requests belong to a long read
-        :param timeout: seconds after which no further request is begun. Default: no bound
+        :param timeout: seconds after which no further request is begun, and none waits for the account's limit or to
+            go out again. Default: no bound
         :param stop: ends every wait when it is set, and no further request is begun
         :return: what the conversation returns
         :raises TimeoutError: if time ran out, or it was stopped, before it came to its end
@@ -236,8 +250,9 @@ class WtsChatHook(BaseHook):
                 request = next(exchange)
                 while True:
                     transport.check_time(request, deadline, stopped=stop is not None and stop.is_set())
+                    left = None if deadline is None else deadline - time.monotonic()
                     try:
-                        answer = self.answer(request, bulk=bulk, stop=stop).value
+                        answer = self.answer(request, bulk=bulk, max_wait=left, stop=stop).value
                     except WtsChatError as error:
                         request = exchange.throw(error)
                     else:
@@ -312,14 +327,13 @@ class WtsChatHook(BaseHook):
         """
         source = ObjectStoragePath(os.fspath(path))
         if not source.is_file():
-            msg = f"file_path: there is no file {os.fspath(path)}"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("file_path", f"there is no file {os.fspath(path)}")
         file_name = name or source.name
         ask = files.get_upload_url(name=file_name, mime_type=mime_type, file_type=file_type or FileType.UNDEFINED.value)
         ticket = self.run(ask)
         address = convert.url("urlUpload", ticket.get("urlUpload"))
         kind = mime_type or mimetypes.guess_type(file_name)[0] or _BYTES
-        self._retrying(ask)(lambda: self._put(str(address), source, kind))
+        self._retrying(ask, self.max_wait)(lambda: self._put(str(address), source, kind))
         saved: SavedFile = self.run(files.save(ticket["tempFileId"]))
         return saved
 
@@ -355,9 +369,9 @@ class WtsChatHook(BaseHook):
                 probes.append(_Probe(service, None))
         return _verdict(self.resolve().base_url, probes)
 
-    def _retrying(self, request: Request[Any]) -> tenacity.Retrying:
+    def _retrying(self, request: Request[Any], max_wait: float) -> tenacity.Retrying:
         max_retries = self.resolve().max_retries if self.max_retries is None else self.max_retries
-        return tenacity.Retrying(**transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait))
+        return tenacity.Retrying(**transport.retry_arguments(request, max_retries=max_retries, max_wait=max_wait))
 
     def _put(self, address: str, source: ObjectStoragePath, kind: str) -> None:
         settings = self.resolve()

@@ -30,6 +30,8 @@ from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.answers import KeptAnswer
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
+__all__ = ["WtsChatAsyncHook"]
+
 T = TypeVar("T")
 Row = TypeVar("Row")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from airflow_provider_wtschat.api import exchange, sessions, tags
 from airflow_provider_wtschat.api.exchange import Exchange
-from airflow_provider_wtschat.exceptions import WtsChatNotFoundError
+from airflow_provider_wtschat.exceptions import WtsChatNotFoundError, WtsChatRateLimitError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
@@ -71,6 +72,14 @@ def test_no_request_is_begun_when_the_time_is_up(simulator: Simulator) -> None:
         WtsChatHook().perform(conversation, timeout=0)
     assert len(simulator.requests) == before
     assert inspect.getgeneratorstate(conversation) == inspect.GEN_CLOSED
+
+
+def test_no_request_waits_for_the_limit_past_the_time(simulator: Simulator) -> None:
+    simulator.inject("429_seconds", on="/core/*", times=None, retry_after=20)
+    started = time.monotonic()
+    with pytest.raises(WtsChatRateLimitError):
+        WtsChatHook().perform(exchange.call(tags.list_()), timeout=1)
+    assert time.monotonic() - started < 10
 
 
 def test_no_request_is_begun_after_a_stop(simulator: Simulator) -> None:

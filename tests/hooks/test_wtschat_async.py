@@ -120,7 +120,7 @@ async def test_a_list_is_not_cut_to_its_first_rows(simulator: Simulator) -> None
         await WtsChatAsyncHook().run(sessions.list_())
 
 
-async def test_both_colours_send_the_same(simulator: Simulator, session_id: str) -> None:
+async def test_both_hooks_send_the_same(simulator: Simulator, session_id: str) -> None:
     request = sessions.update(session_id, metadata={"ção": "ü"})
     WtsChatHook().run(request)
     await WtsChatAsyncHook().run(request)
