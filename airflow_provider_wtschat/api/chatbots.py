@@ -54,27 +54,40 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Chatbot`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    kinds = convert.some("types", convert.choices("types", types, ChatbotType))
+    channels = convert.some("channel_ids", convert.uuids("channel_ids", channel_ids))
+    departments = convert.some(
+        "default_department_ids", convert.uuids("default_department_ids", default_department_ids)
+    )
+    statuses = convert.some(
+        "publish_statuses", convert.choices("publish_statuses", publish_statuses, ChatbotPublishStatus)
+    )
+    usages = convert.some(
+        "automation_usages", convert.choices("automation_usages", automation_usages, ChatbotAutomationUsage)
+    )
     return PagedRequest(
         method="GET",
         route="/chat/v1/chatbot",
         query=convert.query(
             Name=convert.text("name", name),
-            Types=convert.some("types", convert.choices("types", types, ChatbotType)),
-            ChannelIds=convert.some("channel_ids", convert.uuids("channel_ids", channel_ids)),
-            DefaultDepartmentIds=convert.some(
-                "default_department_ids", convert.uuids("default_department_ids", default_department_ids)
-            ),
-            PublishStatuses=convert.some(
-                "publish_statuses", convert.choices("publish_statuses", publish_statuses, ChatbotPublishStatus)
-            ),
-            AutomationUsages=convert.some(
-                "automation_usages", convert.choices("automation_usages", automation_usages, ChatbotAutomationUsage)
-            ),
+            Types=kinds,
+            ChannelIds=channels,
+            DefaultDepartmentIds=departments,
+            PublishStatuses=statuses,
+            AutomationUsages=usages,
         )
         + convert.period(created_after, created_before, updated_after, updated_before, timezone),
         result=Chatbot,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
+        filters=convert.filters(
+            type=kinds,
+            channelIds=channels,
+            defaultDepartmentId=departments,
+            publishStatus=statuses,
+            automationUsage=usages,
+        ),
+        may_be_null=("channelIds", "publishStatus", "automationUsage"),
         **convert.order(order_by, order_direction),
     )
 

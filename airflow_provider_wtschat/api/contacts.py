@@ -96,7 +96,7 @@ def list_(
         result=Contact,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
-        filters={"status": (wanted,)} if wanted else {},
+        filters=convert.filters(status=wanted),
         **convert.order(order_by, order_direction),
     )
 
@@ -160,23 +160,27 @@ def filter(
     created = convert.window("CreatedAt", created_after, created_before, timezone, argument="created")
     updated = convert.window("UpdatedAt", updated_after, updated_before, timezone, argument="updated")
     pairs = convert.some("metadata", convert.mapping("metadata", metadata))
+    said = pairs and {key: convert.text(f"metadata[{key!r}]", value) for key, value in pairs.items()}
+    held = convert.given(
+        status=wanted,
+        origin=made,
+        phoneNumber=convert.phone("phone_number", phone_number, phone_country),
+        email=convert.email("email", email),
+        instagram=convert.text("instagram", instagram),
+        tagIds=convert.some("tag_ids", convert.uuids("tag_ids", tag_ids)),
+        tagNames=convert.some("tag_names", convert.texts("tag_names", tag_names)),
+        portfolioIds=convert.some("portfolio_ids", convert.uuids("portfolio_ids", portfolio_ids)),
+        portfolioNames=convert.some("portfolio_names", convert.texts("portfolio_names", portfolio_names)),
+    )
     return PagedRequest(
         method="POST",
         route="/core/v1/contact/filter",
         body=convert.given(
-            status=wanted,
+            **held,
             textFilter=convert.text("text_filter", text_filter),
             name=convert.text("name", name),
-            phoneNumber=convert.phone("phone_number", phone_number, phone_country),
-            email=convert.email("email", email),
-            instagram=convert.text("instagram", instagram),
-            tagIds=convert.some("tag_ids", convert.uuids("tag_ids", tag_ids)),
-            tagNames=convert.some("tag_names", convert.texts("tag_names", tag_names)),
-            portfolioIds=convert.some("portfolio_ids", convert.uuids("portfolio_ids", portfolio_ids)),
-            portfolioNames=convert.some("portfolio_names", convert.texts("portfolio_names", portfolio_names)),
-            origin=made,
             customFields=convert.some("custom_fields", fields_of.encode(None, custom_fields)),
-            metadata=pairs and {key: convert.text(f"metadata[{key!r}]", value) for key, value in pairs.items()},
+            metadata=said,
             includeDetails=_details(include_details),
             createdAt=_bounds(created),
             updatedAt=_bounds(updated),
@@ -185,7 +189,10 @@ def filter(
         safe_to_repeat=True,
         paging=Paging.BODY,
         bounds=("CreatedAt", "UpdatedAt"),
-        filters={name: (value,) for name, value in (("status", wanted), ("origin", made)) if value},
+        # How the API compares a name, a text and custom fields it does not say.
+        filters=convert.filters(**held, metadata=said),
+        # Lists without details, and what a contact has not got, are both null.
+        may_be_null=("tagIds", "tagNames", "portfolioIds", "portfolioNames", "metadata"),
         **convert.order(order_by, order_direction),
     )
 

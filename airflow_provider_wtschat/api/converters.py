@@ -166,6 +166,15 @@ def required_uuid(name: str, value: Any) -> str:
     return required(name, uuid(name, required(name, value)))
 
 
+def only_id(value: str | None) -> str | None:
+    """
+    Keep a value that is an id, where a name would do as well.
+
+    :param value: id or name
+    """
+    return value if value is not None and _UUID.fullmatch(value.strip().lower()) else None
+
+
 def boolean(name: str, value: Any) -> bool | None:
     """
     Take a truth value.
@@ -513,6 +522,21 @@ def some(name: str, value: C) -> C:
         msg = "an empty filter was given, with which the API answers the whole account; leave it out"
         raise WtsChatArgumentError(name, msg)
     return value
+
+
+def filters(**values: Any) -> dict[str, Collection[str]]:
+    """
+    Say what rows look like that fit the filters of a list.
+
+    :param values: what was asked for, by the field of a row; ``None`` for no filter, and a mapping for one by key
+    """
+    held: dict[str, Collection[str]] = {}
+    for name, value in given(**values).items():
+        if isinstance(value, Mapping):
+            held |= {f"{name}.{key}": (str(item),) for key, item in value.items()}
+        else:
+            held[name] = tuple(value) if isinstance(value, list) else (_query_text(value),)
+    return held
 
 
 def query(**values: Any) -> tuple[tuple[str, str], ...]:

@@ -88,7 +88,7 @@ def list_(
         result=Panel,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
-        filters={"type": (kind,)} if kind else {},
+        filters=convert.filters(type=kind),
         **convert.order(order_by, order_direction),
     )
 
@@ -212,14 +212,14 @@ def list_cards(
     step = convert.uuid("step_id", step_id)
     user = convert.uuid("responsible_user_id", responsible_user_id)
     wanted = convert.some("statuses", convert.choices("statuses", statuses, CardStatus))
-    exact = {"panelId": panel, "stepId": step, "responsibleUserId": user}
+    contact = convert.uuid("contact_id", contact_id)
     return PagedRequest(
         method="GET",
         route="/crm/v2/panel/card",
         query=convert.query(
             PanelId=panel,
             StepId=step,
-            ContactId=convert.uuid("contact_id", contact_id),
+            ContactId=contact,
             ResponsibleUserId=user,
             TextFilter=convert.text("text_filter", text_filter),
             IncludeDetails=_details(include_details),
@@ -229,10 +229,8 @@ def list_cards(
         result=Card,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
-        filters={
-            **{name: (value,) for name, value in exact.items() if value},
-            **({"status": wanted} if wanted else {}),
-        },
+        filters=convert.filters(panelId=panel, stepId=step, responsibleUserId=user, contactIds=contact, status=wanted),
+        may_be_null=("contactIds",),
         **convert.order(order_by, order_direction),
     )
 

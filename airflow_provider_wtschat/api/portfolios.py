@@ -130,7 +130,7 @@ def list_contacts(
         safe_to_repeat=True,
         paging=Paging.PORTFOLIO,
         bounds=("CreatedAt", "UpdatedAt"),
-        filters={"portfolioId": (path_params["id"],), **({"contactId": contacts} if contacts else {})},
+        filters=convert.filters(portfolioId=path_params["id"], contactId=contacts),
         **order,
     )
 

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
+from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
@@ -19,8 +20,21 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 Query = tuple[tuple[str, str], ...]
 
 MAX_PAGE_SIZE = 100
+_PHONE = re.compile(r"\+?\d[\d |()-]{6,}")
 _SORTABLE = ("CreatedAt", "UpdatedAt", "LastInteractionAt")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def _comparable(value: Any) -> str:
+    """Write a value so that two spellings of the same are the same: letters in any case, phone numbers in any form."""
+    text = str(value).strip().lower()
+    if not _PHONE.fullmatch(text):
+        return text.removeprefix("@")
+    number = re.sub(r"\D", "", text)
+    try:
+        return phones.person("filter", f"+{number}")
+    except WtsChatArgumentError:
+        return number
 
 
 def _camel(name: str) -> str:
@@ -133,13 +147,16 @@ class PagedRequest(Request[Row]):
     :param bounds: the fields (``CreatedAt``, ``UpdatedAt``, ...) that the list takes ``.After`` and ``.Before`` for
     :param order_by: the caller's own order, ``None`` for none
     :param order_direction: ``ASCENDING`` or ``DESCENDING``, the caller's own
-    :param filters: fields of a row and the values that the request's filters allow in them. The API ignores a filter
-        that it does not know and answers with the whole account, so a reader compares
+    :param filters: fields of a row and the values that the request's filters allow in them; ``metadata.city`` is a key
+        of a mapping, and of a list one item is enough. The API ignores a filter that it does not know and answers with
+        the whole account, so a reader compares
+    :param may_be_null: those of these fields that are null also where the API does not say them
     """
 
     paging: Paging = Paging.QUERY
     bounds: tuple[str, ...] = ()
     filters: Mapping[str, Collection[str]] = field(default_factory=dict)
+    may_be_null: tuple[str, ...] = ()
     order_by: str | None = None
     order_direction: str | None = None
 
@@ -214,10 +231,19 @@ class PagedRequest(Request[Row]):
 
         :param rows: rows of an answer
         """
-        allowed = {name: {value.lower() for value in values} for name, values in self.filters.items()}
+        allowed = {name: set(map(_comparable, values)) for name, values in self.filters.items()}
         for row in rows:
             for name, values in allowed.items():
-                if name in row and str(row[name]).lower() not in values:
+                field_name, _, inner = name.partition(".")
+                if field_name not in row:
+                    continue
+                value = row[field_name]
+                if value is None and field_name in self.may_be_null:
+                    continue
+                if inner:
+                    value = value.get(inner) if isinstance(value, Mapping) else None
+                said = value if isinstance(value, (list, tuple)) else [value]
+                if values.isdisjoint(map(_comparable, said)):
                     return name
         return None
 

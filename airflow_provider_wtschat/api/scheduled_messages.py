@@ -72,16 +72,20 @@ def list_(
     :raises WtsChatArgumentError: if an argument is refused
     """
     kind = convert.choice("message_type", message_type, ScheduledMessageType)
+    state = convert.choice("status", status, ScheduledMessageStatus)
+    channel = _bodies.channel(from_channel, phone_country)
+    recipient = convert.address("to", to, phone_country, ids=True)
+    agent, group = convert.text("user", user), convert.text("department", department)
     return PagedRequest(
         method="GET",
         route="/chat/v1/scheduled-message",
         query=convert.query(
-            Status=convert.choice("status", status, ScheduledMessageStatus),
+            Status=state,
             Type=kind,
-            From=_bodies.channel(from_channel, phone_country),
-            To=convert.address("to", to, phone_country, ids=True),
-            User=convert.text("user", user),
-            Department=convert.text("department", department),
+            From=channel,
+            To=recipient,
+            User=agent,
+            Department=group,
             IncludeDetails=_details(include_details),
             **convert.window("ScheduledAt", scheduled_after, scheduled_before, timezone, argument="scheduled"),
         )
@@ -89,7 +93,15 @@ def list_(
         result=ScheduledMessage,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt", "ScheduledAt"),
-        filters={"type": (kind,)} if kind else {},
+        # A row has ids only, so a filter by a number or a name cannot be held.
+        filters=convert.filters(
+            type=kind,
+            status=state,
+            channelId=convert.only_id(channel),
+            contactId=convert.only_id(recipient),
+            userId=convert.only_id(agent),
+            departmentId=convert.only_id(group),
+        ),
         **convert.order(order_by, order_direction),
     )
 

@@ -95,6 +95,7 @@ def list_contacts(
     """
     path_params = _id(sequence_id)
     contact = convert.uuid("contact_id", contact_id)
+    phone = convert.phone("phone_number", phone_number, phone_country)
     return PagedRequest(
         method="GET",
         route="/chat/v2/sequence/{id}/contact",
@@ -102,14 +103,19 @@ def list_contacts(
         query=convert.query(
             Name=convert.text("name", name),
             ContactId=contact,
-            PhoneNumber=convert.phone("phone_number", phone_number, phone_country),
+            PhoneNumber=phone,
             IncludeDetails=convert.choices("include_details", include_details, SequenceContactDetail),
         )
         + convert.period(created_after, created_before, updated_after, updated_before, timezone),
         result=SequenceContact,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
-        filters={"sequenceId": (path_params["id"],), **({"contactId": (contact,)} if contact else {})},
+        filters=convert.filters(
+            sequenceId=path_params["id"],
+            contactId=contact,
+            contactDetails=None if phone is None else {"phonenumber": phone},
+        ),
+        may_be_null=("contactDetails",),
         **convert.order(order_by, order_direction),
     )
 

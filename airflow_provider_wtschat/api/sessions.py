@@ -100,7 +100,8 @@ def list_(
     user = convert.uuid("user_id", user_id)
     channels = convert.some("channel_ids", convert.uuids("channel_ids", channel_ids))
     contact = convert.uuid("contact_id", contact_id)
-    exact = {"departmentId": department, "userId": user, "contactId": contact}
+    kind = convert.choice("session_type", session_type, SessionType)
+    pairs = convert.some("metadata", convert.mapping("metadata", metadata))
     return PagedRequest(
         method="GET",
         route="/chat/v2/session",
@@ -113,8 +114,8 @@ def list_(
             ChannelsId=channels,
             ContactId=contact,
             IncludeDetails=_details(include_details),
-            Metadata=convert.some("metadata", convert.mapping("metadata", metadata)),
-            Type=convert.choice("session_type", session_type, SessionType),
+            Metadata=pairs,
+            Type=kind,
             **convert.window("EndAt", ended_after, ended_before, timezone, argument="ended"),
             **convert.window("ActiveAt", active_after, active_before, timezone, argument="active"),
             **convert.window(
@@ -129,11 +130,17 @@ def list_(
         result=Session,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt", "LastInteractionAt", "EndAt", "ActiveAt"),
-        filters={
-            **{name: (value,) for name, value in exact.items() if value},
-            **({"status": statuses} if statuses else {}),
-            **({"channelId": channels} if channels else {}),
-        },
+        # A session does not tell its tags.
+        filters=convert.filters(
+            departmentId=department,
+            userId=user,
+            contactId=contact,
+            status=statuses,
+            channelId=channels,
+            type=kind,
+            metadata=pairs,
+        ),
+        may_be_null=("type", "metadata"),
         **convert.order(order_by, order_direction),
     )
 

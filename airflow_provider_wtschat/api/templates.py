@@ -9,6 +9,8 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.api.types import Template, TemplateDetail, TemplateType
 
+_APPROVED = "Approved"
+
 
 def list_(
     *,
@@ -47,15 +49,18 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Template`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    in_archive = convert.boolean("archived", archived)
+    channel = convert.uuid("channel_id", channel_id)
+    approved = convert.boolean("approved_only", approved_only)
     return PagedRequest(
         method="GET",
         route="/chat/v1/template",
         query=convert.query(
-            Archived=convert.boolean("archived", archived),
+            Archived=in_archive,
             Name=convert.text("name", name),
             SearchableText=convert.text("searchable_text", searchable_text),
-            ChannelId=convert.uuid("channel_id", channel_id),
-            ApprovedOnly=convert.boolean("approved_only", approved_only),
+            ChannelId=channel,
+            ApprovedOnly=approved,
             Type=convert.choice("template_type", template_type, TemplateType),
             IncludeDetails=convert.choices("include_details", include_details, TemplateDetail),
         )
@@ -63,5 +68,8 @@ def list_(
         result=Template,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
+        # The filter names other types than the rows.
+        filters=convert.filters(archived=in_archive, channelId=channel, status=_APPROVED if approved else None),
+        may_be_null=("channelId",),
         **convert.order(order_by, order_direction),
     )
