@@ -123,27 +123,31 @@ def airflow_db(airflow_home: Path) -> Path:
 def run_dag(airflow_db: Path) -> Callable[..., FinishedRun]:
     """Run a Dag to its end, deferred tasks in line: ``run_dag(dag)`` or ``run_dag("example_dags/x.py")``.
 
-    The function takes ``logical_date`` (now, unless given), ``conf``, and ``dag_id`` for a file that has several Dags,
-    and returns a `FinishedRun`. A failed task does not raise: look at ``state`` and ``errors``.
+    See `finish` for what the function takes.
     """
+    return finish
 
-    def run(
-        dag: DAG | str | Path,
-        *,
-        logical_date: datetime | None = None,
-        conf: dict[str, Any] | None = None,
-        dag_id: str | None = None,
-    ) -> FinishedRun:
-        if isinstance(dag, str | Path):
-            dag = load_dag(dag, dag_id=dag_id)
-        _register(dag)
-        arguments: dict[str, Any] = {"run_conf": conf}
-        if logical_date is not None:
-            arguments["execution_date" if AIRFLOW_2 else "logical_date"] = logical_date
-        with _failures() as errors:
-            return FinishedRun(dag.test(**arguments), errors)
 
-    return run
+def finish(
+    dag: DAG | str | Path,
+    *,
+    logical_date: datetime | None = None,
+    conf: dict[str, Any] | None = None,
+    dag_id: str | None = None,
+) -> FinishedRun:
+    """Run a Dag to its end, for fixtures of their own; the database must be there (``airflow_db``).
+
+    Takes ``logical_date`` (now, unless given), ``conf``, and ``dag_id`` for a file that has several Dags, and returns a
+    `FinishedRun`. A failed task does not raise: look at ``state`` and ``errors``.
+    """
+    if isinstance(dag, str | Path):
+        dag = load_dag(dag, dag_id=dag_id)
+    _register(dag)
+    arguments: dict[str, Any] = {"run_conf": conf}
+    if logical_date is not None:
+        arguments["execution_date" if AIRFLOW_2 else "logical_date"] = logical_date
+    with _failures() as errors:
+        return FinishedRun(dag.test(**arguments), errors)
 
 
 def load_dags(path: str | Path) -> dict[str, DAG]:

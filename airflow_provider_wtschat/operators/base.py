@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, wraps
@@ -73,6 +72,8 @@ class WtsChatBaseOperator(BaseOperator):
     operation: ClassVar[Callable[..., Request[Any]]]
     named: ClassVar[Mapping[str, str]] = {}
     """By argument that takes an id, the function of :mod:`airflow_provider_wtschat.api.lookup` that finds it."""
+    named_lists: ClassVar[Mapping[str, str]] = {}
+    """The same for arguments that take a list of ids."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """By parameter of the operation, the argument that stands for it where it has another name."""
     template_fields: Sequence[str] = ("wtschat_conn_id",)
@@ -133,13 +134,37 @@ class WtsChatBaseOperator(BaseOperator):
         :param values: values by the names of the operation's parameters
         :raises WtsChatArgumentError: if one is refused
         """
+        return self.checking(type(self).operation, **values)
+
+    def checking(self, operation: Callable[..., Request[Any]], /, **values: Any) -> Request[Any]:
+        """
+        Build the request of an operation; a refusal names the arguments as the user knows them.
+
+        :param operation: builds the request
+        :param values: values by the names of the operation's parameters
+        :raises WtsChatArgumentError: if one is refused
+        """
         try:
-            return type(self).operation(**values)
+            return operation(**values)
         except WtsChatArgumentError as error:
-            for parameter, argument in self.renamed.items():
-                if re.match(rf"{parameter}\b", str(error)):
-                    raise error.retold(argument + str(error).removeprefix(parameter), WtsChatArgumentError) from error
-            raise
+            known = self.known_as(error.argument)
+            if known == error.argument:
+                raise
+            raise error.renamed(known) from error
+
+    def known_as(self, parameter: str) -> str:
+        """
+        Return what the user knows a refused parameter by: the argument, or two where a name will do for an id.
+
+        :param parameter: parameters of the operation, as an error has them, such as ``tag_ids, tag_names``
+        """
+        names, bracket, item = parameter.partition("[")
+        known = [self.renamed.get(name, name) for name in names.split(", ")]
+        for argument in [argument for argument in known if argument in self.named and not bracket]:
+            twin = name_argument(argument)
+            if twin not in known and getattr(self, argument) is None:
+                known.insert(known.index(argument) + 1, twin)
+        return ", ".join(known) + bracket + item
 
     def given(self) -> dict[str, Any]:
         """
@@ -147,20 +172,23 @@ class WtsChatBaseOperator(BaseOperator):
 
         :raises WtsChatArgumentError: if an id and a name are given for the same thing, or a name says nothing
         """
-        twins = {name_argument(argument) for argument in self.named}
+        ids = {**dict.fromkeys(self.named, ANY_ID), **{key: [ANY_ID] for key in self.named_lists}}
+        twins = {name_argument(argument) for argument in ids}
         values = {}
         for parameter in inspect.signature(type(self).operation).parameters:
             argument = self.renamed.get(parameter, parameter)
             if argument in self.template_fields and argument not in twins:
                 values[parameter] = getattr(self, argument)
-        for argument in self.named:
+        for argument, any_id in ids.items():
+            name = name_argument(argument)
             # A name that says nothing is refused here, before anything is asked.
-            if convert.text(name_argument(argument), getattr(self, name_argument(argument))) is None:
+            take = convert.texts if argument in self.named_lists else convert.text
+            if take(name, getattr(self, name)) is None:
                 continue
             if getattr(self, argument) is not None:
-                msg = f"{argument}, {name_argument(argument)}: both were given; give one of them"
-                raise WtsChatArgumentError(msg)
-            values[argument] = ANY_ID
+                both = f"{argument}, {name}"
+                raise WtsChatArgumentError(both, "both were given; give one of them")
+            values[argument] = any_id
         return values
 
     def found(self) -> dict[str, Any]:
@@ -169,16 +197,22 @@ class WtsChatBaseOperator(BaseOperator):
 
         :raises WtsChatArgumentError: if a name stands for nothing or for several things
         """
-        names = {argument: getattr(self, name_argument(argument)) for argument in self.named}
-        return {
-            argument: self.hook.perform(getattr(lookup, self.named[argument])(name, argument=name_argument(argument)))
-            for argument, name in names.items()
-            if name is not None
-        }
+        found: dict[str, Any] = {}
+        for argument, thing in {**self.named, **self.named_lists}.items():
+            given = getattr(self, name_argument(argument))
+            if given is None:
+                continue
+            names = convert.texts(name_argument(argument), given) if argument in self.named_lists else [given]
+            ids = [
+                self.hook.perform(getattr(lookup, thing)(name, argument=name_argument(argument)))
+                for name in names or ()
+            ]
+            found[argument] = ids if argument in self.named_lists else ids[0]
+        return found
 
     def looked_up(self) -> dict[str, Any]:
         """Return what :meth:`found` takes requests for, by argument: names, and files to upload."""
-        return {name: getattr(self, name) for name in map(name_argument, self.named)}
+        return {name: getattr(self, name) for name in map(name_argument, [*self.named, *self.named_lists])}
 
     def checked(self) -> Request[Any]:
         """
@@ -297,6 +331,8 @@ def name_argument(argument: str) -> str:
 
     :param argument: the argument that takes the id, such as ``department_id`` or ``bot_key``
     """
+    if argument.endswith("_ids"):
+        return argument.removesuffix("_ids") + "_names"
     return argument.removesuffix("_id").removesuffix("_key") + "_name"
 
 
@@ -316,12 +352,14 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
     """
     Read a list and return its rows, ready for ``.expand()``.
 
+    Besides the rows, the XCom ``truncated`` says whether the list has more, and ``total_items`` how many it has, where
+    the API says so.
+
     :param page_number: read this one page only, from 1 (templated). Default: all pages
     :param page_size: rows per page, 1 to 100 (templated). Default: the connection's ``page_size``, else 100
     :param max_rows: refuse, judged by the first page and before reading on, to put more rows than this into XCom
         (templated). Default: 1000
-    :param max_pages: stop after so many pages; a line in the log and the XCom ``truncated`` say so (templated).
-        Default: read all
+    :param max_pages: stop after so many pages; a line in the log says so (templated). Default: read all
     :param fields: keep only these fields of a row, such as ``["id"]`` (templated). Default: all
     """
 
@@ -353,7 +391,7 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
 
     def read(self, context: Context, checked: Request[Any]) -> Any:
         """
-        Read the rows.
+        Read the rows, and push ``truncated`` and ``total_items`` to XCom.
 
         :param context: context of the task
         :param checked: the request for the list, with any id in place of those that take requests to find
@@ -364,44 +402,55 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         max_pages = convert.integer("max_pages", self.max_pages, minimum=1)
         fields = convert.texts("fields", self.fields)
         if page_number is not None and max_pages is not None:
-            msg = "page_number, max_pages: give one of them; page_number reads one page only"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("page_number, max_pages", "give one of them; page_number reads one page only")
         request = self.complete(checked)
         if not isinstance(request, PagedRequest):
             msg = f"{request.label} is not a list with pages"
             raise TypeError(msg)
+        page_size = page_size or self.hook.resolve().page_size
         if page_number is not None:
-            answer = self.hook.run(request.page(page_number, page_size or self.hook.resolve().page_size))
-            rows = answer.get("items") or ()
-            if mismatch := request.mismatch(rows):
-                msg = f"{request.label}: the server ignored the filter on {mismatch}; check the value of the filter"
-                raise WtsChatServerError(msg, method=request.method, path=request.label.partition(" ")[2])
-            return kept(rows, fields)
+            rows, total, truncated = self._page(request, page_number, page_size)
+        else:
+            rows, total, truncated = self._pages(request, page_size, max_rows, max_pages)
+        context["ti"].xcom_push(key="truncated", value=truncated)
+        context["ti"].xcom_push(key="total_items", value=total)
+        self.log.info("Read %d rows%s", len(rows), f" of {total}" if total is not None else "")
+        return kept(rows, fields)
 
-        paginator = Paginator(request, page_size=page_size or self.hook.resolve().page_size)
-        result: list[dict[str, Any]] = []
-        truncated = False
-        for number, rows in enumerate(self.hook.paginate(paginator), start=1):
-            result += kept(rows, fields)
-            expected = max(paginator.total or 0, len(result))
+    def _page(self, request: PagedRequest[Any], number: int, size: int) -> tuple[list[Any], int | None, bool]:
+        """Read one page; return its rows, how many the list has, and whether it has more."""
+        answer = self.hook.run(request.page(number, size))
+        rows = list(answer.get("items") or ())
+        if mismatch := request.mismatch(rows):
+            msg = f"{request.label}: the server ignored the filter on {mismatch}; check the value of the filter"
+            raise WtsChatServerError(msg, method=request.method, path=request.label.partition(" ")[2])
+        total, more = answer.get("totalItems"), answer.get("hasMorePages")
+        truncated = bool(more) or number > 1 or (total or 0) > len(rows) or (total is None and len(rows) >= size)
+        return rows, total, truncated
+
+    def _pages(
+        self, request: PagedRequest[Any], size: int, max_rows: int, max_pages: int | None
+    ) -> tuple[list[Any], int | None, bool]:
+        """Read all pages that are allowed; return the rows, how many the list has, and whether it has more."""
+        paginator = Paginator(request, page_size=size)
+        rows: list[Any] = []
+        for number, page in enumerate(self.hook.paginate(paginator), start=1):
+            rows += page
+            expected = max(paginator.total or 0, len(rows))
             if max_pages is not None:
                 expected = min(expected, max_pages * paginator.page_size)
             if expected > max_rows:
                 raise _too_many(expected, max_rows)
+            # By key some rows come twice, so pages times their size would not tell.
+            if number == max_pages and (paginator.next() is not None and len(rows) < (paginator.total or expected + 1)):
+                self.log.warning(
+                    "Read %d of %s rows, because max_pages is %s: the rest was not read",
+                    len(rows), paginator.total, max_pages,
+                )  # fmt: skip
+                return rows, paginator.total, True
             if number == max_pages:
-                # By key some rows come twice, so pages times their size would not tell.
-                truncated = paginator.next() is not None and len(result) < (paginator.total or expected + 1)
                 break
-        if truncated:
-            self.log.warning(
-                "Read %d of %s rows, because max_pages is %s: the rest was not read",
-                len(result),
-                paginator.total,
-                max_pages,
-            )
-        context["ti"].xcom_push(key="truncated", value=truncated)
-        self.log.info("Read %d rows", len(result))
-        return result
+        return rows, paginator.total, False
 
 
 class WtsChatPeriodListOperator(WtsChatListOperator[R]):
@@ -454,8 +503,9 @@ def kept(rows: Iterable[Any], fields: Collection[str] | None) -> list[Any]:
 
 def _too_many(rows: int, max_rows: int) -> WtsChatArgumentError:
     return WtsChatArgumentError(
-        f"max_rows: the list has {rows} rows and at most {max_rows} may go into XCom, which Airflow keeps in its "
+        "max_rows",
+        f"the list has {rows} rows and at most {max_rows} may go into XCom, which Airflow keeps in its "
         "database. Filter more, cut with max_pages, or raise max_rows, best with fields such as ['id']. For more rows "
         "read them with WtsChatHook.iterate in a @task, or copy them with WtsChatToSqlOperator or "
-        "WtsChatToObjectStorageOperator"
+        "WtsChatToObjectStorageOperator",
     )

@@ -17,7 +17,7 @@ from airflow_provider_wtschat.operators.sending import WtsChatBatchOperator, Wts
 
 class WtsChatContactFieldsOperator(WtsChatBaseOperator):
     """
-    Take what is known of a contact.
+    Fields of a contact.
 
     Custom fields are held against their definitions before the request, which takes one more: the API would pass over
     an unknown key or a value of the wrong type without a word.
@@ -76,23 +76,32 @@ class WtsChatContactFieldsOperator(WtsChatBaseOperator):
 
 class WtsChatContactChangeOperator(WtsChatContactFieldsOperator, WtsChatOnceOperator):
     """
-    Take what a contact is to be.
+    Set the fields of a contact.
 
     :param annotation: internal notes of the team (templated)
     :param sequence_ids: ids of sequences that the contact enters (templated)
+    :param sequence_names: names of those sequences, in place of their ids (templated)
     """
 
+    named_lists: ClassVar = {"sequence_ids": "sequence"}
+
     def __init__(
-        self, *, annotation: str | None = None, sequence_ids: Sequence[str] | str | None = None, **kwargs: Any
+        self,
+        *,
+        annotation: str | None = None,
+        sequence_ids: Sequence[str] | str | None = None,
+        sequence_names: Sequence[str] | str | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.annotation = annotation
         self.sequence_ids = sequence_ids
+        self.sequence_names = sequence_names
 
 
 class WtsChatUpsertOperator(WtsChatOnceOperator):
     """
-    Take what is to happen to a contact that exists.
+    Decide what happens if the contact exists already.
 
     :param upsert: update and return it (templated). Default of the API: false
     :param upsert_fields: what ``upsert`` may change, such as ``["Name", "Tags"]`` (templated). Default of the API: all
@@ -368,11 +377,11 @@ class UpdateContactTagsOperator(WtsChatBaseOperator):
         :param values: values by the names of the operation's parameters
         """
         if (contact_id is None) == (self.phone_number is None):
-            msg = "contact_id, phone_number: give one of them"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError("contact_id, phone_number", "give one of them")
         if self.phone_number is None:
             return super().build(contact_id=contact_id, **values)
-        return contacts.update_tags_by_phone(self.phone_number, phone_country=self.phone_country, **values)
+        operation = contacts.update_tags_by_phone
+        return self.checking(operation, phone_number=self.phone_number, phone_country=self.phone_country, **values)
 
 
 def _definitions(hook: WtsChatHook) -> list[Any]:

@@ -11,6 +11,7 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files, messages, sends
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
 from airflow_provider_wtschat.operators.sending import (
     WtsChatBatchOperator,
@@ -150,7 +151,15 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
     :param session_id: id of a session to send into; a concluded one is not reopened (templated)
     :param sender_id: an id of your own to track the message by (templated)
     :param callback_url: URL that the API calls when the message is sent or fails (templated)
+    :param bot_key: key of the chatbot that answers the reply (templated). The message goes by
+        ``POST /chat/v1/message/send``, which takes a phone number only, and no ``sender_id``, ``callback_url``,
+        ``delay_typing`` or ``session_metadata``
+    :param bot_name: name of that chatbot, in place of its key (templated)
+    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated). It goes by
+        ``POST /chat/v1/message/send-sync``, which takes what ``bot_key`` allows. Default: false, it queues the message
     """
+
+    named: ClassVar = {**WtsChatOpeningOperator.named, "bot_key": "chatbot"}
 
     def __init__(
         self,
@@ -159,6 +168,9 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
         session_id: str | None = None,
         sender_id: str | None = None,
         callback_url: str | None = None,
+        bot_key: str | None = None,
+        bot_name: str | None = None,
+        synchronous: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -166,6 +178,40 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
         self.session_id = session_id
         self.sender_id = sender_id
         self.callback_url = callback_url
+        self.bot_key = bot_key
+        self.bot_name = bot_name
+        self.synchronous = synchronous
+
+    def given(self) -> dict[str, Any]:
+        """Return the operation's values, with the chatbot, which only one of the two ways to send takes."""
+        return {"bot_key": self.bot_key, **super().given()}
+
+    def build(self, *, bot_key: Any = None, **values: Any) -> Request[Any]:
+        """
+        Build the request, for the way of sending that takes what was given.
+
+        :param bot_key: key of the chatbot that answers the reply
+        :param values: values by the names of the operation's parameters
+        """
+        synchronous = convert.boolean("synchronous", self.synchronous)
+        if bot_key is None and not synchronous:
+            return self.build_send(**values)
+        way = "synchronous" if synchronous else "bot_key"
+        for name in ("session_id", "sender_id", "callback_url", "delay_typing", "session_metadata", "file_kind"):
+            if getattr(self, name, None) is not None:
+                both = f"{name}, {way}"
+                raise WtsChatArgumentError(both, "the API takes one of the two; leave one out")
+            values.pop(name, None)
+        send = messages.send_sync if synchronous else messages.send
+        return self.checking(send, bot_key=bot_key, **values)
+
+    def build_send(self, **values: Any) -> Request[Any]:
+        """
+        Build the request of the operation.
+
+        :param values: values by the names of the operation's parameters
+        """
+        return self.checking(type(self).operation, **values)
 
 
 class SendTextOperator(WtsChatDirectSendOperator):
@@ -221,7 +267,7 @@ class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         self.ref_id = ref_id
         self.delay_typing = delay_typing
 
-    def build(self, *, file_url: Any = None, file_id: Any = None, **values: Any) -> Request[Any]:
+    def build_send(self, *, file_url: Any = None, file_id: Any = None, **values: Any) -> Request[Any]:
         """
         Build the request.
 
@@ -235,7 +281,7 @@ class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         elif kind == FileKind.AUDIO:
             convert.refuse("text", values["text"], "an audio recording has no caption; leave it out")
         values["file"] = convert.url("file_url", file_url) or convert.uuid("file_id", file_id)
-        return _SENDS[kind](**values)
+        return self.checking(_SENDS[kind], **values)
 
     def _guessed_kind(self) -> str:
         kind = (files.media_type(str(self.file_path or self.file_url)) or "").partition("/")[0].upper()
@@ -273,7 +319,7 @@ class SendTemplateOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         self.template_parameters = template_parameters
         self.session_metadata = session_metadata
 
-    def build(self, *, file_url: Any = None, file_id: Any = None, **values: Any) -> Request[Any]:
+    def build_send(self, *, file_url: Any = None, file_id: Any = None, **values: Any) -> Request[Any]:
         """
         Build the request.
 
@@ -281,7 +327,7 @@ class SendTemplateOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         :param file_id: id of an uploaded file
         :param values: values by the names of the operation's parameters
         """
-        return super().build(**values, file=convert.url("file_url", file_url) or convert.uuid("file_id", file_id))
+        return super().build_send(**values, file=convert.url("file_url", file_url) or convert.uuid("file_id", file_id))
 
 
 class SendTemplateBatchOperator(WtsChatOpeningOperator, WtsChatBatchOperator):

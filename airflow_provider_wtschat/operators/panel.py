@@ -11,7 +11,12 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Card, CardNote, Panel
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from airflow_provider_wtschat.operators.base import ANY_ID, WtsChatBaseOperator, WtsChatPeriodListOperator
+from airflow_provider_wtschat.operators.base import (
+    ANY_ID,
+    WtsChatBaseOperator,
+    WtsChatPeriodListOperator,
+    name_argument,
+)
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
 
@@ -70,42 +75,37 @@ class GetPanelOperator(WtsChatPanelOperator):
         self.include_details = include_details
 
 
-class WtsChatStepOperator(WtsChatPanelOperator):
-    """
-    Take a step of a panel.
-
-    :param step_id: id of the step (templated)
-    :param step_name: title of the step, in place of its id (templated)
-    """
+class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
+    """Find a step of a panel by its name."""
 
     step: ClassVar[str] = "step_id"
-    """The operation's parameter that takes the step."""
-
-    def __init__(self, *, step_id: str | None = None, step_name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.step_id = step_id
-        self.step_name = step_name
+    """The argument, and the operation's parameter, that takes the step."""
 
     def given(self) -> dict[str, Any]:
         """Return the operation's values, with any id in place of that of a step that is given by name."""
         given = super().given()
-        if convert.text("step_name", self.step_name) is not None:
-            if self.step_id is not None:
-                msg = "step_id, step_name: both were given; give one of them"
-                raise WtsChatArgumentError(msg)
+        twin = name_argument(self.step)
+        if convert.text(twin, getattr(self, twin)) is not None:
+            if getattr(self, self.step) is not None:
+                both = f"{self.step}, {twin}"
+                raise WtsChatArgumentError(both, "both were given; give one of them")
             self.check_panel()
-        return given | {self.step: self.step_id if self.step_name is None else ANY_ID}
+            given[self.step] = ANY_ID
+        return given
 
     def found(self) -> dict[str, Any]:
         """Return the values that take requests to find, with the step's id."""
-        found = super().found()
-        if self.step_name is not None:
-            found[self.step] = self.hook.perform(lookup.step(self.step_name, panel_id=self.panel(found)))
+        found, twin = super().found(), name_argument(self.step)
+        name = getattr(self, twin)
+        if name is not None:
+            exchange = lookup.step(name, panel_id=self.panel(found), argument=twin)
+            found[self.step] = self.hook.perform(exchange)
         return found
 
     def looked_up(self) -> dict[str, Any]:
         """Return what :meth:`found` takes requests for, with the step's name."""
-        return super().looked_up() | {"step_name": self.step_name, "panel_id": self.panel_id}
+        twin = name_argument(self.step)
+        return super().looked_up() | {twin: getattr(self, twin), "panel_id": self.panel_id}
 
     def check_panel(self) -> None:
         """
@@ -114,8 +114,7 @@ class WtsChatStepOperator(WtsChatPanelOperator):
         :raises WtsChatArgumentError: if it is not known
         """
         if self.panel_id is None and self.panel_name is None:
-            msg = "step_name: give the panel with it, as panel_id or panel_name"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError(name_argument(self.step), "give the panel with it, as panel_id or panel_name")
 
     def panel(self, found: Mapping[str, Any]) -> str:
         """
@@ -124,6 +123,30 @@ class WtsChatStepOperator(WtsChatPanelOperator):
         :param found: what was found so far
         """
         return str(found.get("panel_id") or convert.required_uuid("panel_id", self.panel_id))
+
+    def known_as(self, parameter: str) -> str:
+        """
+        Return what the user knows a refused parameter by, with the step's name where that will do.
+
+        :param parameter: parameters of the operation, as an error has them
+        """
+        known = super().known_as(parameter)
+        twin = name_argument(self.step)
+        return f"{known}, {twin}" if known == self.step and getattr(self, self.step) is None else known
+
+
+class WtsChatStepOperator(WtsChatStepOfPanelOperator):
+    """
+    Take a step of a panel.
+
+    :param step_id: id of the step (templated)
+    :param step_name: title of the step, in place of its id (templated)
+    """
+
+    def __init__(self, *, step_id: str | None = None, step_name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.step_id = step_id
+        self.step_name = step_name
 
 
 class ListCardsOperator(WtsChatStepOperator, WtsChatPeriodListOperator[Card]):
@@ -330,31 +353,37 @@ class UpdateCardOperator(WtsChatCardChangeOperator):
         return super().panel(found)
 
 
-class DuplicateCardOperator(WtsChatStepOperator, WtsChatOnceOperator):
+class DuplicateCardOperator(WtsChatStepOfPanelOperator, WtsChatOnceOperator):
     """
     Duplicate a card: ``POST /crm/v2/panel/card/{id}/duplicate``.
 
     The copy goes to the step that is given, of any panel, or else to the card's own.
 
     :param card_id: id of the card (templated)
+    :param copy_to_step_id: id of the step that the copy is put in (templated). Default of the API: the card's own
+    :param copy_to_step_name: title of that step, in place of its id; give its panel too (templated)
     :param archive_original_card: archive the card that was copied (templated). Default of the API: false
-    :param copy_fields: what to copy, such as ``["Title", "Contacts"]`` (templated). Default of the API: everything
+    :param copy_fields: what to copy, such as ``["Contacts", "Notes"]`` (templated). Default of the API: everything
     """
 
     operation = staticmethod(panels.duplicate_card)
     step = "copy_to_step_id"
-    renamed: ClassVar = {"fields": "copy_fields", "copy_to_step_id": "step_id"}
+    renamed: ClassVar = {"fields": "copy_fields"}
 
     def __init__(
         self,
         *,
         card_id: str,
+        copy_to_step_id: str | None = None,
+        copy_to_step_name: str | None = None,
         archive_original_card: bool | None = None,
         copy_fields: Sequence[str] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
+        self.copy_to_step_id = copy_to_step_id
+        self.copy_to_step_name = copy_to_step_name
         self.archive_original_card = archive_original_card
         self.copy_fields = copy_fields
 

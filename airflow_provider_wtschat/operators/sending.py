@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -196,8 +195,7 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         try:
             return waiting.MessageHasStatus(message_id=message_id, target_statuses=self.wait_for_status)
         except WtsChatArgumentError as error:
-            msg = str(error).replace("target_statuses", "wait_for_status")
-            raise error.retold(msg, WtsChatArgumentError) from None
+            raise error.renamed("wait_for_status") if error.argument == "target_statuses" else error from None
 
     def _seconds(self, argument: str) -> float:
         return convert.required(argument, convert.seconds(argument, getattr(self, argument)))
@@ -255,8 +253,8 @@ class WtsChatFileOperator(WtsChatOnceOperator):
         """Return the operation's values, with any id in place of that of a file that is not uploaded yet."""
         ways = [name for name in ("file_url", "file_id", "file_path") if getattr(self, name) is not None]
         if len(ways) > 1 or (self.file_required and not ways):
-            msg = f"file_url, file_id, file_path: give one of them; {' and '.join(ways) or 'none'} was given"
-            raise WtsChatArgumentError(msg)
+            reason = f"give one of them; {' and '.join(ways) or 'none'} was given"
+            raise WtsChatArgumentError("file_url, file_id, file_path", reason)
         if convert.choice("file_type", self.file_type, FileType) is not None and self.file_path is None:
             msg = "is how a file is uploaded; give it with file_path"
             raise WtsChatArgumentError("file_type", msg)
@@ -388,8 +386,12 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
             return self.build(**values | part)
         except WtsChatArgumentError as error:
             # The operation counts within the request, the user within all of them.
-            counted = re.sub(rf"\b{self.batch}\[(\d+)\]", lambda m: f"{self.batch}[{int(m[1]) + start}]", str(error))
-            raise WtsChatArgumentError(counted) from error
+            name, _, item = error.argument.partition("[")
+            if name != self.batch or not item:
+                raise
+            number, _, rest = item.partition("]")
+            counted = f"{name}[{int(number) + start}]{rest}"
+            raise error.renamed(counted) from error
 
     def _send(self, part: tuple[list[dict[str, Any]], Request[Any]]) -> list[Any]:
         things, request = part

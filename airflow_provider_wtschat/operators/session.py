@@ -28,6 +28,7 @@ class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
     :param tag_ids: ids of tags of the contact (templated)
     :param tag_names: names of tags of the contact (templated)
     :param channel_ids: ids of channels (templated)
+    :param channel_names: names or numbers of channels, in place of their ids (templated)
     :param contact_id: id of the contact (templated)
     :param session_type: ``INDIVIDUAL`` or ``GROUP`` (templated). Default: both
     :param metadata: keys and values of the session's metadata (templated)
@@ -43,6 +44,7 @@ class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
 
     operation = staticmethod(sessions.list_)
     named: ClassVar = {"department_id": "department", "user_id": "agent"}
+    named_lists: ClassVar = {"channel_ids": "channel"}
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
         tag_ids: Sequence[str] | str | None = None,
         tag_names: Sequence[str] | str | None = None,
         channel_ids: Sequence[str] | str | None = None,
+        channel_names: Sequence[str] | str | None = None,
         contact_id: str | None = None,
         session_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
@@ -76,6 +79,7 @@ class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
         self.tag_ids = tag_ids
         self.tag_names = tag_names
         self.channel_ids = channel_ids
+        self.channel_names = channel_names
         self.contact_id = contact_id
         self.session_type = session_type
         self.metadata = metadata
@@ -189,7 +193,7 @@ class UpdateSessionOperator(WtsChatSessionChangeOperator):
     :param user_name: name or e-mail of the agent, in place of the id (templated)
     :param classification: any of ``category`` (``WON``, ``LOST``, ``INFO``, ``OTHER``), ``amount`` and ``text``
         (templated)
-    :param metadata: keys and values that replace the session's metadata (templated)
+    :param metadata: keys and values that are added to the session's metadata (templated)
     :param clear: fields to empty (templated): ``end_at``, ``number``, ``department_id``, ``user_id``,
         ``classification``, ``metadata``
     :param autocomplete: true names the field ``Autocomplete`` in the mask (templated). The contract has it in the mask
@@ -322,7 +326,7 @@ class WtsChatSessionSendOperator(WtsChatSendOperator):
         :param values: values by the names of the operation's parameters
         """
         send = sessions.send_sync if convert.boolean("synchronous", self.synchronous) else sessions.send
-        return send(**values)
+        return self.checking(send, **values)
 
 
 class SendSessionTextOperator(WtsChatSessionSendOperator):
@@ -387,7 +391,7 @@ class SendSessionTemplateOperator(WtsChatFileOperator, WtsChatSessionSendOperato
     def given(self) -> dict[str, Any]:
         """Return the operation's values."""
         given = super().given()
-        convert.required("template_id", given["template_id"])
+        convert.required("template_id, template_name", given["template_id"])
         return given
 
 

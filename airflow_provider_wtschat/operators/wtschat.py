@@ -62,8 +62,8 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
         ]
         if unknown or missing:
             wrong = f"{', '.join(unknown)} is unknown" if unknown else f"{', '.join(missing)} is missing"
-            msg = f"arguments: {wrong}; {self.action} takes {', '.join(parameters) or 'none'}"
-            raise WtsChatArgumentError(msg)
+            reason = f"{wrong}; {self.action} takes {', '.join(parameters) or 'none'}"
+            raise WtsChatArgumentError("arguments", reason)
         return function(**given)
 
 

@@ -63,6 +63,11 @@ class Account:
         """Return the ``userId`` of an agent."""
         return self.named("/core/v1/agent", name)["userId"]
 
+    def channel(self, name: str) -> str:
+        """Return the id of a channel."""
+        rows = self.get("/chat/v1/channel")
+        return next(row["id"] for row in rows if name in str(row))
+
     def tag(self, name: str) -> str:
         """Return the id of a tag."""
         return self.named("/core/v1/tag", name)["id"]

@@ -98,6 +98,20 @@ def read_session_events(account: Account, given: Arguments, result: Any) -> None
     assert ids(result) == sorted(row.id for row in of_contact if row.status != "COMPLETED")
 
 
+@case(
+    session.ListSessionsOperator,
+    lambda account: {**three_sessions(account), "channel_names": ["Matriz"]},
+    "of_a_channel",
+)
+def list_sessions_of_a_channel(account: Account, given: Arguments, result: Any) -> None:
+    assert ids(result) == ids(
+        account.items(
+            f"/chat/v2/session?ContactId={given['contact_id']}&Status=PENDING&Status=HIDDEN"
+            f"&ChannelsId={account.channel('Matriz')}"
+        )
+    )
+
+
 @case(session.GetSessionOperator, of_session(include_details=["ContactDetails"]))
 def get_session(account: Account, given: Arguments, result: Any) -> None:
     assert result["id"] == given["session_id"]
@@ -247,6 +261,45 @@ def send_text_and_wait(account: Account, given: Arguments, result: Any) -> None:
     assert result["status"] in ("DELIVERED", "READ")
 
 
+@case(message.SendTextOperator, lambda account: writable(account, text="Oi", bot_name="Triagem"), "with_a_chatbot")
+@case(message.SendTextOperator, lambda account: writable(account, text="Oi", synchronous=True), "synchronously")
+def send_text_by_message(account: Account, given: Arguments, result: Any) -> None:
+    (sent,) = account.sent_to(given["to"])
+    way = "send-sync" if given.get("synchronous") else "send"
+    assert (sent.operation, sent.text) == (f"POST /chat/v1/message/{way}", "Oi")
+    assert sent.bot_key == (account.bot("Triagem") if "bot_name" in given else None)
+    assert sent.message_id == result["id"]
+
+
+@case(
+    message.SendTemplateOperator,
+    lambda account: {
+        "to": account.phone(),
+        "from_channel_name": "Matriz",
+        "template_name": "boas_vindas",
+        "template_parameters": account.parameters("boas_vindas"),
+        "bot_name": "Triagem",
+        "synchronous": True,
+    },
+    "with_a_chatbot",
+)
+def send_template_by_message(account: Account, given: Arguments, result: Any) -> None:
+    (sent,) = account.sent_to(given["to"])
+    assert sent.operation == "POST /chat/v1/message/send-sync"
+    assert (sent.message_id, sent.template_id) == (result["id"], account.template("boas_vindas"))
+
+
+@case(
+    message.SendFileOperator,
+    lambda account: writable(account, file_path=__file__, text="A nota", synchronous="true"),
+    "synchronously",
+)
+def send_file_by_message(account: Account, given: Arguments, result: Any) -> None:
+    (sent,) = account.sent_to(given["to"])
+    assert sent.operation == "POST /chat/v1/message/send-sync"
+    assert account.world.files.get(sent.file) is not None
+
+
 @case(message.SendFileOperator, lambda account: writable(account, file_url="https://example.com/a.png", text="Foto"))
 def send_file(account: Account, given: Arguments, result: Any) -> None:
     (sent,) = account.sent_to(given["to"])
@@ -358,6 +411,15 @@ def create_contact(account: Account, given: Arguments, result: Any) -> None:
     assert row["tagIds"] == [account.tag("VIP")]
     fields = {key: value[0] if isinstance(value, list) else value for key, value in row["customFields"].items()}
     assert (fields["limite"], fields["pontos"], fields["ativo"]) == (10.5, 7, True)
+
+
+@case(
+    contact.CreateContactOperator,
+    lambda account: {"name": "João", "phone_number": account.phone(), "sequence_names": "Pós-venda"},
+    "in_a_sequence",
+)
+def create_contact_in_a_sequence(account: Account, given: Arguments, result: Any) -> None:
+    assert result["id"] in in_sequence(account)
 
 
 @case(
@@ -531,7 +593,16 @@ def update_card(account: Account, given: Arguments, result: Any) -> None:
 
 @case(
     panel.DuplicateCardOperator,
-    lambda account: {"card_id": account.card()["id"], "panel_name": "Pós-venda", "step_name": "Entrada"},
+    lambda account: {"card_id": account.card()["id"], "panel_name": "Pós-venda", "copy_to_step_name": "Entrada"},
+)
+@case(
+    panel.DuplicateCardOperator,
+    lambda account: {
+        "card_id": account.card()["id"],
+        "copy_to_step_id": account.step("Pós-venda", "Entrada"),
+        "copy_fields": ["Contacts", "Notes"],
+    },
+    "by_step_id",
 )
 def duplicate_card(account: Account, given: Arguments, result: Any) -> None:
     assert result["id"] != given["card_id"]

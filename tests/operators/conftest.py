@@ -25,14 +25,19 @@ def shared_simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def account(shared_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """A simulated account behind the connection ``wtschat_default``, with short back-offs."""
+    yield connect(shared_simulator, monkeypatch)
+    shared_simulator.application.faults.clear()
+    shared_simulator.check()
+
+
+def connect(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Account:
+    """Let the connection ``wtschat_default`` lead to a simulator, until the patch is undone."""
     # A name of its own: a 429 holds the budget of its account, past the end of a test.
-    connection = {**json.loads(shared_simulator.connection_json), "extra": {"account": uuid4().hex}}
+    connection = {**json.loads(simulator.connection_json), "extra": {"account": uuid4().hex}}
     monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW__WTSCHAT__BUDGET", "process")
     monkeypatch.setattr(transport, "_SHORTEST_BACK_OFF", 0.01)
-    yield Account(shared_simulator)
-    shared_simulator.application.faults.clear()
-    shared_simulator.check()
+    return Account(simulator)
 
 
 class TaskInstance:

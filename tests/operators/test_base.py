@@ -33,6 +33,7 @@ from airflow_provider_wtschat.operators.sequence import (
     RemoveContactFromSequenceOperator,
 )
 from airflow_provider_wtschat.operators.session import (
+    AssignSessionOperator,
     ConcludeSessionOperator,
     GetSessionOperator,
     ListSessionsOperator,
@@ -152,7 +153,7 @@ BAD: list[tuple[type, dict[str, Any], str]] = [
         "file_kind.*IMAGE",
     ),
     (SendTemplateOperator, {"template_name": "boas_vindas", "from_channel": "1133330001"}, "to: is required"),
-    (SendTemplateOperator, {"template_id": ID, "to": "11 90000-0001"}, "from_channel: is required"),
+    (SendTemplateOperator, {"template_id": ID, "to": "11 90000-0001"}, "^from_channel, from_channel_name: is required"),
     (ScheduleMessageOperator, {"to": "11 90000-0001", "scheduling": "soon", "template_name": "x"}, "scheduling"),
     (ScheduleMessageOperator, {"to": "11 90000-0001", "scheduling": "2031-01-01"}, "bot_key|template_id"),
     (CreateContactOperator, {}, "contact"),
@@ -181,7 +182,13 @@ BAD: list[tuple[type, dict[str, Any], str]] = [
     (ListCardsOperator, {"step_name": "Lead"}, "panel"),
     (ListCardsOperator, {"panel_id": ID, "step_id": ID, "step_name": "Lead"}, "step_id, step_name"),
     (ListCardsOperator, {"panel_id": ID, "statuses": ["DONE"]}, "statuses.*WON"),
-    (CreateCardOperator, {"title": "x"}, "step_id"),
+    (CreateCardOperator, {"title": "x"}, "^step_id, step_name: "),
+    (DuplicateCardOperator, {"card_id": ID, "copy_to_step_id": "x"}, "^copy_to_step_id: "),
+    (SendTextOperator, {"text": "Oi", "to": "11 90000-0001", "bot_key": ID, "sender_id": "x"}, "^sender_id, bot_key"),
+    (SendTextOperator, {"text": "Oi", "session_id": ID, "synchronous": True}, "^session_id, synchronous"),
+    (SendTextOperator, {"text": "Oi", "to": "11 90000-0001", "synchronous": "later"}, "^synchronous"),
+    (ListSessionsOperator, {"channel_ids": [ID], "channel_names": ["Matriz"]}, "^channel_ids, channel_names"),
+    (AssignSessionOperator, {"session_id": ID}, "^user_id, user_name: "),
     (CreateCardOperator, {"title": "x", "step_name": "Lead"}, "step_name.*panel_id or panel_name"),
     (CreateCardOperator, {"step_id": ID}, "title"),
     (CreateCardOperator, {"step_id": ID, "title": "x", "monetary_amount": "much"}, "monetary_amount"),
@@ -189,7 +196,7 @@ BAD: list[tuple[type, dict[str, Any], str]] = [
     (UpdateCardOperator, {"card_id": ID, "archived": True, "status": "WON"}, "archived, status"),
     (UpdateCardOperator, {"card_id": ID, "lost_reason_id": ID}, "lost_reason_id"),
     (DuplicateCardOperator, {"card_id": ID, "copy_fields": ["Everything"]}, "copy_fields"),
-    (DuplicateCardOperator, {"card_id": ID, "step_name": "Lead"}, "step_name.*panel"),
+    (DuplicateCardOperator, {"card_id": ID, "copy_to_step_name": "Lead"}, "^copy_to_step_name.*panel"),
     (CreateCardFileNoteOperator, {"card_id": ID, "file_urls": []}, "file_urls"),
     (AddContactToSequenceOperator, {"sequence_id": ID}, "contact_id, phone_number"),
     (AddContactToSequenceOperator, {"contact_id": ID}, "sequence_id"),
@@ -214,6 +221,7 @@ def test_bad_input_is_refused_before_any_request(
     [
         (TransferSessionOperator, {"session_id": ID, "department_name": "vendas"}, "department_name.*'Vendas'"),
         (ListSessionsOperator, {"user_name": "Zé"}, "user_name.*'Ana Souza'"),
+        (ListSessionsOperator, {"channel_names": ["Matriz", "Sede"]}, "^channel_names.*'Matriz'"),
         (
             SendTextOperator,
             {"to": "11 90000-0001", "text": "Oi", "from_channel_name": "Sede"},

@@ -65,11 +65,14 @@ def test_rows_and_truncation(
     assert any("max_pages" in call.args[0] for call in log.warning.call_args_list) is truncated
 
 
-@pytest.mark.parametrize(("number", "rows"), [(1, 3), (3, 1), (4, 0)])
-def test_one_page(account: Account, contact_id: str, once: Tries, number: int, rows: int):
+@pytest.mark.parametrize(
+    ("number", "size", "rows", "truncated"), [(1, 3, 3, True), (3, 3, 1, True), (4, 3, 0, True), (1, 7, 7, False)]
+)
+def test_one_page(account: Account, contact_id: str, once: Tries, number: int, size: int, rows: int, truncated: bool):
     before = reads(account)
-    assert len(once(listing(contact_id, page_number=number, page_size=3))) == rows
+    assert len(once(listing(contact_id, page_number=number, page_size=size))) == rows
     assert reads(account) == before + 1
+    assert once.ti.pushed == {"truncated": truncated, "total_items": 7}
 
 
 @pytest.mark.parametrize("number", [1, None])
