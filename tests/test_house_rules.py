@@ -358,12 +358,6 @@ def test_parameters_of_functions_are_documented(function):
     assert [name for name in parameters(function) if not documented([function.__doc__ or ""], name)] == []
 
 
-STILL_READING_MESSAGES = {
-    "operators/base.py",
-    "operators/sending.py",
-}
-"""Modules that still decide by what a message says. Take one out when it does not any more."""
-
 OF_TEXTS = {"startswith", "endswith", "removeprefix", "removesuffix", "replace", "split", "partition", "find", "lower"}
 
 
@@ -418,8 +412,7 @@ def test_rewording_a_message_changes_no_behaviour():
         for path, tree in sources()
         if path.relative_to(ROOT).parts[0] != "simulator" and (lines := sorted(set(messages_read(tree))))
     }
-    assert {module: lines for module, lines in found.items() if module not in STILL_READING_MESSAGES} == {}
-    assert found.keys() >= STILL_READING_MESSAGES, "these are clean now: take them out of the list"
+    assert found == {}
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import chatbots
+from airflow_provider_wtschat.operators._arguments import OnceArguments
 from airflow_provider_wtschat.operators.base import WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
@@ -55,7 +56,7 @@ class SendChatbotOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         sender_id: str | None = None,
         callback_url: str | None = None,
         phone_country: str = "55",
-        **kwargs: Any,
+        **kwargs: Unpack[OnceArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.bot_key = bot_key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import contacts, custom_fields
 from airflow_provider_wtschat.api import converters as convert
@@ -11,6 +11,14 @@ from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Contact, TagOperation
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators._arguments import (
+    ContactChangeArguments,
+    ContactFieldsPeriodListArguments,
+    OperatorArguments,
+    PeriodListArguments,
+    UpsertArguments,
+    UpsertContactChangeArguments,
+)
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator, kept
 from airflow_provider_wtschat.operators.sending import WtsChatBatchOperator, WtsChatOnceOperator
 
@@ -135,6 +143,9 @@ class CreateContactOperator(WtsChatUpsertOperator, WtsChatContactChangeOperator)
 
     operation = staticmethod(contacts.create)
 
+    def __init__(self, **kwargs: Unpack[UpsertContactChangeArguments]) -> None:
+        super().__init__(**kwargs)
+
 
 class UpdateContactOperator(WtsChatContactChangeOperator):
     """
@@ -165,7 +176,7 @@ class UpdateContactOperator(WtsChatContactChangeOperator):
         utm: Mapping[str, Any] | str | None = None,
         clear: Sequence[str] | str | None = None,
         tags_operation: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ContactChangeArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.contact_id = contact_id
@@ -192,7 +203,13 @@ class GetContactOperator(WtsChatBaseOperator):
 
     operation = staticmethod(contacts.get)
 
-    def __init__(self, *, contact_id: str, include_details: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        contact_id: str,
+        include_details: Sequence[str] | str | None = None,
+        **kwargs: Unpack[OperatorArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.contact_id = contact_id
         self.include_details = include_details
@@ -215,7 +232,7 @@ class GetContactByPhoneOperator(WtsChatBaseOperator):
         phone_number: str | int,
         include_details: Sequence[str] | str | None = None,
         phone_country: str = "55",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.phone_number = phone_number
@@ -236,7 +253,11 @@ class ListContactsOperator(WtsChatPeriodListOperator[Contact]):
     operation = staticmethod(contacts.list_)
 
     def __init__(
-        self, *, status: str | None = None, include_details: Sequence[str] | str | None = None, **kwargs: Any
+        self,
+        *,
+        status: str | None = None,
+        include_details: Sequence[str] | str | None = None,
+        **kwargs: Unpack[PeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.status = status
@@ -262,7 +283,7 @@ class FilterContactsOperator(WtsChatContactFieldsOperator, WtsChatPeriodListOper
         text_filter: str | None = None,
         origin: str | None = None,
         include_details: Sequence[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ContactFieldsPeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.status = status
@@ -295,7 +316,7 @@ class BatchSaveContactsOperator(WtsChatUpsertOperator, WtsChatBatchOperator):
         contacts: Sequence[Mapping[str, Any]] | str,
         fields: Sequence[str] | str | None = None,
         phone_country: str = "55",
-        **kwargs: Any,
+        **kwargs: Unpack[UpsertArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.contacts = contacts
@@ -359,7 +380,7 @@ class UpdateContactTagsOperator(WtsChatBaseOperator):
         tag_names: Sequence[str] | str | None = None,
         tags_operation: str = TagOperation.INSERT_IF_NOT_EXISTS.value,
         phone_country: str = "55",
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.contact_id = contact_id

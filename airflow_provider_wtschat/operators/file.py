@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import files
 from airflow_provider_wtschat.api.types import FileType
+from airflow_provider_wtschat.operators._arguments import OperatorArguments
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class UploadFileOperator(WtsChatBaseOperator):
         file_name: str | None = None,
         mime_type: str | None = None,
         file_type: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.file_path = file_path

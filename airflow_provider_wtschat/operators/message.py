@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 from uuid import uuid4
 
 from airflow_provider_wtschat.api import converters as convert
@@ -12,6 +12,13 @@ from airflow_provider_wtschat.api import files, messages, sends
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.operators._arguments import (
+    DirectSendArguments,
+    FileDirectSendArguments,
+    OpeningOnceArguments,
+    OperatorArguments,
+    PeriodListArguments,
+)
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
 from airflow_provider_wtschat.operators.sending import (
     WtsChatBatchOperator,
@@ -50,7 +57,7 @@ class ListMessagesOperator(WtsChatPeriodListOperator[Message]):
         self,
         *,
         session_id: str,
-        **kwargs: Any,
+        **kwargs: Unpack[PeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.session_id = session_id
@@ -65,7 +72,7 @@ class GetMessageOperator(WtsChatBaseOperator):
 
     operation = staticmethod(messages.get)
 
-    def __init__(self, *, message_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, message_id: str, **kwargs: Unpack[OperatorArguments]) -> None:
         super().__init__(**kwargs)
         self.message_id = message_id
 
@@ -81,7 +88,7 @@ class GetMessageStatusOperator(WtsChatBaseOperator):
 
     operation = staticmethod(messages.get_status)
 
-    def __init__(self, *, message_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, message_id: str, **kwargs: Unpack[OperatorArguments]) -> None:
         super().__init__(**kwargs)
         self.message_id = message_id
 
@@ -228,7 +235,14 @@ class SendTextOperator(WtsChatDirectSendOperator):
 
     operation = staticmethod(sends.send_text)
 
-    def __init__(self, *, text: str, ref_id: str | None = None, delay_typing: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        text: str,
+        ref_id: str | None = None,
+        delay_typing: int | None = None,
+        **kwargs: Unpack[DirectSendArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.text = text
         self.ref_id = ref_id
@@ -259,7 +273,7 @@ class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         text: str | None = None,
         ref_id: str | None = None,
         delay_typing: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[FileDirectSendArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.file_kind = file_kind
@@ -311,7 +325,7 @@ class SendTemplateOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
         template_name: str | None = None,
         template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
         session_metadata: Mapping[str, Any] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[FileDirectSendArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.template_id = template_id
@@ -355,7 +369,7 @@ class SendTemplateBatchOperator(WtsChatOpeningOperator, WtsChatBatchOperator):
         messages: Sequence[Mapping[str, Any]] | str,
         template_id: str | None = None,
         template_name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[OpeningOnceArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.messages = messages

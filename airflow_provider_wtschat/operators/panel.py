@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields, lookup, panels
@@ -11,6 +11,15 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Card, CardNote, Panel
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.operators._arguments import (
+    CardChangeArguments,
+    OnceArguments,
+    OperatorArguments,
+    PanelArguments,
+    PanelOnceArguments,
+    PeriodListArguments,
+    StepPeriodListArguments,
+)
 from airflow_provider_wtschat.operators.base import (
     ANY_ID,
     WtsChatBaseOperator,
@@ -37,7 +46,7 @@ class ListPanelsOperator(WtsChatPeriodListOperator[Panel]):
         title: str | None = None,
         panel_type: str | None = None,
         include_details: Sequence[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.title = title
@@ -70,7 +79,7 @@ class GetPanelOperator(WtsChatPanelOperator):
 
     operation = staticmethod(panels.get)
 
-    def __init__(self, *, include_details: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, include_details: Sequence[str] | str | None = None, **kwargs: Unpack[PanelArguments]) -> None:
         super().__init__(**kwargs)
         self.include_details = include_details
 
@@ -175,7 +184,7 @@ class ListCardsOperator(WtsChatStepOperator, WtsChatPeriodListOperator[Card]):
         text_filter: str | None = None,
         statuses: Sequence[str] | str | None = None,
         include_details: Sequence[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[StepPeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.contact_id = contact_id
@@ -196,7 +205,9 @@ class GetCardOperator(WtsChatBaseOperator):
 
     operation = staticmethod(panels.get_card)
 
-    def __init__(self, *, card_id: str, include_details: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, card_id: str, include_details: Sequence[str] | str | None = None, **kwargs: Unpack[OperatorArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
         self.include_details = include_details
@@ -289,6 +300,9 @@ class CreateCardOperator(WtsChatCardChangeOperator):
 
     operation = staticmethod(panels.create_card)
 
+    def __init__(self, **kwargs: Unpack[CardChangeArguments]) -> None:
+        super().__init__(**kwargs)
+
     def panel(self, found: Mapping[str, Any]) -> str:
         """
         Return the id of the panel, which the step tells if it is not given.
@@ -329,7 +343,7 @@ class UpdateCardOperator(WtsChatCardChangeOperator):
         archived: bool | None = None,
         clear: Sequence[str] | str | None = None,
         upsert_tag_operation: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[CardChangeArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
@@ -378,7 +392,7 @@ class DuplicateCardOperator(WtsChatStepOfPanelOperator, WtsChatOnceOperator):
         copy_to_step_name: str | None = None,
         archive_original_card: bool | None = None,
         copy_fields: Sequence[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PanelOnceArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
@@ -406,7 +420,7 @@ class ListCardNotesOperator(WtsChatPeriodListOperator[CardNote]):
 
     operation = staticmethod(panels.list_card_notes)
 
-    def __init__(self, *, card_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, card_id: str, **kwargs: Unpack[PeriodListArguments]) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
 
@@ -421,7 +435,7 @@ class CreateCardTextNoteOperator(WtsChatOnceOperator):
 
     operation = staticmethod(panels.create_card_note)
 
-    def __init__(self, *, card_id: str, text: str, **kwargs: Any) -> None:
+    def __init__(self, *, card_id: str, text: str, **kwargs: Unpack[OnceArguments]) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
         self.text = text
@@ -442,7 +456,9 @@ class CreateCardFileNoteOperator(WtsChatOnceOperator):
 
     operation = staticmethod(panels.create_card_note)
 
-    def __init__(self, *, card_id: str, file_urls: Sequence[str] | str, text: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, card_id: str, file_urls: Sequence[str] | str, text: str | None = None, **kwargs: Unpack[OnceArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
         self.file_urls = file_urls
@@ -465,7 +481,7 @@ class DeleteCardNoteOperator(WtsChatBaseOperator):
 
     operation = staticmethod(panels.delete_card_note)
 
-    def __init__(self, *, card_id: str, note_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, card_id: str, note_id: str, **kwargs: Unpack[OperatorArguments]) -> None:
         super().__init__(**kwargs)
         self.card_id = card_id
         self.note_id = note_id

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import scheduled_messages
 from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.operators._arguments import FileArguments, OperatorArguments
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator
 
@@ -62,7 +63,7 @@ class ScheduleMessageOperator(WtsChatFileOperator, WtsChatOnceOperator):
         department_id: str | None = None,
         department_name: str | None = None,
         phone_country: str = "55",
-        **kwargs: Any,
+        **kwargs: Unpack[FileArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.to = to
@@ -91,6 +92,6 @@ class CancelScheduledMessagesOperator(WtsChatBaseOperator):
 
     operation = staticmethod(scheduled_messages.cancel_batch)
 
-    def __init__(self, *, scheduled_message_ids: Sequence[str] | str, **kwargs: Any) -> None:
+    def __init__(self, *, scheduled_message_ids: Sequence[str] | str, **kwargs: Unpack[OperatorArguments]) -> None:
         super().__init__(**kwargs)
         self.scheduled_message_ids = scheduled_message_ids

@@ -271,7 +271,7 @@ class WtsChatFileOperator(WtsChatOnceOperator):
 
     def looked_up(self) -> dict[str, Any]:
         """Return what :meth:`found` takes requests for, with the path of the file."""
-        return super().looked_up() | {"file_path": self.file_path}
+        return super().looked_up() | {"file_path": self.file_path, "file_type": self.file_type}
 
     def found(self) -> dict[str, Any]:
         """Return the values that take requests to find, with the id of the file that was uploaded."""

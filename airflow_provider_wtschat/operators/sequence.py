@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import sequences
 from airflow_provider_wtschat.api.types import Sequence, SequenceContact
+from airflow_provider_wtschat.operators._arguments import (
+    PeriodListArguments,
+    SequenceContactArguments,
+    SequenceContactOnceArguments,
+    SequenceContactsArguments,
+    SequenceContactsOnceArguments,
+    SequencePeriodListArguments,
+)
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
@@ -28,7 +36,7 @@ class ListSequencesOperator(WtsChatPeriodListOperator[Sequence]):
         name: str | None = None,
         contact_id: str | None = None,
         include_details: Many[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -80,7 +88,7 @@ class ListSequenceContactsOperator(WtsChatSequenceOperator, WtsChatPeriodListOpe
         contact_id: str | None = None,
         phone_number: str | None = None,
         include_details: Many[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SequencePeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.name = name
@@ -132,6 +140,9 @@ class AddContactToSequenceOperator(WtsChatSequenceContactOperator, WtsChatOnceOp
 
     operation = staticmethod(sequences.add_contact)
 
+    def __init__(self, **kwargs: Unpack[SequenceContactOnceArguments]) -> None:
+        super().__init__(**kwargs)
+
 
 class AddContactsToSequenceOperator(WtsChatSequenceContactsOperator, WtsChatOnceOperator):
     """
@@ -143,6 +154,9 @@ class AddContactsToSequenceOperator(WtsChatSequenceContactsOperator, WtsChatOnce
 
     operation = staticmethod(sequences.add_contacts)
 
+    def __init__(self, **kwargs: Unpack[SequenceContactsOnceArguments]) -> None:
+        super().__init__(**kwargs)
+
 
 class RemoveContactFromSequenceOperator(WtsChatSequenceContactOperator):
     """
@@ -153,6 +167,9 @@ class RemoveContactFromSequenceOperator(WtsChatSequenceContactOperator):
 
     operation = staticmethod(sequences.remove_contact)
 
+    def __init__(self, **kwargs: Unpack[SequenceContactArguments]) -> None:
+        super().__init__(**kwargs)
+
 
 class RemoveContactsFromSequenceOperator(WtsChatSequenceContactsOperator):
     """
@@ -162,3 +179,6 @@ class RemoveContactsFromSequenceOperator(WtsChatSequenceContactsOperator):
     """
 
     operation = staticmethod(sequences.remove_contacts)
+
+    def __init__(self, **kwargs: Unpack[SequenceContactsArguments]) -> None:
+        super().__init__(**kwargs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import sessions
@@ -11,6 +11,14 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.exceptions import WtsChatRefusedError
+from airflow_provider_wtschat.operators._arguments import (
+    FileSessionSendArguments,
+    OnceArguments,
+    OperatorArguments,
+    PeriodListArguments,
+    SessionChangeArguments,
+    SessionSendArguments,
+)
 from airflow_provider_wtschat.operators.base import WtsChatPeriodListOperator, WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator, WtsChatSendOperator
 
@@ -68,7 +76,7 @@ class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
         last_interaction_after: When | None = None,
         last_interaction_before: When | None = None,
         include_details: Sequence[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[PeriodListArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.status = status
@@ -103,7 +111,13 @@ class GetSessionOperator(WtsChatSessionBaseOperator):
 
     operation = staticmethod(sessions.get)
 
-    def __init__(self, *, session_id: str, include_details: Sequence[str] | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        include_details: Sequence[str] | str | None = None,
+        **kwargs: Unpack[OperatorArguments],
+    ) -> None:
         super().__init__(**kwargs)
         self.session_id = session_id
         self.include_details = include_details
@@ -139,7 +153,7 @@ class ConcludeSessionOperator(WtsChatSessionChangeOperator):
         self,
         *,
         reactivate_on_new_message: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SessionChangeArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.reactivate_on_new_message = reactivate_on_new_message
@@ -172,7 +186,7 @@ class UpdateSessionStatusOperator(WtsChatSessionChangeOperator):
 
     operation = staticmethod(sessions.change_status)
 
-    def __init__(self, *, status: str, **kwargs: Any) -> None:
+    def __init__(self, *, status: str, **kwargs: Unpack[SessionChangeArguments]) -> None:
         super().__init__(**kwargs)
         self.status = status
 
@@ -223,7 +237,7 @@ class UpdateSessionOperator(WtsChatSessionChangeOperator):
         autocomplete: bool | None = None,
         reactivate_disabled: bool | None = None,
         timezone: str = "UTC",
-        **kwargs: Any,
+        **kwargs: Unpack[SessionChangeArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.company_id = company_id
@@ -262,7 +276,7 @@ class TransferSessionOperator(WtsChatSessionChangeOperator):
         department_name: str | None = None,
         user_id: str | None = None,
         user_name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SessionChangeArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.department_id = department_id
@@ -287,7 +301,7 @@ class AssignSessionOperator(WtsChatSessionChangeOperator):
         *,
         user_id: str | None = None,
         user_name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[SessionChangeArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.user_id = user_id
@@ -338,7 +352,7 @@ class SendSessionTextOperator(WtsChatSessionSendOperator):
     :param text: the text (templated)
     """
 
-    def __init__(self, *, text: str, **kwargs: Any) -> None:
+    def __init__(self, *, text: str, **kwargs: Unpack[SessionSendArguments]) -> None:
         super().__init__(**kwargs)
         self.text = text
 
@@ -358,7 +372,7 @@ class SendSessionFileOperator(WtsChatFileOperator, WtsChatSessionSendOperator):
 
     file_required = True
 
-    def __init__(self, *, text: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, text: str | None = None, **kwargs: Unpack[FileSessionSendArguments]) -> None:
         super().__init__(**kwargs)
         self.text = text
 
@@ -381,7 +395,7 @@ class SendSessionTemplateOperator(WtsChatFileOperator, WtsChatSessionSendOperato
         template_id: str | None = None,
         template_name: str | None = None,
         template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[FileSessionSendArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.template_id = template_id
@@ -414,7 +428,7 @@ class CreateSessionNoteOperator(WtsChatOnceOperator):
         text: str | None = None,
         file_urls: Sequence[str] | str | None = None,
         file_ids: Sequence[str] | str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[OnceArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.session_id = session_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow import __version__ as airflow_version
 
@@ -12,6 +12,7 @@ from airflow_provider_wtschat._compat import Variable
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, sessions
 from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.operators._arguments import OperatorArguments
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
 from airflow_provider_wtschat.waiting.changes import Place, SessionChange, SessionChanges, read_changes
 from airflow_provider_wtschat.waiting.conditions import SessionFilter
@@ -69,7 +70,7 @@ class ReadSessionEventsOperator(WtsChatBaseOperator):
         initial_since: When | None = None,
         timezone: str = "UTC",
         overlap: float = 600,
-        **kwargs: Any,
+        **kwargs: Unpack[OperatorArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.event = event

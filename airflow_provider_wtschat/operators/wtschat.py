@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.operations import OPERATIONS
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.operators._arguments import ListOnceArguments
 from airflow_provider_wtschat.operators.base import WtsChatListOperator, refuse_empty
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
@@ -28,7 +29,9 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
     :param arguments: its arguments by name, as the function of the action takes them (templated)
     """
 
-    def __init__(self, *, action: str, arguments: Mapping[str, Any] | str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, action: str, arguments: Mapping[str, Any] | str | None = None, **kwargs: Unpack[ListOnceArguments]
+    ) -> None:
         super().__init__(**kwargs)
         self.action = action
         self.arguments = arguments

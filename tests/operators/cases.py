@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
+import airflow_provider_wtschat.operators
 from airflow_provider_wtschat.operators import (
     chatbot,
     contact,
@@ -18,6 +22,7 @@ from airflow_provider_wtschat.operators import (
     session_event,
     wtschat,
 )
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 from tests.operators.account import Account
 
 Arguments = dict[str, Any]
@@ -41,6 +46,21 @@ class Case:
     def id(self) -> str:
         """Name for tests and tasks."""
         return self.operator.__name__ + (f"_{self.name}" if self.name else "")
+
+
+def operators() -> set[type]:
+    """Return every operator that a Dag can use."""
+    package = airflow_provider_wtschat.operators
+    modules = [import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
+    return {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value)
+        and issubclass(value, WtsChatBaseOperator)
+        and value.__module__ == module.__name__
+        and (name == "WtsChatOperator" or not name.startswith("WtsChat"))
+    }
 
 
 CASES: list[Case] = []
@@ -267,7 +287,10 @@ def send_text_by_message(account: Account, given: Arguments, result: Any) -> Non
     (sent,) = account.sent_to(given["to"])
     way = "send-sync" if given.get("synchronous") else "send"
     assert (sent.operation, sent.text) == (f"POST /chat/v1/message/{way}", "Oi")
-    assert sent.bot_key == (account.bot("Triagem") if "bot_name" in given else None)
+    digits = "".join(filter(str.isdigit, given["to"]))
+    bodies = [book.body for book in account.simulator.books if isinstance(book.body, dict)]
+    (body,) = [body for body in bodies if body.get("to") == digits]
+    assert body.get("botKey") == (account.bot("Triagem") if "bot_name" in given else None)
     assert sent.message_id == result["id"]
 
 

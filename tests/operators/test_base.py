@@ -46,8 +46,8 @@ from airflow_provider_wtschat.operators.session import (
 )
 from tests.conftest import AIRFLOW_2
 from tests.operators.account import Account
+from tests.operators.cases import operators
 from tests.operators.conftest import Tries, new_dag
-from tests.operators.test_every_operator import operators
 
 ID = "0b1c2d3e-0000-4000-8000-000000000001"
 OTHER = "0b1c2d3e-0000-4000-8000-000000000002"

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import logging
-import pkgutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import airflow_provider_wtschat.operators
-from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 from airflow_provider_wtschat.simulator import Simulator
 from tests.conftest import FinishedRun, finish
 from tests.operators.account import Account
-from tests.operators.cases import CASES
+from tests.operators.cases import CASES, operators
 from tests.operators.conftest import connect, new_dag
 
 pytestmark = pytest.mark.airflow
-
-
-def operators() -> set[type]:
-    """Return every operator that a Dag can use."""
-    package = airflow_provider_wtschat.operators
-    modules = [import_module(f"{package.__name__}.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
-    return {
-        value
-        for module in modules
-        for name, value in vars(module).items()
-        if inspect.isclass(value)
-        and issubclass(value, WtsChatBaseOperator)
-        and value.__module__ == module.__name__
-        and (name == "WtsChatOperator" or not name.startswith("WtsChat"))
-    }
 
 
 def test_every_operator_has_a_case():

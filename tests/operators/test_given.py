@@ -12,9 +12,8 @@ from airflow_provider_wtschat.operators.contact import FilterContactsOperator, U
 from airflow_provider_wtschat.operators.session import ConcludeSessionOperator, ListSessionsOperator
 from airflow_provider_wtschat.operators.wtschat import WtsChatOperator
 from tests.operators.account import Account
-from tests.operators.cases import CASES
+from tests.operators.cases import CASES, operators
 from tests.operators.conftest import Tries, new_dag
-from tests.operators.test_every_operator import operators
 
 pytestmark = pytest.mark.airflow
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from airflow_provider_wtschat.api.operations import OPERATIONS
-from tests.operators.test_every_operator import operators
+from tests.operators.cases import operators
 
 PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
 REQUEST = re.compile(r"``((?:GET|POST|PUT|DELETE) /[^`]+)``")
