@@ -57,9 +57,9 @@ HELD: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "sequences.list_contacts.sequence_id": (ID, {"sequenceId": ID}, {"sequenceId": OTHER}),
     "sequences.list_contacts.contact_id": (ID, {"contactId": ID}, {"contactId": OTHER}),
     "sequences.list_contacts.phone_number": (
-        "(11) 90000-0001",
-        {"contactDetails": {"phonenumber": "+55|1100000001"}},
-        {"contactDetails": {"phonenumber": "+55|11900000002"}},
+        "(11) 98000-0001",
+        {"contactDetails": {"phonenumber": "+55|1180000001"}},
+        {"contactDetails": {"phonenumber": "+55|11980000002"}},
     ),
     "contacts.list.status": ("BLOCKED", {"status": "BLOCKED"}, {"status": "ACTIVE"}),
     "contacts.filter.status": ("BLOCKED", {"status": "BLOCKED"}, {"status": "ACTIVE"}),
@@ -171,6 +171,8 @@ def value_in(row: dict[str, Any], of: str) -> Any:
     given, fits, _ = HELD[of]
     (field,) = fits
     said = row.get(field)
+    if isinstance(given, bool):
+        return given
     if isinstance(given, dict) or said is None or isinstance(fits[field], dict):
         return None
     said = said[0] if isinstance(said, list) and said else said
