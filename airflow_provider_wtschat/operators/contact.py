@@ -27,8 +27,8 @@ class WtsChatContactFieldsOperator(WtsChatBaseOperator):
     """
     Fields of a contact.
 
-    Custom fields are held against their definitions before the request, which takes one more: the API would pass over
-    an unknown key or a value of the wrong type without a word.
+    Custom fields are held against their definitions before the request, which takes one more: the API ignores an
+    unknown key or a value of the wrong type without an error.
 
     :param name: name of the contact (templated)
     :param phone_number: WhatsApp number in any spelling (templated)

@@ -56,7 +56,7 @@ class ListPanelsOperator(WtsChatPeriodListOperator[Panel]):
 
 class WtsChatPanelOperator(WtsChatBaseOperator):
     """
-    Take a panel.
+    Identify a panel, by id or title.
 
     :param panel_id: id of the panel (templated)
     :param panel_name: title of the panel, in place of its id (templated)
@@ -146,7 +146,7 @@ class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
 
 class WtsChatStepOperator(WtsChatStepOfPanelOperator):
     """
-    Take a step of a panel.
+    Identify a step of a panel, by id or title.
 
     :param step_id: id of the step (templated)
     :param step_name: title of the step, in place of its id (templated)
@@ -215,10 +215,10 @@ class GetCardOperator(WtsChatBaseOperator):
 
 class WtsChatCardChangeOperator(WtsChatStepOperator, WtsChatOnceOperator):
     """
-    Take what a card is to be.
+    Set the fields of a card.
 
     Custom fields are held against the definitions of the panel before the request, which takes one or two more: the
-    API would pass over an unknown key or a value of the wrong type without a word.
+    API ignores an unknown key or a value of the wrong type without an error.
 
     :param title: title of the card (templated)
     :param description: description of the card (templated)

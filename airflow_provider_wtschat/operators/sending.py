@@ -195,7 +195,10 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         try:
             return waiting.MessageHasStatus(message_id=message_id, target_statuses=self.wait_for_status)
         except WtsChatArgumentError as error:
-            raise error.renamed("wait_for_status") if error.argument == "target_statuses" else error from None
+            name, bracket, item = error.argument.partition("[")
+            if name != "target_statuses":
+                raise
+            raise error.renamed("wait_for_status" + bracket + item) from None
 
     def _seconds(self, argument: str) -> float:
         return convert.required(argument, convert.seconds(argument, getattr(self, argument)))

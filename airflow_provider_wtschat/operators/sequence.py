@@ -46,7 +46,7 @@ class ListSequencesOperator(WtsChatPeriodListOperator[Sequence]):
 
 class WtsChatSequenceOperator(WtsChatBaseOperator):
     """
-    Take a sequence.
+    Identify a sequence, by id or name.
 
     :param sequence_id: id of the sequence (templated)
     :param sequence_name: name of the sequence, in place of its id (templated)
@@ -99,7 +99,7 @@ class ListSequenceContactsOperator(WtsChatSequenceOperator, WtsChatPeriodListOpe
 
 class WtsChatSequenceContactOperator(WtsChatSequenceOperator):
     """
-    Take a sequence and one contact, by id or phone number.
+    Identify a sequence and one contact, by id or phone number.
 
     :param contact_id: id of the contact (templated)
     :param phone_number: phone number of the contact in any spelling (templated)
@@ -113,7 +113,7 @@ class WtsChatSequenceContactOperator(WtsChatSequenceOperator):
 
 class WtsChatSequenceContactsOperator(WtsChatSequenceOperator):
     """
-    Take a sequence and contacts, by ids or phone numbers or both.
+    Identify a sequence and contacts, by ids or phone numbers or both.
 
     :param contact_ids: ids of contacts (templated)
     :param phone_numbers: phone numbers of contacts in any spelling (templated)
