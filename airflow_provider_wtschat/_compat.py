@@ -9,6 +9,7 @@ has a fall-back here, and other modules import from here.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -130,6 +131,29 @@ def _find(name: str) -> Any:
             continue
     msg = f"This Airflow has no {name}; looked in {', '.join(_PLACES[name])}"
     raise ImportError(msg)
+
+
+_EXTRAS = {"postgres": "PostgreSQL", "mysql": "MySQL", "sqlite": "SQLite"}
+"""Databases whose provider comes with an extra of the same name as the connection's type."""
+
+
+def get_database_hook(conn_id: str) -> Any:
+    """
+    Return the hook of a connection to a database.
+
+    :param conn_id: id of the connection
+    :return: the hook
+    :raises AirflowOptionalProviderFeatureException: if the provider of the connection's type is not installed
+    """
+    connection = _find("BaseHook").get_connection(conn_id)
+    kind = connection.conn_type
+    if kind in _EXTRAS and find_spec(f"airflow.providers.{kind}") is None:
+        msg = (
+            f"The connection {conn_id!r} leads to {_EXTRAS[kind]}, whose provider is not installed: "
+            f"pip install 'airflow-provider-wtschat[{kind}]'"
+        )
+        raise _find("AirflowOptionalProviderFeatureException")(msg)
+    return connection.get_hook()
 
 
 async def get_async_connection(conn_id: str) -> Connection:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException, BaseHook
+from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException, get_database_hook
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
@@ -51,7 +51,7 @@ def connected(argument: str, conn_id: Any) -> DbApiHook:
     :raises WtsChatArgumentError: if the connection is not one to a database
     """
     name = convert.required_text(argument, conn_id)
-    hook: Any = BaseHook.get_hook(name)
+    hook = get_database_hook(name)
     if not isinstance(hook, DbApiHook):
         msg = f"the connection {name!r} is no database, or its provider does not build on common.sql"
         raise WtsChatArgumentError(argument, msg)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-from airflow_provider_wtschat._compat import BaseHook
+from airflow_provider_wtschat._compat import BaseHook, get_database_hook
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
 from airflow_provider_wtschat.warehouse.dialects import Dialect, dialect_of, duckdb_connection
@@ -81,7 +81,7 @@ class Database:
                 raise WtsChatArgumentError(msg)
             self.connection = duckdb_connection(described.host, described.extra_dejson.get("memory_limit"))
         else:
-            self.connection = BaseHook.get_hook(sql_conn_id).get_conn()
+            self.connection = get_database_hook(sql_conn_id).get_conn()
         self.dialect.prepare(self.connection)
 
     def __enter__(self) -> Database:

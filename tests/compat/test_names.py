@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 
 from airflow_provider_wtschat import _compat
+from airflow_provider_wtschat.campaigns.sql import connected
+from airflow_provider_wtschat.warehouse.database import Database
 
 SDK = "airflow.providers.common.compat.sdk"
 
@@ -62,3 +66,15 @@ async def test_a_connection_is_read_off_the_event_loop_where_airflow_would_block
     assert await _compat.get_async_extra_dejson(connection) == {"timeout": 3}
     assert threading.main_thread() not in threads
     assert bool(threads) is not newest_airflow
+
+
+@pytest.mark.parametrize("kind", ["postgres", "mysql", "sqlite"])
+@pytest.mark.parametrize("connect", [Database, partial(connected, "sql_conn_id")], ids=["load", "campaign"])
+def test_a_database_without_its_provider_says_which_extra_it_needs(kind, connect, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW_CONN_THERE", json.dumps({"conn_type": kind, "host": "127.0.0.1"}))
+    monkeypatch.setattr(
+        _compat, "find_spec", lambda name: None if name == f"airflow.providers.{kind}" else find_spec(name)
+    )
+    advice = rf"'there' leads to \w+, whose provider is not installed: .* 'airflow-provider-wtschat\[{kind}\]'"
+    with pytest.raises(_compat.AirflowOptionalProviderFeatureException, match=advice):
+        connect("there")
