@@ -6,6 +6,9 @@ The account allows a few requests per second to everything that it runs, so a tr
 with what changes, not with who waits. Things that no list tells of (messages, cards) it asks for one by one, in turn,
 within a share of the account's limit.
 
+Where something gives hints (:mod:`~airflow_provider_wtschat.triggers.hints`), a feed asks at once about what a hint
+names, and reads lists only from time to time, for hints that were lost.
+
 A feed begins with its first waiter and ends with its last. There is one per event loop and connection.
 """
 
@@ -33,6 +36,7 @@ from airflow_provider_wtschat.budget.limits import READ
 from airflow_provider_wtschat.exceptions import WtsChatAuthenticationError, WtsChatError
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.triggers.cursor import Cursor
+from airflow_provider_wtschat.triggers.hints import Hint, hints_for
 from airflow_provider_wtschat.waiting.changes import Change, SessionChanges, bounds_ignored, every_session
 from airflow_provider_wtschat.waiting.conditions import Condition, Outcome
 
@@ -58,6 +62,9 @@ class Pace:
     :param by_id_pause: between two questions for what no list tells of, and between two last looks: half of the
         account's limit
     :param last_look: that a waiter whose time is up waits for its last look
+    :param net: between two readings, and two direct questions, while hints come; nobody waits longer for lack of one
+    :param hinted_at_once: questions that hints may cause at once, before they are kept to the pace of ``by_id_pause``
+    :param hinted_again: between two questions for the same waiter that hints cause, at least
     :param faults: in a row, after which the waiters are told
     :param longest_pause: between two readings while they fail
     """
@@ -71,6 +78,9 @@ class Pace:
     direct_pause: float = READ.seconds / READ.limit * 10
     by_id_pause: float = READ.seconds / READ.limit * 2
     last_look: float = 30.0
+    net: float = 600.0
+    hinted_at_once: int = 50
+    hinted_again: float = 1.0
     faults: int = 8
     longest_pause: float = 60.0
 
@@ -125,7 +135,7 @@ class Subscriber:
 
     def read_up_to(self, position: datetime, floor: datetime) -> None:
         """
-        Hear that a reading is complete.
+        Take note that a reading is complete.
 
         :param position: all changes before it were shown
         :param floor: nothing before it will be shown again
@@ -283,6 +293,9 @@ class Feed:
         self._direct = _Round(self, PACE.direct_pause)
         self._by_id = _Round(self, PACE.by_id_pause)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hinted = _Hinted(self)
+        self._by_subject: dict[str, set[Waiter]] = {}
+        self._hint_seen: float | None = None
         self._last_look = asyncio.Semaphore(1)
         self._gates = {bulk: asyncio.Semaphore(_AT_ONCE) for bulk in (False, True)}
         self._hook: WtsChatAsyncHook | None = None
@@ -302,9 +315,7 @@ class Feed:
         finally:
             # Whoever was cancelled is not asked about any more.
             subscriber.outcome.cancel()
-            self._subscribers.discard(subscriber)
-            if subscriber.key in self._lists:
-                self._lists[subscriber.key].remove(subscriber)
+            self._remove(subscriber)
             if not self._subscribers:
                 await self._close()
 
@@ -401,8 +412,68 @@ class Feed:
             for subscriber in self._subscribers:
                 subscriber.tell(error)
 
+    @property
+    def is_hinted(self) -> bool:
+        """Whether hints come, so that readings are but a net: if none came for long, something is wrong with them."""
+        if self._hint_seen is None:
+            return False
+        return asyncio.get_running_loop().time() - self._hint_seen < 2 * PACE.net
+
+    def hint(self, hint: Hint) -> None:
+        """
+        Take a hint that something changed.
+
+        :param hint: what changed
+        """
+        self._hint_seen = asyncio.get_running_loop().time()
+        for subject in hint.ids():
+            for waiter in self._by_subject.get(subject, ()):
+                self._hinted.add(waiter)
+        if hint.session_id is not None:
+            for followed in self._lists.values():
+                if followed.has_readers_of_all:
+                    followed.wake()
+
+    def read_soon(self, key: str) -> None:
+        """
+        Let a list be read as soon as its pace allows.
+
+        :param key: the field by which it is followed
+        """
+        self._lists[key].wake()
+
+    async def _follow_hints(self) -> None:
+        while (hints := hints_for(self.wtschat_conn_id)) is not None:
+            try:
+                async with contextlib.aclosing(hints):
+                    async for some in hints:
+                        for hint in some:
+                            self.hint(hint)
+            except Exception as error:
+                self._hint_seen = None
+                log.warning(
+                    "Connection %r: no hints of changes for now (%s), so it is read as often as without them",
+                    self.wtschat_conn_id,
+                    type(error).__name__,
+                )
+            await asyncio.sleep(PACE.longest_pause)
+
+    def _remove(self, subscriber: Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+        if subscriber.key in self._lists:
+            self._lists[subscriber.key].remove(subscriber)
+        if isinstance(subscriber, Waiter) and (subject := subscriber.condition.subject) is not None:
+            waiting = self._by_subject[subject]
+            waiting.discard(subscriber)
+            if not waiting:
+                del self._by_subject[subject]
+
     def _add(self, subscriber: Subscriber) -> None:
+        if not self._subscribers:
+            self.start(self._follow_hints())
         self._subscribers.add(subscriber)
+        if isinstance(subscriber, Waiter) and (subject := subscriber.condition.subject) is not None:
+            self._by_subject.setdefault(subject, set()).add(subscriber)
         if subscriber.key is not None:
             if subscriber.key not in self._lists:
                 self._lists[subscriber.key] = _List(self, subscriber.key)
@@ -461,7 +532,8 @@ class _Round:
     def __init__(self, feed: Feed, pause: float) -> None:
         self._feed = feed
         self._pause = pause
-        self._due: list[tuple[float, int, float, Waiter]] = []
+        self._due: list[tuple[float, int, float, float, Waiter]] = []
+        """When, a number that tells those apart, the interval, when last, and about whom."""
         self._numbers = itertools.count()
         self._added = asyncio.Event()
         self._going = False
@@ -470,12 +542,12 @@ class _Round:
         if not self._going:
             self._going = True
             self._feed.start(self._go_round())
-        self._push(waiter, interval)
+        now = asyncio.get_running_loop().time()
+        self._push(now + interval, interval, now, waiter)
         self._added.set()
 
-    def _push(self, waiter: Waiter, interval: float) -> None:
-        due = asyncio.get_running_loop().time() + interval
-        heapq.heappush(self._due, (due, next(self._numbers), interval, waiter))
+    def _push(self, due: float, interval: float, last: float, waiter: Waiter) -> None:
+        heapq.heappush(self._due, (due, next(self._numbers), interval, last, waiter))
 
     async def _go_round(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -486,11 +558,72 @@ class _Round:
             if left is None or left > 0:
                 await _signal(self._added, left)
                 continue
-            _, _, interval, waiter = heapq.heappop(self._due)
+            _, _, interval, last, waiter = heapq.heappop(self._due)
+            if self._feed.is_hinted and last + PACE.net > clock():
+                self._push(last + PACE.net, interval, last, waiter)
+                continue
             await self._feed.ask(waiter)
             if not waiter.done:
-                self._push(waiter, interval)
+                self._push(clock() + interval, interval, clock(), waiter)
             await asyncio.sleep(self._pause)
+
+
+class _Hinted:
+    """Asks at once about waiters that hints name; about many within the account's limit, by a list if there is one."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._queue: dict[Waiter, None] = {}
+        self._asked: set[Waiter] = set()
+        self._again: set[Waiter] = set()
+        self._added = asyncio.Event()
+        self._going = False
+
+    def add(self, waiter: Waiter) -> None:
+        if waiter.done:
+            return
+        if waiter in self._asked:
+            # What is being asked may be older than the hint.
+            self._again.add(waiter)
+            return
+        self._queue[waiter] = None
+        self._added.set()
+        if not self._going:
+            self._going = True
+            self._feed.start(self._go())
+
+    async def _go(self) -> None:
+        clock = asyncio.get_running_loop().time
+        room, since = float(PACE.hinted_at_once), clock()
+        while True:
+            if not self._queue:
+                await _signal(self._added, None)
+                continue
+            room, since = min(PACE.hinted_at_once, room + (clock() - since) / PACE.by_id_pause), clock()
+            if len(self._queue) > room:
+                # One page of a list tells of a hundred.
+                for waiter in [waiter for waiter in self._queue if waiter.key is not None]:
+                    del self._queue[waiter]
+                    self._feed.read_soon(str(waiter.key))
+            if room < 1:
+                await asyncio.sleep((1 - room) * PACE.by_id_pause)
+                continue
+            if self._queue:
+                waiter = next(iter(self._queue))
+                del self._queue[waiter]
+                self._asked.add(waiter)
+                room -= 1
+                self._feed.start(self._ask(waiter))
+
+    async def _ask(self, waiter: Waiter) -> None:
+        try:
+            await self._feed.ask(waiter)
+            await asyncio.sleep(0 if waiter.done else PACE.hinted_again)
+        finally:
+            self._asked.discard(waiter)
+            if waiter in self._again:
+                self._again.discard(waiter)
+                self.add(waiter)
 
 
 class _List:
@@ -504,6 +637,8 @@ class _List:
         self._asked: set[Waiter] = set()
         """Those about whom the API is being asked directly, which may take longer than to the next reading."""
         self._sooner = asyncio.Event()
+        self._woken = False
+        """Whether something is known to have changed."""
         self._interval = math.inf
         self._faults = 0
         self._cursor = Cursor(slack=PACE.slack, overlap=PACE.overlap, overlap_every=PACE.overlap_every)
@@ -527,6 +662,16 @@ class _List:
             if not waiting:
                 del self._by_session[session_id]
 
+    @property
+    def has_readers_of_all(self) -> bool:
+        """Whether somebody waits for changes of any session."""
+        return bool(self._any)
+
+    def wake(self) -> None:
+        """Read as soon as the pace allows."""
+        self._woken = True
+        self._sooner.set()
+
     def _subscribers(self) -> list[Subscriber]:
         every = itertools.chain(self._any, *self._by_session.values())
         return [subscriber for subscriber in every if not subscriber.done]
@@ -536,18 +681,23 @@ class _List:
         while True:
             if self._cursor.position is None:
                 await asyncio.sleep(PACE.gather)
-            began = clock()
+            began, self._woken = clock(), False
             if self._subscribers():
                 await self._try_to_read()
             else:
-                # Whoever comes next need not hear of what changes meanwhile.
+                # Those who come next need no changes from before.
                 self._cursor.reset()
             while (left := began + self._pause() - clock()) > 0:
                 await _signal(self._sooner, left)
 
     def _pause(self) -> float:
-        intervals = [subscriber.poll_interval for subscriber in self._subscribers()]
+        subscribers = self._subscribers()
+        intervals = [subscriber.poll_interval for subscriber in subscribers]
         self._interval = max(PACE.shortest, min(intervals, default=math.inf))
+        if self._woken:
+            self._interval = PACE.shortest
+        elif self._feed.is_hinted and all(subscriber.caught_up for subscriber in subscribers):
+            self._interval = max(self._interval, PACE.net)
         if self._faults:
             return min(PACE.longest_pause, self._interval * 2.0 ** (self._faults - 1))
         return self._interval
