@@ -496,6 +496,12 @@ class CardCopyField(StrEnum):
     NOTES = "Notes"
 
 
+class Identified(TypedDict):
+    """What has an id, which the API always sends."""
+
+    id: Uuid
+
+
 class FileThumbnail(TypedDict, total=False):
     """The contract's ``PublicFileThumbnailDTO`` (chat)."""
 
@@ -620,10 +626,9 @@ class MessageDetails(TypedDict, total=False):
     waitReply: bool
 
 
-class Message(TypedDict, total=False):
+class Message(Identified, total=False):
     """The contract's ``PublicMessageDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     timestamp: Instant | None
@@ -656,10 +661,9 @@ class SequenceContactDetails(TypedDict, total=False):
     pictureUrl: str | None
 
 
-class SequenceContact(TypedDict, total=False):
+class SequenceContact(Identified, total=False):
     """The contract's ``PublicSequenceContactDTO`` (chat)."""
 
-    id: Uuid
     active: bool
     createdAt: Instant
     updatedAt: Instant
@@ -685,10 +689,9 @@ class ChannelIdentity(TypedDict, total=False):
     displayName: str | None
 
 
-class Channel(TypedDict, total=False):
+class Channel(Identified, total=False):
     """The contract's ``PublicChannelDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     active: bool
@@ -698,10 +701,9 @@ class Channel(TypedDict, total=False):
     identity: ChannelIdentity | None
 
 
-class Chatbot(TypedDict, total=False):
+class Chatbot(Identified, total=False):
     """The contract's ``PublicChatbotDTO`` (chat)."""
 
-    id: Uuid
     key: Uuid
     createdAt: Instant
     updatedAt: Instant
@@ -715,10 +717,9 @@ class Chatbot(TypedDict, total=False):
     automationUsage: list[str] | None
 
 
-class MessageDelivery(TypedDict, total=False):
+class MessageDelivery(Identified, total=False):
     """The contract's ``PublicMessageQuickSendDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     sessionId: Uuid | None
@@ -781,10 +782,9 @@ class ScheduledMessageTemplate(TypedDict, total=False):
     templateParams: ScheduledMessageTemplateParams | None
 
 
-class ScheduledMessage(TypedDict, total=False):
+class ScheduledMessage(Identified, total=False):
     """The contract's ``PublicScheduledMessageDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     active: bool
@@ -809,10 +809,9 @@ class ScheduledMessage(TypedDict, total=False):
     template: ScheduledMessageTemplate | None
 
 
-class ScheduledMessageReceipt(TypedDict, total=False):
+class ScheduledMessageReceipt(Identified, total=False):
     """The contract's ``PublicReqScheduledMessageDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     active: bool
@@ -836,10 +835,9 @@ class ScheduledMessageReceipt(TypedDict, total=False):
     template: ScheduledMessageTemplate | None
 
 
-class SentMessage(TypedDict, total=False):
+class SentMessage(Identified, total=False):
     """The contract's ``PublicRespSendMessageDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant | None
     companyId: Uuid
@@ -853,10 +851,9 @@ class SentMessage(TypedDict, total=False):
     waitReply: bool | None
 
 
-class OtpDelivery(TypedDict, total=False):
+class OtpDelivery(Identified, total=False):
     """The contract's ``PublicSendOtpStatusDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     code: str | None
@@ -872,10 +869,9 @@ class OtpDelivery(TypedDict, total=False):
     failedReason: str | None
 
 
-class Sequence(TypedDict, total=False):
+class Sequence(Identified, total=False):
     """The contract's ``PublicSequenceDTO`` (chat)."""
 
-    id: Uuid
     active: bool
     createdAt: Instant
     updatedAt: Instant
@@ -885,10 +881,9 @@ class Sequence(TypedDict, total=False):
     contactExecutingCount: int
 
 
-class QueuedMessage(TypedDict, total=False):
+class QueuedMessage(Identified, total=False):
     """The contract's ``PublicQuickMessageDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant | None
     updatedAt: Instant
     sessionId: Uuid | None
@@ -905,10 +900,9 @@ class TemplateParam(TypedDict, total=False):
     templateId: Uuid
 
 
-class Template(TypedDict, total=False):
+class Template(Identified, total=False):
     """The contract's ``PublicTemplateDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     active: bool
@@ -977,10 +971,9 @@ class SessionClassification(TypedDict, total=False):
     categoryName: str | None
 
 
-class Session(TypedDict, total=False):
+class Session(Identified, total=False):
     """The contract's ``PublicSessionDTOV2`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     startAt: Instant
@@ -1017,10 +1010,9 @@ class Session(TypedDict, total=False):
     type: str | None
 
 
-class SessionV1(TypedDict, total=False):
+class SessionV1(Identified, total=False):
     """The contract's ``PublicSessionDTO`` (chat)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     startAt: Instant
@@ -1097,10 +1089,9 @@ class AgentDepartment(TypedDict, total=False):
     isSupervisor: bool
 
 
-class Agent(TypedDict, total=False):
+class Agent(Identified, total=False):
     """The contract's ``PublicAgentDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1142,10 +1133,9 @@ class DepartmentChannel(TypedDict, total=False):
     type: str | None
 
 
-class DepartmentV1(TypedDict, total=False):
+class DepartmentV1(Identified, total=False):
     """The contract's ``PublicDepartmentDTO`` (core)."""
 
-    id: Uuid
     companyId: Uuid
     createdAt: Instant
     directLinks: dict[str, str | None] | None
@@ -1174,10 +1164,9 @@ class PortfolioContactDetails(TypedDict, total=False):
     annotation: str | None
 
 
-class PortfolioContact(TypedDict, total=False):
+class PortfolioContact(Identified, total=False):
     """The contract's ``PublicContactPortfolioDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     active: bool
@@ -1187,10 +1176,9 @@ class PortfolioContact(TypedDict, total=False):
     contactDetails: PortfolioContactDetails | None
 
 
-class Tag(TypedDict, total=False):
+class Tag(Identified, total=False):
     """The contract's ``PublicTagDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     name: str | None
@@ -1204,10 +1192,9 @@ class WebhookEvent(TypedDict, total=False):
     description: str | None
 
 
-class WebhookSubscription(TypedDict, total=False):
+class WebhookSubscription(Identified, total=False):
     """The contract's ``PublicWebhookSubscriptionDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1242,10 +1229,9 @@ class OfficeHours(TypedDict, total=False):
     days: list[OfficeHoursDay] | None
 
 
-class Contact(TypedDict, total=False):
+class Contact(Identified, total=False):
     """The contract's ``PublicContactDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1278,10 +1264,9 @@ class CustomFieldOption(TypedDict, total=False):
     name: str | None
 
 
-class CustomField(TypedDict, total=False):
+class CustomField(Identified, total=False):
     """The contract's ``PublicCustomFieldDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     parentId: Uuid | None
@@ -1313,10 +1298,9 @@ class PortfolioDepartment(TypedDict, total=False):
     userIds: list[Uuid] | None
 
 
-class Portfolio(TypedDict, total=False):
+class Portfolio(Identified, total=False):
     """The contract's ``PublicPortfolioDTO`` (core)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     active: bool
@@ -1337,10 +1321,9 @@ class TagColor(TypedDict, total=False):
     textColor: str | None
 
 
-class Department(TypedDict, total=False):
+class Department(Identified, total=False):
     """The contract's ``PublicDepartmentDTOV2`` (core)."""
 
-    id: Uuid
     companyId: Uuid
     createdAt: Instant
     directLinks: dict[str, str | None] | None
@@ -1361,10 +1344,9 @@ class UploadUrl(TypedDict, total=False):
     urlUpload: str | None
 
 
-class SavedFile(TypedDict, total=False):
+class SavedFile(Identified, total=False):
     """The contract's ``PublicFileV2DTO`` (core)."""
 
-    id: Uuid
     companyId: Uuid | None
     userId: Uuid | None
     name: str | None
@@ -1390,10 +1372,9 @@ class DepartmentAgents(TypedDict, total=False):
     items: list[DepartmentAgentItem]
 
 
-class CardNote(TypedDict, total=False):
+class CardNote(Identified, total=False):
     """The contract's ``PublicPanelCardNoteDTO`` (crm)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1505,10 +1486,9 @@ class PanelStep(TypedDict, total=False):
     cards: PanelStepCards | None
 
 
-class Panel(TypedDict, total=False):
+class Panel(Identified, total=False):
     """The contract's ``PublicPanelDTO`` (crm)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1529,10 +1509,9 @@ class Panel(TypedDict, total=False):
     autoLossDays: int | None
 
 
-class LostReasonItem(TypedDict, total=False):
+class LostReasonItem(Identified, total=False):
     """The contract's ``PublicPanelCardResultDTO`` (crm)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1547,10 +1526,9 @@ class LostReason(TypedDict, total=False):
     name: str | None
 
 
-class Card(TypedDict, total=False):
+class Card(Identified, total=False):
     """The contract's ``PublicPanelCardDTOV2`` (crm)."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
