@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ def test_a_later_try_does_what_the_table_says(
     told.change(operator)
     before = len(account.simulator.sends)
     caplog.clear()
+    caplog.set_level(logging.INFO, logger=memory.__name__)
     if cell == "refused":
         with pytest.raises(WtsChatFailedError, match="may_repeat=True"):
             tries(operator)
