@@ -29,6 +29,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1),
     catchup=False,
+    max_active_runs=1,
     params={
         "campaign": Param("spring offer", type="string", description="Nobody gets a message of it twice"),
         "channel": Param("Matriz", type="string", description="Name or number of the channel that sends"),
@@ -44,15 +45,15 @@ with DAG(
     def make_customers() -> None:
         """Store some customers, in place of your own table."""
         database = BaseHook.get_hook(WAREHOUSE)
-        database.run("CREATE TABLE IF NOT EXISTS customers (id INTEGER, phone VARCHAR(40), name VARCHAR(200), "
+        database.run("CREATE TABLE IF NOT EXISTS offer_customers (id INTEGER, phone VARCHAR(40), name VARCHAR(200), "
                      "amount VARCHAR(40))")  # fmt: skip
-        database.run("DELETE FROM customers")
-        database.insert_rows("customers", CUSTOMERS, ["id", "phone", "name", "amount"])
+        database.run("DELETE FROM offer_customers")
+        database.insert_rows("offer_customers", CUSTOMERS, ["id", "phone", "name", "amount"])
 
     dispatch = SqlToWtsChatTemplateOperator(
         task_id="dispatch",
         campaign="{{ params.campaign }}",
-        sql="SELECT id, phone, name, amount FROM customers ORDER BY id",
+        sql="SELECT id, phone, name, amount FROM offer_customers ORDER BY id",
         sql_conn_id=WAREHOUSE,
         recipient_column="phone",
         key_column="id",

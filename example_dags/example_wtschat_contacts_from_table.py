@@ -5,7 +5,7 @@ What: saves every customer as a contact, a hundred per request, found again by t
 of the table. Customers who have left lose the tag ``Cliente`` and keep the rest. A rerun changes nothing.
 
 Needs: a connection ``wtschat_default``, and a connection ``warehouse`` of any type whose provider builds on
-``common.sql``. A table ``customers`` with three rows is made where there is none, so that the Dag can be tried.
+``common.sql``. A table ``crm_customers`` with three rows is made where there is none, so that the Dag can be tried.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ with DAG(
         """Make the table where it is missing."""
         database = BaseHook.get_connection("warehouse").get_hook()
         database.run(
-            "CREATE TABLE IF NOT EXISTS customers (phone VARCHAR(20) PRIMARY KEY, name VARCHAR(100), "
+            "CREATE TABLE IF NOT EXISTS crm_customers (phone VARCHAR(20) PRIMARY KEY, name VARCHAR(100), "
             "email VARCHAR(100), tags VARCHAR(200), points INTEGER, active INTEGER)"
         )
-        if not database.get_first("SELECT count(*) FROM customers")[0]:
-            database.insert_rows("customers", SAMPLE, list(COLUMNS))
+        if not database.get_first("SELECT count(*) FROM crm_customers")[0]:
+            database.insert_rows("crm_customers", SAMPLE, list(COLUMNS))
 
     @task
     def customers() -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ with DAG(
                 "custom_fields": {"pontos": points},
             }
             for phone, name, email, tags, points in database.get_records(
-                "SELECT phone, name, email, tags, points FROM customers WHERE active = 1 ORDER BY phone"
+                "SELECT phone, name, email, tags, points FROM crm_customers WHERE active = 1 ORDER BY phone"
             )
         ]
 
@@ -67,7 +67,9 @@ with DAG(
     def left() -> list[str]:
         """Read the phone numbers of those who have left."""
         database = BaseHook.get_connection("warehouse").get_hook()
-        return [row[0] for row in database.get_records("SELECT phone FROM customers WHERE active = 0 ORDER BY phone")]
+        return [
+            row[0] for row in database.get_records("SELECT phone FROM crm_customers WHERE active = 0 ORDER BY phone")
+        ]
 
     prepared = prepare_table()
 

@@ -1,7 +1,7 @@
 """
 Lead one session through its life: get, update, transfer, write, wait, conclude.
 
-What: takes the session of the parameter ``session_id``, or the oldest that is waiting.
+What: takes the session of the parameter ``session_id``, or the one that began last of those that are open.
 
 Needs: a connection ``wtschat_default``, and a department with the name of the parameter ``department_name``.
 """
@@ -31,7 +31,7 @@ with DAG(
     start_date=datetime(2026, 1, 1),
     catchup=False,
     params={
-        "session_id": Param(None, type=["null", "string"], description="A session; default: the oldest that waits"),
+        "session_id": Param(None, type=["null", "string"], description="A session; default: the newest that is open"),
         "department_name": Param("Geral", type="string", description="The department that receives it"),
     },
     tags=["example", "wtschat"],
@@ -44,10 +44,15 @@ with DAG(
         given = get_current_context()["params"]["session_id"]
         if given:
             return str(given)
-        waiting = sessions.list_(status=["PENDING", "IN_PROGRESS"], session_type="INDIVIDUAL")
-        for session in WtsChatHook().iterate(waiting):
+        newest = sessions.list_(
+            status=["PENDING", "IN_PROGRESS"],
+            session_type="INDIVIDUAL",
+            order_by="CreatedAt",
+            order_direction="DESCENDING",
+        )
+        for session in WtsChatHook().run(newest.page(1)).get("items") or []:
             if session.get("windowStatus") == "ACTIVE":
-                return session["id"]
+                return str(session["id"])
         message = "No session is waiting with an open window: give one with the parameter session_id"
         raise ValueError(message)
 

@@ -51,8 +51,16 @@ def test_reminders_go_out_in_their_morning_only(simulate, warehouse, run_example
         # One of four cannot be reached, and noon may be over wherever this runs.
         task = dag.get_task("remind")
         task.max_failed = 3
+        dag.get_task("in_time").python_callable = lambda: True
         if day == today:
             task.send_before = "2999-01-01"
+
+    long_ago = today.subtract(days=30)
+    late = run_example(
+        "payment_reminders", run_type="backfill", interval=(long_ago.add(hours=-15), long_ago.add(hours=9))
+    )
+    assert (late.state, late.states["remind"]) == ("success", "skipped")
+    assert simulator.sends == []
 
     for day, state in ((today.subtract(days=30), "failed"), (today, "success")):
         interval = (day.subtract(days=1).add(hours=9), day.add(hours=9))

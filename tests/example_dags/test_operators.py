@@ -31,7 +31,7 @@ def test_contacts_and_tags_follow_the_table(account, warehouse, run_example):
     contact = account.world.contact_by_phone("5511900001001")
     assert (contact.name, contact.email) == ("Ana Prado", "ana.prado@example.com")
     assert run.xcom("save")[0]["id"] == contact.id
-    assert len(warehouse.rows("SELECT * FROM customers")) == 3
+    assert len(warehouse.rows("SELECT * FROM crm_customers")) == 3
 
 
 def test_a_card_goes_through_its_panel(account, run_example):
