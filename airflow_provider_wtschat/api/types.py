@@ -1055,10 +1055,9 @@ class SentMessages(TypedDict, total=False):
 
 
 # Not a class statement: ``from`` is a keyword of Python.
-SentOtp = TypedDict(
-    "SentOtp",
+_SentOtp = TypedDict(
+    "_SentOtp",
     {
-        "id": Uuid,
         "createdAt": Instant,
         "updatedAt": Instant,
         "code": str | None,
@@ -1077,6 +1076,10 @@ SentOtp = TypedDict(
     },
     total=False,
 )
+
+
+class SentOtp(Identified, _SentOtp, total=False):
+    """The contract's answer to a one-time password that is sent (chat)."""
 
 
 class AgentDepartment(TypedDict, total=False):

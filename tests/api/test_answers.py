@@ -107,7 +107,6 @@ def problems(value: Any, annotation: Any, at: str = "") -> list[str]:
 def test_what_is_answered_with_an_id_has_one_for_an_editor(name: str) -> None:
     """A type checker takes ``hook.run(sessions.get(x))["id"]`` and ``row["id"]``."""
     answer = get_type_hints(OPERATIONS[name])["return"]
-    kinds = [kind for kind in (*get_args(answer), *map(get_args, get_args(answer))) if is_typeddict(kind)]
-    for kind in kinds:
-        if "id" in kind.__annotations__:
+    for kind in (inner for outer in get_args(answer) for inner in (outer, *get_args(outer))):
+        if is_typeddict(kind) and "id" in kind.__annotations__:
             assert "id" in kind.__required_keys__
