@@ -94,6 +94,7 @@ class ReadSessionEventsOperator(WtsChatBaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             filters = {name: getattr(self, name) for name in SessionFilter.argument_names()}
             wanted = SessionChanges(event=self.event, **filters)
             overlap = timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))

@@ -24,6 +24,7 @@ from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators.base import _GIVEN, _recording, refuse_empty
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ _SHORTEST_MAX_WAIT = 60.0
 _ENDED_BY_AIRFLOW = "__fail__"
 _TOOK_TOO_LONG = ("Trigger timeout", "Trigger/execution timeout")
 """What Airflow gives as the ``error`` of a deferral that took too long: version 3, and 2.11."""
+
+
+_MAY_BE_NOTHING = {"failure_statuses"}
 
 
 class WtsChatBaseSensor(BaseSensorOperator):
@@ -66,6 +70,8 @@ class WtsChatBaseSensor(BaseSensorOperator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
         if "template_fields" not in vars(cls):
             own = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
             names = [parameter.name for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
@@ -99,6 +105,9 @@ class WtsChatBaseSensor(BaseSensorOperator):
         """
         condition = self.trigger_class.waits_for
         arguments = {name: getattr(self, name) for name in condition.argument_names()}
+        for name in vars(self).get(_GIVEN, set()) & arguments.keys() - _MAY_BE_NOTHING:
+            # A filter without a value would be left out, and anything would end the wait.
+            refuse_empty(name, arguments[name])
         if "since" in arguments:
             arguments["since"] = _since(arguments["since"], getattr(self, "timezone", "UTC"), context)
         return condition(**arguments)

@@ -188,6 +188,14 @@ def test_a_refused_argument_is_named_before_any_request(
     assert len(simulator.requests) == asked
 
 
+@pytest.mark.parametrize("argument", ["contact_id", "statuses", "channel_ids", "initial_since"])
+def test_a_filter_that_becomes_none_is_refused(simulator: Simulator, variables: Variables, argument: str) -> None:
+    operator = ReadSessionEventsOperator(task_id="read", **{argument: "{{ nothing }}"})
+    setattr(operator, argument, None)
+    with pytest.raises(Exception, match=argument):
+        operator.execute({"ti": TaskInstance("1")})  # type: ignore[typeddict-item]
+
+
 class KeepOperator(BaseOperator):
     """Takes the ids of a task before it."""
 

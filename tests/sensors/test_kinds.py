@@ -163,6 +163,12 @@ REFUSED = [
     (MessageStatusSensor, {"message_id": " "}, "message_id"),
     (MessageStatusSensor, {"message_id": ID, "target_statuses": "ARRIVED"}, "target_statuses"),
     (ScheduledMessageStatusSensor, {"scheduled_message_id": "null"}, "scheduled_message_id"),
+    # What was given and is nothing when the task runs must not wait for anything else.
+    (NewSessionsSensor, {"contact_id": "None"}, "contact_id"),
+    (NewSessionsSensor, {"channel_ids": []}, "channel_ids"),
+    (NewSessionsSensor, {"statuses": " "}, "statuses"),
+    (CardStepSensor, {"card_id": ID, "target_statuses": ["WON"], "step_ids": "None"}, "step_ids"),
+    (SessionReplySensor, {"session_id": ID, "since": ""}, "since"),
     (CardStepSensor, {"card_id": ID}, "step_ids"),
     (CardStepSensor, {"card_id": ID, "step_ids": ["Lead"]}, "step_ids"),
 ]
@@ -177,6 +183,24 @@ def test_a_refused_argument_is_named_before_any_request(
     assert ending.state == "failed"
     assert name in str(ending.error)
     assert len(simulator.requests) == seen
+
+
+@pytest.mark.parametrize("argument", ["contact_id", "user_id", "department_id", "statuses", "channel_ids", "since"])
+def test_a_filter_that_becomes_none_is_refused(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, argument: str
+) -> None:
+    sensor = NewSessionsSensor(**{argument: "{{ nothing }}"}, **TIMES)
+    setattr(sensor, argument, None)  # as native rendering leaves the output of a task that returned None
+    ending = run_sensor(sensor, monkeypatch)
+    assert (ending.state, ending.pokes) == ("failed", 1)
+    assert argument in str(ending.error)
+
+
+def test_no_failure_status_at_all_is_allowed(simulator: Simulator, session_id: str, monkeypatch: Any) -> None:
+    message_id = simulator.world.add_inbound_message(session_id).id
+    simulator.world.set_message_status(message_id, "READ")
+    sensor = MessageStatusSensor(message_id=message_id, failure_statuses=[], **TIMES)
+    assert run_sensor(sensor, monkeypatch).state == "success"
 
 
 def test_faults_are_counted_in_a_row(simulator: Simulator, session_id: str) -> None:
