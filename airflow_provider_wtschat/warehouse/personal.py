@@ -350,4 +350,4 @@ def _nothing(value: Any) -> None:
 
 def contract() -> list[type]:
     """Return the types of all answers of the contract."""
-    return [value for value in vars(types).values() if is_typeddict(value)]
+    return [value for name, value in vars(types).items() if is_typeddict(value) and not name.startswith("_")]
