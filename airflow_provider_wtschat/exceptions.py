@@ -10,6 +10,7 @@ __all__ = [
     "WtsChatArgumentError",
     "WtsChatAuthenticationError",
     "WtsChatConnectionError",
+    "WtsChatDestinationError",
     "WtsChatError",
     "WtsChatFailedError",
     "WtsChatNotFoundError",
@@ -120,6 +121,15 @@ class WtsChatServerError(WtsChatError):
 
 class WtsChatConnectionError(WtsChatServerError):
     """No connection was made, so the API cannot have seen the request."""
+
+
+class WtsChatDestinationError(WtsChatError):
+    """
+    A database or a storage that data is loaded into did not do what was asked; the API has nothing to do with it.
+
+    A lost connection, a lock, or memory or disk that ran out may be gone at the next try (``retryable``); a missing
+    right or a table that does not fit is not.
+    """
 
 
 class WtsChatUncertainError(WtsChatError, AirflowFailException):

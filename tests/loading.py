@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -96,6 +97,16 @@ def messages(simulator: Simulator) -> set[str]:
     return {
         message.id for session in world.sessions for message in world.history.of(session.id) if message.type != "NOTE"
     }
+
+
+def without_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have answers arrive without the header ``Date``, as behind some proxies."""
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+    whole = WtsChatHook.answer
+    monkeypatch.setattr(
+        WtsChatHook, "answer", lambda self, request, **how: replace(whole(self, request, **how), server_time=None)
+    )
 
 
 def connection_json(simulator: Simulator) -> str:

@@ -213,8 +213,8 @@ class Children(Reading[Any]):
                 parent, paginator = answered.tag
                 rows: list[Any] = []
                 following = None
-                # A parent that was deleted since it was chosen has no children.
-                if not isinstance(answered.answer, WtsChatNotFoundError):
+                # A parent that was deleted since it was chosen has no children; a proxy's 404 has no key.
+                if not (isinstance(answered.answer, WtsChatNotFoundError) and answered.answer.key):
                     rows = paginator.accept(succeeded(answered).value)
                     self._doubt(paginator.reason)
                     following = paginator.next()

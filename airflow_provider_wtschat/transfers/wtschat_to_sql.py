@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_wtschat._compat import BaseHook
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.extraction import Batch, Kind, Reading, Resource, read
+from airflow_provider_wtschat.extraction import Batch, Changes, Kind, Reading, Resource, read
 from airflow_provider_wtschat.operators.base import failing_for_good
-from airflow_provider_wtschat.transfers.reading import (
+from airflow_provider_wtschat.transfers.outbound import (
     Window,
     WtsChatLoadingBaseOperator,
     check_rejects,
+    check_watermark,
     holder,
     table_name,
 )
-from airflow_provider_wtschat.warehouse.database import LEASE, Database, Load, Run
-from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
+from airflow_provider_wtschat.warehouse.database import Database
+from airflow_provider_wtschat.warehouse.leases import KEY, LEASE, LOADS, Load
+from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
+from airflow_provider_wtschat.warehouse.runs import Family, Run
 from airflow_provider_wtschat.warehouse.tables import PARTS, table
 
 if TYPE_CHECKING:
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT = LEASE + 60
 """Seconds to wait for another run: long enough to outlive one that was killed."""
 
-_ROWS = 1_000
-"""Rows that go to the database at once."""
+_KEPT_ROWS = 20_000
+"""Rows after which they are merged, with how far the reading came: a later try goes on from there."""
 _CHILD_ROWS = 20_000
 _PARENTS = 500
 """Rows of children, or parents complete, after which the latter are recorded: a later try goes on from there."""
@@ -41,7 +44,8 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
     Load what changed in WTS Chat into a table of PostgreSQL, MySQL, MariaDB, SQLite or DuckDB.
 
     Pages go to a staging table of this attempt; one short transaction merges it into the table and moves the
-    watermark, which is kept in the table ``wtschat_loads`` beside it. There is one row for each id, in its newest
+    watermark, which is kept in the table ``wtschat_loads`` beside it. Of more than 20,000 rows each 20,000 are merged
+    with how far the reading came, so that a later try goes on from there. There is one row for each id, in its newest
     version by ``updated_at``, then ``read_at``; a row is written only if it differs from the one that is there, and
     ``loaded_at`` moves only then. A rerun does no harm: it brings the newest version of each row and removes none.
 
@@ -97,12 +101,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             given = self.checked_window()
             schema, name = table_name("table", self.table if self.table is not None else resource.name)
             tally = Tally()
-            tables = {name: table(resource.name)}
-            shapers = {name: Shaper(tables[name], tally, self.editor(resource.row))}
-            for part, field in PARTS.get(resource.name, {}).items():
-                each = f"{name}_{field}"
-                tables[each] = table(part)
-                shapers[each] = Shaper(tables[each], tally, self.editor(tables[each].row, field))
+            tables, shapers = self.shaping(resource, name, tally)
             max_rejects = self.reject_limit()
             history = bool(convert.boolean("history", self.history))
             wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
@@ -110,11 +109,15 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
             self.hook.resolve()
             started = time.monotonic()
-            load = Load(name, self.wtschat_conn_id, resource.name, filters, given.label if given else "")
+            load = Load(
+                name, self.wtschat_conn_id, resource.name, filters, given.label if given else "", self.account()
+            )
             with (
-                Database(conn_id, schema) as database,
+                Database(conn_id, schema, wait=wait) as database,
                 Run(database, load, tables, holder=holder(context), wait=wait, history=history) as run,
             ):
+                if given is None:
+                    self._check_watermark(run)
                 window = self.window(run.watermark)
                 if tables[name].dimension:
                     window = Window(None, None, given=False)
@@ -137,7 +140,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
     ) -> Reading[Any]:
         settle = None
         if resource.kind is Kind.CHILDREN and not window.given and resource.parent == "sessions":
-            settle = self.settling() if run.settled_on != _today() else None
+            settle = self.settling() if run.lease.settled_on != _today() else None
         return read(
             self.hook,
             resource.name,
@@ -146,8 +149,17 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             filters=filters,
             known=run.known if resource.kind is Kind.CHILDREN else None,
             settle=settle,
+            resume=run.lease.position,
             **arguments,
         )
+
+    def _check_watermark(self, run: Run) -> None:
+        of = " AND ".join(f"{name} = '{value}'" for name, value in zip(KEY, run.load.key, strict=True))
+        mend = (
+            f"Set it back to where rows may be missing from: UPDATE {run.database.named(LOADS)} SET watermark = "  # noqa: S608
+            f"'2026-01-01T00:00:00.000000Z' WHERE {of}"
+        )
+        check_watermark(run.watermark, mend)
 
     def _say(self, resource: Resource, window: Window, name: str) -> None:
         low, high = (None if end is None else instants.write(end) for end in (window.since, window.until))
@@ -174,10 +186,18 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
                 "The reading is not verified (%s), so the next one begins where this one did",
                 "; ".join(reading.reasons),
             )
+        whole = None
+        if dimension and not filters and reading.verified:
+            whole = reading.started_at
+            if not reading.clock.known:
+                self.log.warning(
+                    "The server's answers have no Date header, so missing_since of rows that are gone is told by this "
+                    "worker's clock. A proxy on the way may strip the header"
+                )
         run.merge(
             since=window.since,
             until_reached=reading.until_reached if moves else None,
-            whole=reading.started_at if dimension and not filters and reading.verified else None,
+            whole=whole,
             settled_on=_today() if resource.kind is Kind.CHILDREN and not window.given else None,
         )
         if tally.cleaned or tally.misfits or tally.rejected:
@@ -191,6 +211,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             "table": run.load.destination,
             "rows": reading.rows,
             "written": run.written,
+            "gone": run.gone,
             "cleaned": tally.cleaned,
             "misfits": tally.misfits,
             "rejected": tally.rejected,
@@ -215,43 +236,44 @@ class _Sink:
         self._resource = resource
         self._tally = tally
         self._max_rejects = max_rejects
-        self._waiting: dict[str, list[Values]] = {each: [] for each in shapers}
-        self._complete: dict[str, str] = {}
+        self._begun: dict[str, Family] = {}
+        self._complete: dict[str, Family] = {}
 
     def take(self, reading: Reading[Any]) -> None:
         """Take all batches."""
         try:
             for batch in reading:
-                self._take(batch)
-                self._run.keep()
-                if len(self._complete) >= _PARENTS or (self._complete and self._run.staged >= _CHILD_ROWS):
+                self._take(batch, verified=reading.verified)
+                if isinstance(reading, Changes) and self._run.waiting >= _KEPT_ROWS:
+                    # What was read unverified is to be read again, by a later try, too.
+                    self._run.merge(position=reading.position if reading.verified else None)
+                    self._run.database.rest()
+                self._run.lease.keep()
+                if len(self._complete) >= _PARENTS or (self._complete and self._run.waiting >= _CHILD_ROWS):
                     self._record()
-            self._flush(0)
+                    self._run.database.rest()
             if self._complete:
                 self._record()
         finally:
             reading.close()
 
-    def _take(self, batch: Batch[Any]) -> None:
-        self._waiting[self._name] += self._shapers[self._name].shape(batch.rows, batch.read_at)
+    def _take(self, batch: Batch[Any], *, verified: bool) -> None:
+        self._run.stage(self._name, self._shapers[self._name].shape(batch.rows, batch.read_at))
         for field in PARTS.get(self._resource.name, {}).values():
             rows = [inner for row in batch.rows if isinstance(row, Mapping) for inner in row.get(field) or ()]
             each = f"{self._name}_{field}"
-            self._waiting[each] += self._shapers[each].shape(rows, batch.read_at)
+            self._run.stage(each, self._shapers[each].shape(rows, batch.read_at))
         check_rejects(self._tally, self._max_rejects)
-        if batch.parent is not None and batch.complete:
-            self._complete[batch.parent.id] = batch.parent.version
-        self._flush(_ROWS)
-
-    def _flush(self, least: int) -> None:
-        for name, rows in self._waiting.items():
-            if len(rows) > least:
-                self._run.stage(name, rows)
-                self._waiting[name] = []
+        if batch.parent is not None:
+            family = self._begun.setdefault(batch.parent.id, Family(batch.parent.version, batch.read_at))
+            family.ids.update(row["id"] for row in batch.rows if isinstance(row, Mapping) and "id" in row)
+            if batch.complete:
+                del self._begun[batch.parent.id]
+                if verified:
+                    self._complete[batch.parent.id] = family
 
     def _record(self) -> None:
-        self._flush(0)
-        self._run.merge(parents=self._complete)
+        self._run.merge(families=self._complete)
         self._complete = {}
 
 

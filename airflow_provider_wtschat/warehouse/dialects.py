@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatServerError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.warehouse.rows import Values
 from airflow_provider_wtschat.warehouse.tables import Column, Kinds
 
@@ -18,6 +20,8 @@ NEWER = (
     "OR ({s}.updated_at = {t}.updated_at AND {s}.read_at >= {t}.read_at))"
 )
 """When a row that was read replaces the one that is there."""
+SAME = "{s}.hash = {t}.hash"
+"""When a row that was made out of the payload anew replaces the one that is there."""
 
 
 class Dialect(ABC):
@@ -26,9 +30,9 @@ class Dialect(ABC):
     name: ClassVar[str]
     kinds: ClassVar[dict[Kinds, str]]
     """The type of a column by what it holds."""
-    mark: ClassVar[str] = "?"
+    placeholder: ClassVar[str] = "?"
     """What stands for a bound value."""
-    quote_mark: ClassVar[str] = '"'
+    quote_character: ClassVar[str] = '"'
     clock: ClassVar[str]
     """The database's clock, in seconds since the epoch."""
     staging_prefix: ClassVar[str] = "CREATE TABLE"
@@ -36,8 +40,8 @@ class Dialect(ABC):
     table_options: ClassVar[str] = ""
     keyed: ClassVar[bool] = True
     """Whether a key helps to find a few rows of a staging table."""
-    slices: ClassVar[tuple[str, ...]] = ("",)
-    """Conditions that cut the staged rows into parts, each merged by a statement of its own."""
+    at_once: ClassVar[int | None] = None
+    """Rows that a transaction may merge, where memory bounds it."""
 
     @contextmanager
     def cursor(self, connection: Any) -> Iterator[Any]:
@@ -63,7 +67,7 @@ class Dialect(ABC):
 
         :param name: name of a column, or of a table with or without its schema
         """
-        mark = self.quote_mark
+        mark = self.quote_character
         return ".".join(f"{mark}{part.replace(mark, mark * 2)}{mark}" for part in name.split("."))
 
     def value(self, kind: Kinds, value: Any) -> Any:
@@ -108,7 +112,7 @@ class Dialect(ABC):
         :param rows: values of these columns
         """
         names = ", ".join(self.quote(column.name) for column in columns)
-        marks = ", ".join([self.mark] * len(columns))
+        marks = ", ".join([self.placeholder] * len(columns))
         # Names are quoted, and values are bound.
         sql = f"INSERT INTO {self.quote(table)} ({names}) VALUES ({marks})"  # noqa: S608
         cursor.executemany(sql, self.adapted(columns, rows))
@@ -132,26 +136,40 @@ class Dialect(ABC):
             result.append(tuple(values))
         return result
 
-    def merge(self, target: str, staged: str, columns: Sequence[Column]) -> list[str]:
+    def merge(
+        self,
+        cursor: Any,
+        target: str,
+        staged: str,
+        columns: Sequence[Column],
+        moment: Any,
+        *,
+        when: str = NEWER,
+        part: tuple[int, int] = (0, 1),
+    ) -> int:
         """
-        Write the statements that bring the newest staged row of each id into the table.
+        Bring the newest staged row of each id into the table.
 
+        :param cursor: a cursor
         :param target: name of the table
         :param staged: name of the staging table
         :param columns: the columns to bring, ``id`` first
-        :return: statements, each with one mark for the moment of the load; their row counts are rows written
+        :param moment: the moment of the load
+        :param when: when a staged row ``{s}`` replaces the row ``{t}`` that is there
+        :param part: which part of the rows, of how many
+        :return: rows written
         """
         t, s = self.quote(target), self.quote(staged)
         names = [self.quote(column.name) for column in columns]
         loaded = self.quote("loaded_at")
         sets = ", ".join(f"{name} = excluded.{name}" for name in [*names[1:], loaded])
-        newer = NEWER.format(s="excluded", t=t)
-        return [
+        cursor.execute(
             f"INSERT INTO {t} ({', '.join(names)}, {loaded}) "  # noqa: S608
-            f"SELECT {', '.join(names)}, {self.cast(Kinds.INSTANT)} FROM {s} WHERE superseded = 0 {part}"
-            f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {newer}"
-            for part in self.slices
-        ]
+            f"SELECT {', '.join(names)}, {self.cast(Kinds.INSTANT)} FROM {s} WHERE superseded = 0 "
+            f"ON CONFLICT (id) DO UPDATE SET {sets} WHERE {when.format(s='excluded', t=t)}",
+            (moment,),
+        )
+        return self.count(cursor)
 
     def cast(self, kind: Kinds) -> str:
         """
@@ -159,7 +177,7 @@ class Dialect(ABC):
 
         :param kind: what it is
         """
-        return f"CAST({self.mark} AS {self.kinds[kind]})"
+        return f"CAST({self.placeholder} AS {self.kinds[kind]})"
 
     def upsert(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> str:
         """
@@ -169,7 +187,7 @@ class Dialect(ABC):
         :param columns: its columns, the keys first
         :param keys: the columns of the key
         """
-        marks = ", ".join([self.mark] * len(columns))
+        marks = ", ".join([self.placeholder] * len(columns))
         sets = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in keys)
         return (
             f"INSERT INTO {self.quote(table)} ({', '.join(columns)}) VALUES ({marks}) "  # noqa: S608
@@ -183,7 +201,7 @@ class Dialect(ABC):
         :param table: name of the table
         :param columns: its columns
         """
-        marks = ", ".join([self.mark] * len(columns))
+        marks = ", ".join([self.placeholder] * len(columns))
         return (
             f"INSERT INTO {self.quote(table)} ({', '.join(columns)}) VALUES ({marks}) "  # noqa: S608
             "ON CONFLICT DO NOTHING"
@@ -251,7 +269,7 @@ class Postgres(Dialect):
     """PostgreSQL, through psycopg 2 or 3."""
 
     name = "postgres"
-    mark = "%s"
+    placeholder = "%s"
     clock = "EXTRACT(EPOCH FROM clock_timestamp())"
     # It is gone after a crash of the server, as the attempt that it belongs to.
     staging_prefix = "CREATE UNLOGGED TABLE"
@@ -312,8 +330,8 @@ class MySql(Dialect):
     """MySQL and MariaDB. Instants are in UTC."""
 
     name = "mysql"
-    mark = "%s"
-    quote_mark = "`"
+    placeholder = "%s"
+    quote_character = "`"
     clock = "UNIX_TIMESTAMP(NOW(6))"
     for_update = " FOR UPDATE"
     table_options = " ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
@@ -366,27 +384,46 @@ class MySql(Dialect):
         )
         return {row[0] for row in cursor.fetchall()}
 
-    def merge(self, target: str, staged: str, columns: Sequence[Column]) -> list[str]:
+    def merge(
+        self,
+        cursor: Any,
+        target: str,
+        staged: str,
+        columns: Sequence[Column],
+        moment: Any,
+        *,
+        when: str = NEWER,
+        part: tuple[int, int] = (0, 1),
+    ) -> int:
         """
-        Write the statements that bring the newest staged row of each id into the table.
+        Bring the newest staged row of each id into the table.
 
+        :param cursor: a cursor
         :param target: name of the table
         :param staged: name of the staging table
         :param columns: the columns to bring, ``id`` first
-        :return: statements, each with one mark for the moment of the load
+        :param moment: the moment of the load
+        :param when: when a staged row ``{s}`` replaces the row ``{t}`` that is there
+        :param part: which part of the rows, of how many
+        :return: rows written
         """
         t, s = self.quote(target), self.quote(staged)
         names = [self.quote(column.name) for column in columns]
         loaded = self.quote("loaded_at")
         sets = ", ".join(f"t.{name} = s.{name}" for name in names[1:])
-        newer = NEWER.format(s="s", t="t")
-        return [
+        cursor.execute(
             f"UPDATE {t} AS t JOIN {s} AS s ON s.id = t.id "  # noqa: S608
-            f"SET t.{loaded} = %s, {sets} WHERE s.superseded = 0 AND {newer}",
+            f"SET t.{loaded} = %s, {sets} WHERE s.superseded = 0 AND {when.format(s='s', t='t')}",
+            (moment,),
+        )
+        written = self.count(cursor)
+        cursor.execute(
             f"INSERT INTO {t} ({', '.join(names)}, {loaded}) "  # noqa: S608
             f"SELECT {', '.join(f's.{name}' for name in names)}, %s FROM {s} AS s "
             f"LEFT JOIN {t} AS t ON t.id = s.id WHERE s.superseded = 0 AND t.id IS NULL",
-        ]
+            (moment,),
+        )
+        return written + self.count(cursor)
 
     def cast(self, kind: Kinds) -> str:
         """
@@ -394,7 +431,7 @@ class MySql(Dialect):
 
         :param kind: what it is
         """
-        return self.mark
+        return self.placeholder
 
     def upsert(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> str:
         """
@@ -404,7 +441,7 @@ class MySql(Dialect):
         :param columns: its columns, the keys first
         :param keys: the columns of the key
         """
-        marks = ", ".join([self.mark] * len(columns))
+        marks = ", ".join([self.placeholder] * len(columns))
         sets = ", ".join(f"{name} = VALUES({name})" for name in columns if name not in keys)
         return (
             f"INSERT INTO {self.quote(table)} ({', '.join(columns)}) VALUES ({marks}) "  # noqa: S608
@@ -418,7 +455,7 @@ class MySql(Dialect):
         :param table: name of the table
         :param columns: its columns
         """
-        marks = ", ".join([self.mark] * len(columns))
+        marks = ", ".join([self.placeholder] * len(columns))
         return f"INSERT IGNORE INTO {self.quote(table)} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
 
     def _changes(self, kind: Kinds) -> bool:
@@ -429,8 +466,8 @@ class DuckDb(Dialect):
     """DuckDB. Instants are in UTC: a type with a zone would need another package to be read."""
 
     name = "duckdb"
-    # It keeps what a statement writes in memory until the statement ends.
-    slices = tuple(f"AND hash(id) % 16 = {part} " for part in range(16))
+    # It keeps in memory what a transaction writes.
+    at_once = 5_000
     clock = "epoch(current_timestamp)"
     keyed = False
     kinds: ClassVar[dict[Kinds, str]] = {
@@ -459,7 +496,8 @@ class DuckDb(Dialect):
 
         :param cursor: the cursor
         """
-        return int(cursor.fetchone()[0])
+        row = cursor.fetchone()
+        return int(row[0]) if row else 0
 
     def begin(self, cursor: Any) -> None:
         """
@@ -502,9 +540,81 @@ class DuckDb(Dialect):
         sql = f"INSERT INTO {self.quote(table)} ({names}) SELECT {', '.join(values)}"
         cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])
 
+    def merge(
+        self,
+        cursor: Any,
+        target: str,
+        staged: str,
+        columns: Sequence[Column],
+        moment: Any,
+        *,
+        when: str = NEWER,
+        part: tuple[int, int] = (0, 1),
+    ) -> int:
+        """
+        Bring the newest staged row of each id into the table.
+
+        Rows that change are taken out and put in again: to update them in place takes many times as long, and memory
+        that grows with the table.
+
+        :param cursor: the connection
+        :param target: name of the table
+        :param staged: name of the staging table
+        :param columns: the columns to bring, ``id`` first
+        :param moment: the moment of the load
+        :param when: when a staged row ``{s}`` replaces the row ``{t}`` that is there
+        :param part: which part of the rows, of how many
+        :return: rows written
+        """
+        t, s = self.quote(target), self.quote(staged)
+        names = [self.quote(column.name) for column in columns]
+        number, parts = part
+        chosen = f"s.superseded = 0 AND hash(s.id) % {parts} = {number}"
+        new = ", ".join(f"s.{name} AS {name}" for name in names[1:])
+        at = self.cast(Kinds.INSTANT)
+        cursor.execute(
+            f"CREATE OR REPLACE TEMP TABLE wtschat_changed AS SELECT t.* REPLACE ({new}, {at} AS loaded_at) "  # noqa: S608
+            f"FROM {s} AS s JOIN {t} AS t ON t.id = s.id WHERE {chosen} AND {when.format(s='s', t='t')}",
+            (moment,),
+        )
+        cursor.execute(f"DELETE FROM {t} WHERE id IN (SELECT id FROM wtschat_changed)")  # noqa: S608
+        written = self.count(cursor)
+        cursor.execute(f"INSERT INTO {t} BY NAME SELECT * FROM wtschat_changed")  # noqa: S608
+        cursor.execute("DROP TABLE wtschat_changed")
+        cursor.execute(
+            f"INSERT INTO {t} ({', '.join(names)}, loaded_at) SELECT {', '.join(f's.{name}' for name in names)}, {at} "  # noqa: S608
+            f"FROM {s} AS s LEFT JOIN {t} AS t ON t.id = s.id WHERE {chosen} AND t.id IS NULL",
+            (moment,),
+        )
+        return written + self.count(cursor)
+
+
+class DuckDbBusyError(Exception):
+    """Another process has the file open."""
+
 
 DUCKDB_MEMORY = "256MB"
 """What DuckDB may keep in memory, unless the connection says otherwise; by itself it takes most of a machine."""
+
+
+def check_duckdb(conn_id: str, path: str | None) -> None:
+    """
+    Check, before anything is read, that a DuckDB file can be used.
+
+    :param conn_id: id of the connection
+    :param path: path of its file
+    :raises AirflowOptionalProviderFeatureException: if DuckDB is not installed
+    :raises WtsChatArgumentError: if there is no path, or no folder for the file
+    """
+    if importlib.util.find_spec("duckdb") is None:
+        msg = "A connection of type duckdb needs DuckDB: pip install 'airflow-provider-wtschat[duckdb]'"
+        raise AirflowOptionalProviderFeatureException(msg)
+    if not path:
+        raise WtsChatArgumentError("sql_conn_id", f"the connection {conn_id!r} has no path of a DuckDB file (host)")
+    folder = Path(path).absolute().parent
+    if not folder.is_dir() or Path(path).is_dir():
+        reason = f"the connection {conn_id!r} names the DuckDB file {path}, and there is no folder {folder} for it"
+        raise WtsChatArgumentError("sql_conn_id", reason)
 
 
 def duckdb_connection(path: str, memory_limit: str | None = None) -> Any:
@@ -513,14 +623,10 @@ def duckdb_connection(path: str, memory_limit: str | None = None) -> Any:
 
     :param path: path of its file
     :param memory_limit: what it may keep in memory, such as ``2GB``. Default: :data:`DUCKDB_MEMORY`
-    :raises AirflowOptionalProviderFeatureException: if DuckDB is not installed
-    :raises WtsChatServerError: if another process has the file open; retryable
+    :raises DuckDbBusyError: if the file cannot be opened now
     """
-    try:
-        import duckdb
-    except ImportError as error:
-        msg = "A connection of type duckdb needs DuckDB: pip install 'airflow-provider-wtschat[duckdb]'"
-        raise AirflowOptionalProviderFeatureException(msg) from error
+    import duckdb
+
     # One thread is faster than several for batches of this size.
     config: dict[str, Any] = {
         "memory_limit": memory_limit or DUCKDB_MEMORY,
@@ -530,8 +636,8 @@ def duckdb_connection(path: str, memory_limit: str | None = None) -> Any:
     try:
         return duckdb.connect(path, config=config)
     except duckdb.IOException as error:
-        msg = f"The DuckDB file {path} cannot be opened now; one process at a time can write to it: {error}"
-        raise WtsChatServerError(msg, retryable=True) from error
+        message = f"{error}"
+        raise DuckDbBusyError(message) from None
 
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {
@@ -552,10 +658,10 @@ def dialect_of(conn_type: str, conn_id: str) -> Dialect:
     :raises WtsChatArgumentError: if there is none; the error names them
     """
     if conn_type not in DIALECTS:
-        msg = (
-            f"sql_conn_id: the connection {conn_id!r} is of type {conn_type!r}; known are {', '.join(DIALECTS)}. Other "
-            "warehouses load the Parquet of WtsChatToObjectStorageOperator with an operator of their own, and merge it "
-            "with the statement that merge_sql prints"
+        raise WtsChatArgumentError(
+            "sql_conn_id",
+            f"the connection {conn_id!r} is of type {conn_type!r}; known are {', '.join(DIALECTS)}. Other warehouses "
+            "load the Parquet of WtsChatToObjectStorageOperator with an operator of their own, and merge it with the "
+            "statement that merge_sql prints",
         )
-        raise WtsChatArgumentError(msg)
     return DIALECTS[conn_type]()

@@ -47,12 +47,19 @@ class Shaper:
     :param table: the table
     :param tally: where to count
     :param edit: what to do to a row first, such as taking personal data out
+    :param account: the account that the rows are of
     """
 
     def __init__(
-        self, table: Table, tally: Tally, edit: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+        self,
+        table: Table,
+        tally: Tally,
+        edit: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None,
+        *,
+        account: str = "",
     ) -> None:
         self._tally = tally
+        self._account = account
         self._edit = edit
         self._instants = [column.path[0] for column in table.columns if column.kind is Kinds.INSTANT]
         self._columns = [(column, _FITS[column.kind]) for column in table.columns]
@@ -101,14 +108,22 @@ class Shaper:
         key = edited.get("id")
         if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_ID or not _is_instant(edited["updatedAt"]):
             return None
+        return (*self.values(edited), payload, hashlib.sha256(data).hexdigest(), read_at, self._account)
+
+    def values(self, row: Mapping[str, Any]) -> list[Any]:
+        """
+        Take the values of the table's columns out of a row.
+
+        :param row: the row, edited, its instants in one spelling
+        """
         values: list[Any] = []
         for column, fits in self._columns:
-            value = _at(edited, column)
+            value = _at(row, column)
             if value is not None and not fits(value):
                 self._tally.misfits += 1
                 value = None
             values.append(value)
-        return (*values, payload, hashlib.sha256(data).hexdigest(), read_at)
+        return values
 
 
 def one_spelling(text: Any) -> Any:

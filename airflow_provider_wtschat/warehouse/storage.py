@@ -8,15 +8,18 @@ where to go on.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import hashlib
 import json
 import re
 import secrets
+import shutil
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from io import TextIOWrapper
@@ -33,6 +36,11 @@ MANIFESTS = "_manifests"
 """The folder of the manifests, below that of the parts."""
 MARK, WINDOW, PROGRESS = "mark", "window", "progress"
 """What a manifest says: the mark moved, a window that was given is complete, some parents are complete."""
+
+_LOCAL, _LOCK = "wtschat-parts-", ".lock"
+"""Names of the folder on this machine, and of the file in it that the process holds locked which writes there."""
+_YOUNG = 60.0
+"""Seconds for which a folder on this machine is left alone."""
 
 _ROWS_AT_ONCE = 5_000
 _NAME = re.compile(
@@ -204,8 +212,27 @@ class Folder:
         for manifest in manifests:
             parents = self.read(manifest.name).get("parents_file")
             if parents:
-                versions |= json.loads(gzip.decompress((self.base / MANIFESTS / parents).read_bytes()))
+                versions |= self.read_compressed(parents)
         return versions
+
+    def read_compressed(self, name: str) -> dict[str, str]:
+        """
+        Read a small object that lies beside the manifests; empty if it is not there any more.
+
+        :param name: its name
+        """
+        path = self.base / MANIFESTS / name
+        content: dict[str, str] = json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
+        return content
+
+    def put_compressed(self, content: Mapping[str, str], name: str) -> None:
+        """
+        Put a small object beside the manifests.
+
+        :param content: what is in it
+        :param name: its name
+        """
+        self.put_bytes(gzip.compress(json.dumps(dict(content)).encode(), mtime=0), name)
 
     def put(self, local: Path, name: str) -> None:
         """
@@ -277,7 +304,11 @@ class Parts:
         self._max_bytes = max_bytes
         self._number = 0
         self._open: PartFile | None = None
-        self._local = tempfile.TemporaryDirectory(prefix="wtschat-parts-")
+        remove_left_folders()
+        self._local = tempfile.TemporaryDirectory(prefix=_LOCAL)
+        # Held until this process ends, however it ends.
+        self._lock = (Path(self._local.name) / _LOCK).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def __enter__(self) -> Parts:
         """Return the parts."""
@@ -289,6 +320,7 @@ class Parts:
         """Remove what lies on this machine."""
         if self._open is not None:
             self._open.close()
+        self._lock.close()
         self._local.cleanup()
 
     def write(self, rows: Sequence[Values]) -> None:
@@ -318,6 +350,18 @@ class Parts:
             checksum = hashlib.file_digest(content, "sha256").hexdigest()
         self.parts.append({"name": part.path.name, "rows": part.rows, "bytes": part.size, "sha256": checksum})
         part.path.unlink()
+
+
+def remove_left_folders() -> None:
+    """Remove the folders on this machine of attempts that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_LOCAL}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime < _YOUNG:
+                # It may not have its lock yet.
+                continue
+            with (folder / _LOCK).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def named_parts(path: str, *, conn_id: str | None = None, resource: str | None = None) -> list[str]:

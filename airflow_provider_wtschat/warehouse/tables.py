@@ -51,6 +51,7 @@ class Table:
     :param columns: columns with values of a row
     :param dimension: whether all rows are read each time, so that those which are gone show
     :param indexes: columns that others join on
+    :param parent: for what is read by parent: the column with the id of the parent
     """
 
     resource: str
@@ -58,11 +59,12 @@ class Table:
     columns: tuple[Column, ...]
     dimension: bool = False
     indexes: tuple[str, ...] = ()
+    parent: str | None = None
 
     @property
     def loaded(self) -> tuple[Column, ...]:
         """The columns that come with a row: those of the API, then those of the reading."""
-        return (*self.columns, PAYLOAD, HASH, READ_AT)
+        return (*self.columns, PAYLOAD, HASH, READ_AT, ACCOUNT)
 
     @property
     def mark(self) -> Column:
@@ -78,6 +80,7 @@ class Table:
 PAYLOAD = Column("payload", Kinds.JSON)
 HASH = Column("hash", Kinds.HASH)
 READ_AT = Column("read_at", Kinds.INSTANT)
+ACCOUNT = Column("account", Kinds.TEXT)
 LOADED_AT = Column("loaded_at", Kinds.INSTANT)
 DELETED_AT = Column("deleted_at", Kinds.INSTANT)
 MISSING_SINCE = Column("missing_since", Kinds.INSTANT)
@@ -96,6 +99,8 @@ _INDEXES = {
     "card_notes": ("card_id",),
 }
 
+_PARENTS = {"messages": "session_id", "session_notes": "session_id", "card_notes": "card_id"}
+
 PARTS = {"panels": {"panel_steps": "steps"}}
 """Lists inside of a row that are tables of their own: by resource, the field of each."""
 
@@ -113,7 +118,8 @@ def table(resource: str) -> Table:
     """
     row = _PART_ROWS.get(resource) or find(resource).row
     dimension = resource in _DIMENSIONS or (resource in RESOURCES and RESOURCES[resource].kind is Kind.SNAPSHOT)
-    return Table(resource, row, tuple(_columns(row, resource)), dimension, _INDEXES.get(resource, ()))
+    columns = tuple(_columns(row, resource))
+    return Table(resource, row, columns, dimension, _INDEXES.get(resource, ()), _PARENTS.get(resource))
 
 
 def snake(name: str) -> str:

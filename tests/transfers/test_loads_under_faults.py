@@ -24,7 +24,7 @@ from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
 from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
-from airflow_provider_wtschat.warehouse import database as database_module
+from airflow_provider_wtschat.warehouse import leases
 from airflow_provider_wtschat.warehouse.database import Database
 from airflow_provider_wtschat.warehouse.storage import named_parts
 from tests.loading import Table, messages, truth
@@ -142,8 +142,8 @@ def prove(simulator: Simulator, sink: Sink, seed: int) -> None:
 def run(sink: str, resource: str, seed: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     monkeypatch = request.getfixturevalue("monkeypatch")
     # Killed attempts are outlived sooner than in earnest.
-    monkeypatch.setattr(database_module, "LEASE", 1.0)
-    monkeypatch.setattr(database_module, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(leases, "LEASE", 1.0)
+    monkeypatch.setattr(leases, "_LOOK_EVERY", 0.05)
     simulator = request.getfixturevalue("reading")
     if sink != "lake":
         monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", request.getfixturevalue(sink))

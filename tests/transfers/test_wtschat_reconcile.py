@@ -162,7 +162,8 @@ def test_table_that_misses_much_fails_after_it_was_mended(reading, plain_destina
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"resource": "agents"}, "sessions, contacts, cards"),
+        ({"resource": "chats"}, "sessions, contacts, cards"),
+        ({"resource": "agents", "since": "2026-01-01"}, "no window"),
         ({"min_share": 2}, "min_share"),
         ({"max_deletes": -1}, "max_deletes"),
         ({"by": "decade"}, "by"),

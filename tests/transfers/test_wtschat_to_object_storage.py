@@ -5,7 +5,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
+import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
-from airflow_provider_wtschat.transfers import wtschat_to_object_storage as module
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
+from airflow_provider_wtschat.warehouse import copies, storage
 from airflow_provider_wtschat.warehouse.rows import one_spelling
 from airflow_provider_wtschat.warehouse.storage import named_parts
+from airflow_provider_wtschat.warehouse.tables import table as storage_table
 from tests.loading import messages, truth
 
 
@@ -74,7 +78,7 @@ def test_what_manifests_name_is_what_the_account_holds(reading, lake):
 
 def test_next_copy_goes_on_and_removes_nothing(reading, lake):
     first = copy(lake)
-    there = {name: (lake / name).read_bytes() for name in files(lake) if name.endswith(".gz")}
+    there = {name: (lake / name).read_bytes() for name in files(lake) if name.endswith(".jsonl.gz")}
     changed, gone = list(truth(reading))[:2]
     reading.world.change_session(changed, title="Outro")
     reading.world.delete_session(gone)
@@ -85,6 +89,64 @@ def test_next_copy_goes_on_and_removes_nothing(reading, lake):
     rows = newest(lines(lake))
     assert rows.pop(gone)
     assert rows == truth(reading)
+
+
+@pytest.mark.reads(sessions=150, spread_days=1)
+def test_rows_of_the_overlap_are_copied_once(reading, lake):
+    def copied() -> dict[str, Any]:
+        # The header Date has no parts of a second.
+        reading.world.clock.advance(2)
+        return copy(lake)
+
+    assert copied()["rows"] == 150
+    second = copied()
+    assert (second["rows"], second["parts"]) == (0, 0)
+    assert second["unchanged"] > 100
+    changed = next(iter(truth(reading)))
+    reading.world.change_session(changed, title="Outro")
+    assert copied()["rows"] == 1
+    assert newest(lines(lake)) == truth(reading)
+    assert copied()["rows"] == 0
+    # Who removes what is beside the manifests gets more, never less.
+    for path in (lake / "_manifests").glob("*.copied.json.gz"):
+        path.unlink()
+    assert copied()["rows"] > 100
+
+
+@pytest.mark.reads(sessions=1_500)
+def test_first_copy_that_was_killed_goes_on_from_where_it_was(reading, lake, monkeypatch):
+    monkeypatch.setattr(copies, "ROWS", 200)
+    reading.inject("401", on="GET /chat/v2/session", skip=12, times=None)
+    with pytest.raises(WtsChatFailedError):
+        copy(lake, workers=1)
+    reading.application.faults.clear()
+    there = len(lines(lake))
+    assert there >= 800
+    figures = copy(lake, workers=1)
+    assert figures["rows"] <= 1_500 - there + 400
+    assert newest(lines(lake)) == truth(reading)
+    told = [json.loads(Path(name.removeprefix("file://")).read_text()) for name in figures["manifests"]]
+    assert sum(content["rows"] for content in told) == len(lines(lake))
+
+
+def test_folders_of_killed_attempts_are_removed(reading, lake, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    script = (
+        "import os, signal; from airflow_provider_wtschat.warehouse.storage import Folder, Parts; "
+        "from airflow_provider_wtschat.warehouse.tables import table; "
+        f"parts = Parts(Folder('file://{lake}', None, 'tags', '0' * 16), table('tags'), 'jsonl', 'x', 1); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    (left,) = tmp_path.glob("wtschat-parts-*")
+    monkeypatch.setattr(storage, "_YOUNG", -1.0)
+    folder = storage.Folder(f"file://{lake}", None, "tags", "0" * 16)
+    with storage.Parts(folder, storage_table("tags"), "jsonl", "x", 1):
+        (live,) = tmp_path.glob("wtschat-parts-*")
+        assert live != left
+        copy(lake, "tags")
+        assert live.exists(), "it belongs to an attempt that runs"
+    assert list(tmp_path.glob("wtschat-parts-*")) == []
 
 
 def test_copy_without_a_change_is_a_manifest_alone(reading, lake):
@@ -105,7 +167,7 @@ def test_what_an_attempt_left_behind_counts_for_nothing(reading, lake):
     reading.application.faults.clear()
     assert copy(lake)["since"] is None
     assert newest(lines(lake)) == truth(reading)
-    assert len(lines(lake)) == 900
+    assert len({row["id"] for row in lines(lake)}) == 900
 
 
 def test_window_that_is_given_leaves_the_mark_alone_and_can_be_replaced(reading, lake):
@@ -131,7 +193,7 @@ def test_filters_have_marks_of_their_own(reading, lake):
 
 @pytest.mark.reads(sessions=9)
 def test_retry_goes_on_with_the_parents_that_are_left(reading, lake, monkeypatch):
-    monkeypatch.setattr(module, "_PARENTS", 2)
+    monkeypatch.setattr(copies, "PARENTS", 2)
     reading.inject("401", on="GET /chat/v1/session/{id}/message", skip=5, times=None)
     with pytest.raises(WtsChatFailedError):
         copy(lake, "messages", workers=1)
@@ -250,6 +312,7 @@ def test_other_storages_get_whole_objects(reading, monkeypatch):
     )
     figures = operator.execute({})
     names = [name.rpartition("/")[2] for name in named_parts("memory://lake/sessions")]
-    assert puts == [*names, figures["manifest"].rpartition("/")[2]]
+    assert puts[: len(names)] == names
+    assert puts[-1] == figures["manifest"].rpartition("/")[2], "it is put when everything that it names is there"
     assert {path.rpartition("/")[2] for path in MemoryFileSystem.store} == set(puts)
     assert len(names) == figures["parts"] > 0

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatFailedError
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
+    WtsChatDestinationError,
+    WtsChatError,
+    WtsChatFailedError,
+    WtsChatServerError,
+)
 from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
-from airflow_provider_wtschat.warehouse import database as database_module
-from airflow_provider_wtschat.warehouse.database import Database, Load, Run
+from airflow_provider_wtschat.warehouse import leases
+from airflow_provider_wtschat.warehouse.database import Database
+from airflow_provider_wtschat.warehouse.leases import Load
+from airflow_provider_wtschat.warehouse.runs import Run
 from airflow_provider_wtschat.warehouse.tables import table
 from tests.loading import Table, execute, load, messages, truth
 
 DAY = timedelta(days=1)
+_TOLD = "id, title, unread_count, start_at"
 
 
 @pytest.mark.reads(sessions=250, odd_characters=0.3, tie=30)
 def test_table_is_what_the_account_holds(reading, destination):
     figures = load()
     assert Table().versions() == truth(reading)
-    assert (figures["rows"], figures["written"], figures["rejected"]) == (250, 250, 0)
+    assert (figures["written"], figures["rejected"]) == (250, 0)
+    assert figures["rows"] >= 250
     assert figures["cleaned"] > 0
     assert figures["verified"]
     assert figures["misfits"] == 0
@@ -78,6 +92,38 @@ def test_missing_columns_come_back_and_unknown_fields_stay_in_the_payload(readin
     load()
     (row,) = Table().rows("id, title", f"WHERE id = '{changed}'")
     assert row.title == "Outro"
+
+
+def test_column_that_is_new_to_a_table_is_filled_for_all_rows(reading, destination):
+    load()
+    told = {row.id: (row.title, row.unread_count, row.start_at) for row in Table().rows(_TOLD)}
+    assert all(start for _, _, start in told.values())
+    before = Table().loaded()
+    for column in ("title", "unread_count", "start_at"):
+        execute(f"ALTER TABLE sessions DROP COLUMN {column}")
+    assert load()["written"] == 0
+    assert {row.id: (row.title, row.unread_count, row.start_at) for row in Table().rows(_TOLD)} == told
+    after = Table().loaded()
+    assert all(after[row] > before[row] for row in after), "incremental models go by loaded_at"
+    load()
+    assert Table().loaded() == after
+
+
+def test_filling_goes_on_after_it_was_killed(reading, destination, monkeypatch):
+    load()
+    told = {row.id: row.title for row in Table().rows("id, title")}
+    execute("ALTER TABLE sessions DROP COLUMN title")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "_fill_table", killed)
+        with pytest.raises(KeyboardInterrupt):
+            load()
+    assert {row.title for row in Table().rows("title")} == {None}
+    load()
+    assert {row.id: row.title for row in Table().rows("id, title")} == told
 
 
 def test_dimensions_keep_what_is_gone(reading, destination):
@@ -147,6 +193,28 @@ def test_retry_goes_on_with_the_parents_that_are_left(reading, plain_destination
     assert set(Table("messages").versions()) == messages(reading)
 
 
+@pytest.mark.reads(sessions=1_500)
+def test_first_load_that_was_killed_goes_on_from_where_it_was(reading, destination, monkeypatch):
+    from airflow_provider_wtschat.transfers import wtschat_to_sql
+
+    monkeypatch.setattr(wtschat_to_sql, "_KEPT_ROWS", 200)
+    reading.inject("401", on="GET /chat/v2/session", skip=12, times=None)
+    with pytest.raises(WtsChatFailedError):
+        load(workers=1)
+    reading.application.faults.clear()
+    there = len(Table().rows("id"))
+    assert there >= 800
+    assert Table().watermark() is None
+    changed = next(iter(Table().versions()))
+    reading.world.change_session(changed, title="Outro")
+    figures = load(workers=1)
+    assert figures["rows"] <= 1_500 - there + 400
+    assert figures["verified"]
+    assert Table().versions() == truth(reading)
+    assert Table().watermark() is not None
+    assert {row.position for row in Table("wtschat_loads").rows("position")} == {None}
+
+
 def test_windows_that_are_given_leave_the_mark_alone(reading, plain_destination):
     load(since="2020-01-01", until="2030-01-01")
     assert Table().watermark() is None
@@ -178,7 +246,30 @@ def test_mark_stays_when_the_server_ignores_the_order(reading, plain_destination
     assert Table().watermark() == mark
 
 
+@pytest.mark.reads(clock_skew_s=3.5 * 86_400)
+def test_watermark_moves_no_further_than_both_clocks_agree_on(reading, plain_destination, caplog):
+    load()
+    mark = instants.read(Table().watermark())
+    assert abs(mark - datetime.now(UTC)) < timedelta(minutes=2)
+    assert "which is not believed" in caplog.text
+    reading.world.change_session(next(iter(truth(reading))), title="Outro")
+    assert load()["written"] == 1
+
+
+def test_watermark_ahead_of_every_clock_is_refused(reading, plain_destination):
+    load()
+    ahead = instants.write(datetime.now(UTC) + 4 * DAY)
+    execute(f"UPDATE wtschat_loads SET watermark = '{ahead}' WHERE source <> ''")
+    with pytest.raises(WtsChatFailedError, match="UPDATE wtschat_loads SET watermark") as raised:
+        load()
+    assert ahead in str(raised.value)
+    execute(str(raised.value).partition("missing from: ")[2])
+    assert load()["rows"] == 120
+
+
 REFUSED = {
+    "initial_since in the future": ({"initial_since": datetime.now(UTC) + DAY}, "initial_since.* future"),
+    "since in the future": ({"since": datetime.now(UTC) + DAY}, "since.* future"),
     "resource": ({"resource": "chats"}, "sessions, contacts"),
     "status filter": ({"filters": {"status": ["PENDING"]}}, "filter_is_snapshot"),
     "own window": ({"filters": {"updated_after": "2026-01-01"}}, "since and until"),
@@ -210,6 +301,80 @@ def test_filters_on_what_changes_can_be_wanted(reading, plain_destination):
     assert {row.status for row in Table().rows("status")} == {"PENDING"}
 
 
+MISFITS = {
+    "column of its own that must be given": "CREATE TABLE sessions ({columns}, shop INTEGER NOT NULL)",
+    "no key": "CREATE TABLE sessions ({plain})",
+}
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_table_that_takes_no_rows_is_refused_before_any_request(case, reading, destination):
+    if destination in ("mariadb", "duckdb") and case == "no key":
+        pytest.skip("these merge without a key")
+    load()
+    database_types = {"id": "VARCHAR(64)"}
+    with Database("warehouse") as database:
+        kinds = database.dialect.kinds
+        parts = [
+            f"{database.dialect.quote(one.name)} {database_types.get(one.name, kinds[one.kind])}"
+            for one in table("sessions").stored
+        ]
+    execute("DROP TABLE sessions")
+    plain = ", ".join(parts)
+    execute(MISFITS[case].format(plain=plain, columns=plain.replace("VARCHAR(64)", "VARCHAR(64) PRIMARY KEY", 1)))
+    asked = len(reading.requests)
+    with pytest.raises(WtsChatFailedError, match="sessions does not take rows of sessions, so nothing was read"):
+        load()
+    assert len(reading.requests) == asked
+    assert Table().rows("id") == []
+
+
+def test_table_of_the_longest_name_keeps_its_history_apart(reading, destination):
+    name = "s" * 55
+    load(table=name, history=True)
+    assert len(Table(f"{name}_history").rows("id")) == len(Table(name).rows("id")) == 120
+    for longer in (f"{name}{'t' * 1}", "s" * 64):
+        with pytest.raises(WtsChatFailedError, match=r"table: .* letters"):
+            load(table=longer, history=True)
+
+
+def test_killed_backfill_leaves_nothing_behind(reading, destination, monkeypatch):
+    backfill = Load("sessions", "wtschat_default", "sessions", {}, "2020-01-01T00:00:00.000000Z/")
+    monkeypatch.setattr(leases, "LEASE", 0.0)
+    database = Database("warehouse")
+    dead = Run(database, backfill, {"sessions": table("sessions")}, holder="backfill", wait=0)
+    dead.__enter__()
+    database.close()
+    monkeypatch.setattr(leases, "LEASE", 120.0)
+    assert Table(dead.staging.name("sessions")).columns()
+    load()
+    assert not Table(dead.staging.name("sessions")).columns()
+    assert {row.window_given for row in Table("wtschat_loads").rows("window_given")} == {None}
+
+
+def test_local_fault_is_not_the_server_s(destination):
+    """What the database says is told as such, and holds no value of a row."""
+    with (
+        Database("warehouse") as database,
+        pytest.raises(WtsChatDestinationError) as raised,
+        database.transaction() as cursor,
+    ):
+        database.ask(cursor, "SELECT * FROM no_such_table WHERE name = 'Bernadete Quixabeira'")
+    assert not isinstance(raised.value, WtsChatServerError)
+    assert "Bernadete" not in str(raised.value)
+    assert raised.value.__suppress_context__
+
+
+def test_six_loads_into_one_duckdb_file_take_turns(duckdb, reading, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", duckdb)
+    resources = ("sessions", "contacts", "tags", "agents", "departments", "channels")
+    script = "import sys; from tests.loading import load; load(sys.argv[1], lock_timeout=60)"
+    loads = [subprocess.Popen([sys.executable, "-c", script, one], env=os.environ) for one in resources]
+    assert [one.wait(120) for one in loads] == [0] * 6
+    for one in resources:
+        assert Table(one).versions() == truth(reading, one)
+
+
 def test_other_tables_are_left_alone(reading, destination):
     execute("CREATE TABLE sessions (id INTEGER)")
     with pytest.raises(WtsChatFailedError, match="not made for this"):
@@ -217,7 +382,7 @@ def test_other_tables_are_left_alone(reading, destination):
     assert Table().columns() == {"id"}
 
 
-def test_second_run_waits_and_then_fails_in_words(reading, plain_destination):
+def test_second_run_waits_and_then_says_who_has_the_table(reading, plain_destination):
     other = Load("sessions", "wtschat_default", "sessions", {})
     with (
         Database("warehouse") as database,
@@ -230,9 +395,7 @@ def test_second_run_waits_and_then_fails_in_words(reading, plain_destination):
 
 
 def test_run_that_fell_silent_is_taken_over(reading, destination, monkeypatch):
-    if destination == "duckdb":
-        pytest.skip("one process at a time opens a DuckDB file")
-    monkeypatch.setattr(database_module, "LEASE", 0.0)
+    monkeypatch.setattr(leases, "LEASE", 0.0)
     tables = {"sessions": table("sessions")}
     other = Load("sessions", "wtschat_default", "sessions", {})
     with Database("warehouse") as database:
@@ -240,8 +403,8 @@ def test_run_that_fell_silent_is_taken_over(reading, destination, monkeypatch):
         with silent:
             load(lock_timeout=5)
             with pytest.raises(WtsChatError, match="taken over"):
-                silent.stage("sessions", [])
-            assert not Table(silent.staging("sessions")).columns(), "what it staged is gone"
+                silent.flush()
+            assert not Table(silent.staging.name("sessions")).columns(), "what it staged is gone"
     assert Table().versions() == truth(reading)
 
 

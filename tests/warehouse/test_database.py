@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_provider_wtschat.warehouse import database as database_module
-from airflow_provider_wtschat.warehouse.database import Database, Load, Run
+from airflow_provider_wtschat.warehouse import leases
+from airflow_provider_wtschat.warehouse.database import Database
+from airflow_provider_wtschat.warehouse.leases import Load
 from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
+from airflow_provider_wtschat.warehouse.runs import Run
 from airflow_provider_wtschat.warehouse.tables import table
 from tests.loading import Table
 
@@ -95,17 +97,17 @@ def test_what_is_missing_is_marked_unless_nothing_came(merged):
 
 
 def test_staging_of_a_dead_attempt_is_removed(destination, monkeypatch):
-    monkeypatch.setattr(database_module, "LEASE", 0.0)
+    monkeypatch.setattr(leases, "LEASE", 0.0)
     database = Database("warehouse")
     dead = Run(database, LOAD, TAGS, holder="dead", wait=0)
     dead.__enter__()
     dead.stage("tags", rows(2, ("a", 1, "a")))
     # Its connection goes with it, and nothing else of what it would have cleared up.
-    database.connection.close()
-    assert Table(dead.staging("tags")).columns()
+    database.close()
+    assert Table(dead.staging.name("tags")).columns()
     with Database("warehouse") as again, Run(again, LOAD, TAGS, holder="next", wait=5):
         pass
-    assert not Table(dead.staging("tags")).columns()
+    assert not Table(dead.staging.name("tags")).columns()
     assert names() == {}
 
 
@@ -123,7 +125,7 @@ def test_merges_into_one_table_wait_for_each_other(destination):
         run.stage("tags", rows(2, ("a", 1, "a")))
         waiting.stage("tags", rows(2, ("a", 1, "a")))
         with one.transaction() as cursor:
-            run._lock(cursor)
+            run.lease.lock_table(cursor)
             with two.transaction() as limited:
                 limited.execute("SET lock_timeout = '50ms'")
             with pytest.raises(Exception, match="lock timeout"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -17,19 +17,25 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.assets import SCHEME
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatServerError
+from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
+    WtsChatDestinationError,
+    WtsChatServerError,
+)
 from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_window, find
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.warehouse import personal
-from airflow_provider_wtschat.warehouse.rows import Tally
-from airflow_provider_wtschat.warehouse.tables import table
+from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
+from airflow_provider_wtschat.warehouse.tables import PARTS, Table, table
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
 OVERLAP = timedelta(hours=48)
 SETTLE = timedelta(hours=72)
+AHEAD = timedelta(minutes=5)
+"""How far clocks may differ."""
 
 _OURS = {"updated_after", "updated_before", "order_by", "order_direction"}
 """Filters that the reading sets itself."""
@@ -65,7 +71,7 @@ class Window:
 
     @property
     def label(self) -> str:
-        """The window in words, empty for one that was not given."""
+        """The window as text, empty for one that was not given."""
         ends = ["" if end is None else instants.write(end) for end in (self.since, self.until)]
         return "/".join(ends) if self.given else ""
 
@@ -141,7 +147,7 @@ class WtsChatReadingBaseOperator(BaseOperator):
         :raises WtsChatArgumentError: if it is empty, runs backwards, or an end of it is no date
         """
         zone = self.checked_zone()
-        low = None if self.since is None else instants.parse("since", self.since, zone)
+        low = None if self.since is None else past("since", instants.parse("since", self.since, zone))
         high = None if self.until is None else instants.parse("until", self.until, zone)
         if low is not None and high is not None:
             check_window(low, high)
@@ -180,6 +186,29 @@ class WtsChatReadingBaseOperator(BaseOperator):
         if inside is not None:
             exclude = [path.removeprefix(f"{inside}.") for path in exclude if path.startswith(f"{inside}.")]
         return personal.editor(row, mode, key, exclude)
+
+    def account(self) -> str:
+        """Return what the rows of this connection are marked with: its extra ``account``, else its id."""
+        named = BaseHook.get_connection(self.wtschat_conn_id).extra_dejson.get("account")
+        return convert.text("account", named) or self.wtschat_conn_id
+
+    def shaping(self, resource: Resource, name: str, tally: Tally) -> tuple[dict[str, Table], dict[str, Shaper]]:
+        """
+        Return the tables that a resource fills, and what makes their rows.
+
+        :param resource: the resource
+        :param name: name of its own table
+        :param tally: where to count
+        :raises WtsChatArgumentError: if an argument about personal data is refused
+        """
+        account = self.account()
+        tables = {name: table(resource.name)}
+        shapers = {name: Shaper(tables[name], tally, self.editor(resource.row), account=account)}
+        for part, field in PARTS.get(resource.name, {}).items():
+            each = f"{name}_{field}"
+            tables[each] = table(part)
+            shapers[each] = Shaper(tables[each], tally, self.editor(tables[each].row, field), account=account)
+        return tables, shapers
 
     def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
         """
@@ -263,8 +292,7 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         windowed = {name: getattr(self, name) for name in ("since", "until", "initial_since")}
         given = [name for name, value in windowed.items() if value is not None]
         if table(found.name).dimension and given:
-            msg = f"{', '.join(given)}: {found.name} has no window, all rows are read each time"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError(", ".join(given), f"{found.name} has no window, all rows are read each time")
         return found
 
     def checked_filters(self, resource: Resource) -> dict[str, Any]:
@@ -278,17 +306,18 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         filters = {name: value for name, value in filters.items() if value is not None}
         ours = sorted(_OURS & set(filters))
         if ours:
-            msg = f"filters: {', '.join(ours)} are set by the reading itself; give since and until"
-            raise WtsChatArgumentError(msg)
+            raise WtsChatArgumentError(
+                "filters", f"{', '.join(ours)} are set by the reading itself; give since and until"
+            )
         of = resource.parent if resource.kind is Kind.CHILDREN and resource.parent else resource.name
         changing = sorted(set(filters) - _LASTING - _LASTING_OF.get(of, set()))
         if changing and not convert.boolean("filter_is_snapshot", self.filter_is_snapshot):
-            msg = (
-                f"filters: {', '.join(changing)} can change for a row of {of}. A row that does not fit any more would "
-                "not be read again and stay as it was. Read everything and filter afterwards, or say "
-                "filter_is_snapshot=True if that is what you want"
+            raise WtsChatArgumentError(
+                "filters",
+                f"{', '.join(changing)} can change for a row of {of}. A row that does not fit any more would not be "
+                "read again and stay as it was. Read everything and filter afterwards, or say filter_is_snapshot=True "
+                "if that is what you want",
             )
-            raise WtsChatArgumentError(msg)
         return filters
 
     def window(self, mark: datetime | None) -> Window:
@@ -303,7 +332,8 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         until = given.until if given else None
         if mark is None:
             first = self.initial_since
-            since = None if first is None else instants.parse("initial_since", first, self.checked_zone())
+            zone = self.checked_zone()
+            since = None if first is None else past("initial_since", instants.parse("initial_since", first, zone))
         else:
             since = mark - timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
         if since is not None and until is not None:
@@ -331,6 +361,38 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         return None if seconds is None else timedelta(seconds=seconds)
 
 
+def past(argument: str, moment: datetime) -> datetime:
+    """
+    Return an instant, unless it lies in the future.
+
+    :param argument: name of the argument
+    :param moment: the instant
+    :raises WtsChatArgumentError: if it lies in the future
+    """
+    if moment > datetime.now(UTC) + AHEAD:
+        reason = f"{instants.write(moment)} lies in the future, so nothing would be read; give an instant that has been"
+        raise WtsChatArgumentError(argument, reason)
+    return moment
+
+
+def check_watermark(watermark: datetime | None, how_to_mend: str) -> None:
+    """
+    Refuse a watermark that lies in the future: what changed before it would never be read.
+
+    :param watermark: the end of what was loaded before
+    :param how_to_mend: what to do about it
+    :raises WtsChatDestinationError: if it lies in the future
+    """
+    now = datetime.now(UTC)
+    # A load moves it no further than this machine's clock says, as far as clocks agree.
+    if watermark is not None and watermark > now + 2 * AHEAD:
+        message = (
+            f"The watermark {instants.write(watermark)} lies in the future (it is {instants.write(now)} by this "
+            f"worker's clock), so nothing that changed before it would be read. {how_to_mend}"
+        )
+        raise WtsChatDestinationError(message)
+
+
 def check_rejects(tally: Tally, limit: int) -> None:
     """
     Fail if too many rows had to be left out.
@@ -341,8 +403,8 @@ def check_rejects(tally: Tally, limit: int) -> None:
     """
     if tally.rejected > limit:
         msg = (
-            f"max_rejects: {tally.rejected} rows have no id or no instant of their last change, and {limit} may be "
-            "left out. The API sent what is none of its rows; what was read is not stored"
+            f"{tally.rejected} rows have no id or no instant of their last change, and {limit} may be "
+            "left out (max_rejects). The API sent something that is not one of its rows; what was read is not stored"
         )
         raise WtsChatServerError(msg, retryable=True)
 
@@ -366,7 +428,7 @@ def table_name(argument: str, value: Any) -> tuple[str | None, str]:
     :param argument: name of the argument
     :param value: the name, with or without its schema
     :return: the schema, ``None`` for the connection's own, and the whole name
-    :raises WtsChatArgumentError: if it is none
+    :raises WtsChatArgumentError: if it is not one
     """
     name = convert.required_text(argument, value).strip()
     if not _PLAIN_NAME.fullmatch(name):

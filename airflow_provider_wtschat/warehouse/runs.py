@@ -1,0 +1,501 @@
+"""One attempt at a load: rows are staged, merged, and what is gone is marked."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+from uuid import UUID
+
+from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError
+from airflow_provider_wtschat.warehouse.database import Database
+from airflow_provider_wtschat.warehouse.dialects import SAME
+from airflow_provider_wtschat.warehouse.leases import KEY, PARENTS, Lease, Load, ensure_state
+from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
+from airflow_provider_wtschat.warehouse.staging import Staging
+from airflow_provider_wtschat.warehouse.tables import ACCOUNT, HASH, LOADED_AT, Column, Kinds, Table
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 2_000
+"""Rows of a table that are looked at at once."""
+_ROWS = 1_000
+"""Rows that go to the database at once."""
+_BOUND = 500
+"""Values that a statement binds at most."""
+_PROBE = UUID("00000000-0000-4000-8000-00000000feed")
+
+
+@dataclass
+class Family:
+    """
+    The children of one parent, read completely.
+
+    :param version: version of the parent at which they were read
+    :param ids: ids of the children
+    :param begun: when their reading began, on the server's clock
+    """
+
+    version: str
+    begun: datetime
+    ids: set[str] = field(default_factory=set)
+
+
+class Run:
+    """
+    One attempt at a load: it holds the load's row while it runs, stages rows, and merges them.
+
+    Use it in a ``with`` block, which gives the row back.
+
+    :param database: the database
+    :param load: what is loaded
+    :param tables: the tables that rows go to; the first one is the resource's own
+    :param holder: who runs, for those who wait
+    :param wait: seconds to wait for another run of the same load
+    :param history: whether to keep every version of a row, too
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        load: Load,
+        tables: Mapping[str, Table],
+        *,
+        holder: str,
+        wait: float,
+        history: bool = False,
+    ) -> None:
+        self.database = database
+        self.load = load
+        self.lease = Lease(database, load, holder=holder, wait=wait)
+        self.staging = Staging(database, tables, self.lease.attempt)
+        self.account = load.account or load.source
+        self.written = 0
+        """Rows that were new or had changed."""
+        self.gone = 0
+        """Rows that were marked, because the account does not have them any more."""
+        self._tables = tables
+        self._waiting: dict[str, list[Values]] = {name: [] for name in tables}
+        self._history = history
+        self._parents = database.named(PARENTS)
+
+    @property
+    def watermark(self) -> datetime | None:
+        """The end of what was loaded before."""
+        return self.lease.watermark
+
+    def __enter__(self) -> Run:
+        """Take the load's row, waiting for whoever has it, and make the tables ready."""
+        ensure_state(self.database)
+        for attempt in self.lease.claim():
+            self.staging.drop(attempt)
+        try:
+            before = {}
+            for name, table in self._tables.items():
+                before[name] = self.database.ensure(name, table.stored, ("id",), table.indexes)
+                if self._history:
+                    self.database.ensure(_history_of(name), (*table.loaded, LOADED_AT), ("id", "updated_at", "hash"))
+            self.staging.create()
+            for name in self._tables:
+                self._probe(name)
+            self._fill(before)
+            self.database.rest()
+        except BaseException:
+            with suppress(Exception):
+                self._give_back()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the row back."""
+        if kind is None:
+            self._give_back()
+            return
+        with suppress(Exception):
+            self._give_back()
+
+    def stage(self, table: str, rows: Sequence[Values]) -> None:
+        """
+        Take rows for the staging table, and put them there if there are enough of them.
+
+        :param table: name of the table that they are for
+        :param rows: values of its ``loaded`` columns
+        :raises WtsChatDestinationError: if another run has taken over; retryable
+        """
+        self._waiting[table] += rows
+        if sum(map(len, self._waiting.values())) >= _ROWS:
+            self.flush()
+            self.database.rest()
+
+    def flush(self) -> None:
+        """
+        Put all rows that were taken into the staging tables.
+
+        :raises WtsChatDestinationError: if another run has taken over; retryable
+        """
+        with self.database.transaction() as cursor:
+            self.lease.renew(cursor)
+            for table, rows in self._waiting.items():
+                self.staging.add(cursor, table, rows)
+                self._waiting[table] = []
+
+    @property
+    def waiting(self) -> int:
+        """Rows that were taken and are not merged yet."""
+        return self.staging.rows + sum(map(len, self._waiting.values()))
+
+    def merge(
+        self,
+        *,
+        since: datetime | None = None,
+        until_reached: datetime | None = None,
+        whole: datetime | None = None,
+        settled_on: str | None = None,
+        families: Mapping[str, Family] | None = None,
+        position: Mapping[str, Any] | None = None,
+    ) -> int:
+        """
+        Bring what is staged into the tables, and move the watermark, in one short transaction.
+
+        Where memory bounds a transaction (DuckDB), most of the rows are merged by transactions before the last one.
+
+        :param since: start of the window that was read
+        :param until_reached: its end, to move the watermark to; ``None`` leaves it
+        :param whole: when all rows were read, where they were: others of the account are gone since then
+        :param settled_on: the day on which what had ended was read again
+        :param families: by id of their parent, children that are complete with this: others of these parents are gone
+        :param position: how far the reading came, where it goes on. Default: it has ended
+        :return: rows that were new or had changed
+        """
+        now = instants.write(datetime.now(UTC))
+        moment = self.database.dialect.value(Kinds.INSTANT, now)
+        self.flush()
+        self._supersede()
+        written = 0
+        limit = self.database.dialect.at_once
+        parts = 1 if limit is None else -(-self.staging.rows // limit)
+        for number in range(parts if parts > 1 else 0):
+            with self.database.transaction() as cursor:
+                self.lease.renew(cursor)
+                written += self._bring(cursor, moment, (number, parts))
+        with self.database.transaction() as cursor:
+            self.lease.lock_table(cursor)
+            self.lease.renew(cursor)
+            if parts <= 1:
+                written += self._bring(cursor, moment, (0, 1))
+            for name, table in self._tables.items():
+                self._adopt(cursor, name)
+                self._unmark(cursor, name, table, moment)
+                if whole:
+                    self._mark_unseen(cursor, name, table, instants.write(whole), moment)
+            if families:
+                self._mark_children(cursor, families, moment)
+                columns = (*KEY[:3], "parent_id", "version")
+                sql = self.database.dialect.upsert(self._parents, columns, columns[:-1])
+                versions = [(*self.load.key[:3], parent, family.version) for parent, family in families.items()]
+                cursor.executemany(sql, versions)
+            if settled_on:
+                self.lease.set(cursor, "settled_on", settled_on)
+            if until_reached is not None:
+                self.lease.move(cursor, since, until_reached)
+            if not families:
+                self.lease.set(cursor, "position", None if position is None else json.dumps(position))
+            self.lease.set(cursor, "loaded_at", now)
+            self.staging.clear(cursor)
+        self.written += written
+        return written
+
+    def mark(self, ids: Sequence[str], since: datetime) -> int:
+        """
+        Mark rows of the first table as gone.
+
+        :param ids: their ids
+        :param since: since when, on the server's clock
+        :return: rows that were not marked before
+        """
+        name, table = next(iter(self._tables.items()))
+        moment = self.database.dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
+        with self.database.transaction() as cursor:
+            self.lease.lock_table(cursor)
+            self.lease.renew(cursor)
+            return self._mark(cursor, name, table, ids, instants.write(since), moment)
+
+    def known(self, ids: Sequence[str]) -> dict[str, str]:
+        """
+        Return the versions of parents whose children were loaded.
+
+        :param ids: ids of parents
+        """
+        if not ids:
+            return {}
+        marks = ", ".join("?" * len(ids))
+        with self.database.transaction() as cursor:
+            rows = self.database.ask(
+                cursor,
+                f"SELECT parent_id, version FROM {self.database.dialect.quote(self._parents)} "  # noqa: S608
+                f"WHERE destination = ? AND source = ? AND resource = ? AND parent_id IN ({marks})",
+                (*self.load.key[:3], *ids),
+            )
+        self.database.rest()
+        return {str(parent): str(version) for parent, version in rows}
+
+    def _give_back(self) -> None:
+        self.staging.drop()
+        self.lease.give_back()
+
+    # Making ready
+
+    def _probe(self, name: str) -> None:
+        """Put a row into the table and take it back: a table that does not fit shows before anything is read."""
+        table = self._tables[name]
+        instant = "2000-01-01T00:00:00.000000Z"
+        values = {
+            Kinds.ID: str(_PROBE), Kinds.TEXT: "x", Kinds.INSTANT: instant, Kinds.INTEGER: 1, Kinds.NUMBER: 1.5,
+            Kinds.BOOLEAN: True, Kinds.JSON: "{}", Kinds.HASH: "0" * 64,
+        }  # fmt: skip
+        dialect = self.database.dialect
+        moment = dialect.value(Kinds.INSTANT, instant)
+        try:
+            with suppress(_TakenBackError), self.database.transaction() as cursor:
+                self.staging.add(cursor, name, [tuple(values[column.kind] for column in table.loaded)])
+                dialect.merge(cursor, name, self.staging.name(name), _by_id(table.loaded), moment)
+                raise _TakenBackError
+            if dialect.name == "mysql":
+                # Of an engine without transactions it was not taken back.
+                with self.database.transaction() as cursor:
+                    self.database.ask(cursor, f"DELETE FROM {dialect.quote(name)} WHERE id = ?", (str(_PROBE),))  # noqa: S608
+        except WtsChatDestinationError as error:
+            if error.retryable:
+                raise
+            reason = f"{name} does not take rows of {table.resource}, so nothing was read. {error}"
+            raise WtsChatArgumentError("table", reason) from None
+        finally:
+            self.staging.rows = 0
+
+    def _fill(self, before: Mapping[str, set[str]]) -> None:
+        """Fill columns that are new to a table out of the payloads, whoever added them and was killed meanwhile."""
+        kept = self.lease.filled()
+        filled = dict(kept)
+        for name, table in self._tables.items():
+            there = before[name]
+            done = set(filled.get(name, there)) & there
+            pending = [column for column in table.columns if there and column.name not in done]
+            adopt = bool(there) and ACCOUNT.name not in done
+            if pending or adopt:
+                # Kept before anything is filled, so that the next run goes on if this one is killed.
+                filled[name] = sorted(done)
+                self.lease.set_filled(filled)
+                kept = dict(filled)
+            if pending:
+                self._fill_table(name, table, pending)
+            if adopt and self.lease.only_source():
+                self._adopt_all(name)
+            filled[name] = sorted({column.name for column in table.loaded} | done)
+        if filled != kept:
+            self.lease.set_filled(filled)
+
+    def _fill_table(self, name: str, table: Table, pending: Sequence[Column]) -> None:
+        log.info("Filling %s of %s out of the payloads", ", ".join(column.name for column in pending), name)
+        dialect, database = self.database.dialect, self.database
+        shaper = Shaper(table, Tally())
+        places = [table.columns.index(column) for column in pending]
+        id_column = next(column for column in table.columns if column.name == "id")
+        columns = (id_column, HASH, *pending)
+        last = ""
+        query = f"SELECT id, hash, payload FROM {dialect.quote(name)} WHERE id > ? ORDER BY id LIMIT {_AT_ONCE}"  # noqa: S608
+        while True:
+            with database.transaction() as cursor:
+                self.lease.renew(cursor)
+                found = database.ask(cursor, query, (last,))
+                if not found:
+                    return
+                rows = []
+                for row_id, digest, payload in found:
+                    row = json.loads(payload) if isinstance(payload, (str, bytes)) else payload
+                    values = shaper.values(row) if isinstance(row, Mapping) else [None] * len(table.columns)
+                    rows.append((row_id, digest, *(values[place] for place in places)))
+                self.staging.add(cursor, name, rows, columns)
+                moment = dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
+                dialect.merge(cursor, name, self.staging.name(name), columns, moment, when=SAME)
+                self.staging.clear(cursor)
+            last = str(found[-1][0])
+
+    def _adopt_all(self, name: str) -> None:
+        """Give rows from before there was a column for it to the only account that was ever loaded."""
+        with self.database.transaction() as cursor:
+            self.database.ask(
+                cursor,
+                f"UPDATE {self.database.dialect.quote(name)} SET account = ? WHERE account IS NULL",  # noqa: S608
+                (self.account,),
+            )
+
+    # Merging
+
+    def _supersede(self) -> None:
+        """Mark older versions of a row (1) and copies of one version (2), before anybody has to wait for it."""
+        for name in self._tables:
+            for level, key in ((1, "id"), *(((2, "id, updated_at, hash"),) if self._history else ())):
+                with self.database.transaction() as cursor:
+                    # Whoever wants to take over waits until this has ended.
+                    self.lease.renew(cursor)
+                    self.staging.supersede(cursor, name, level, key)
+
+    def _bring(self, cursor: Any, moment: Any, part: tuple[int, int]) -> int:
+        written = 0
+        for name, table in self._tables.items():
+            if self._history:
+                self._keep_versions(cursor, name, table, moment, part)
+            staging = self.staging.name(name)
+            written += self.database.dialect.merge(cursor, name, staging, _by_id(table.loaded), moment, part=part)
+        return written
+
+    def _keep_versions(self, cursor: Any, name: str, table: Table, moment: Any, part: tuple[int, int]) -> None:
+        dialect = self.database.dialect
+        history, s = dialect.quote(_history_of(name)), self.staging.quoted(name)
+        names = [dialect.quote(column.name) for column in table.loaded]
+        same = "h.id = s.id AND h.updated_at = s.updated_at AND h.hash = s.hash"
+        sliced = "" if part[1] == 1 else f" AND hash(s.id) % {part[1]} = {part[0]}"
+        cursor.execute(
+            f"INSERT INTO {history} ({', '.join(names)}, loaded_at) "  # noqa: S608
+            f"SELECT {', '.join(f's.{column}' for column in names)}, {dialect.cast(Kinds.INSTANT)} FROM {s} AS s "
+            f"LEFT JOIN {history} AS h ON {same} WHERE s.superseded < 2 AND h.id IS NULL{sliced}",
+            (moment,),
+        )
+
+    def _adopt(self, cursor: Any, name: str) -> None:
+        """Have rows that were read be of the account that they were read from."""
+        dialect = self.database.dialect
+        t, s = dialect.quote(name), self.staging.quoted(name)
+        read = f"EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id)"  # noqa: S608
+        found = self.database.ask(
+            cursor,
+            f"SELECT COUNT(*) FROM {t} WHERE account <> ? AND {read}",  # noqa: S608
+            (self.account,),
+        )
+        if found[0][0]:
+            log.warning(
+                "%d rows of %s were loaded as of another account than %r before. If these are connections to one "
+                "account, give both the same extra 'account'",
+                found[0][0], name, self.account,
+            )  # fmt: skip
+        self.database.ask(
+            cursor,
+            f"UPDATE {t} SET account = ? WHERE (account IS NULL OR account <> ?) AND {read}",  # noqa: S608
+            (self.account, self.account),
+        )
+
+    # Marks of what is gone
+
+    def _unmark(self, cursor: Any, name: str, table: Table, moment: Any) -> None:
+        dialect = self.database.dialect
+        mark, t, s = dialect.quote(table.mark.name), dialect.quote(name), self.staging.quoted(name)
+        seen = f"SELECT 1 FROM {s} AS s WHERE s.id = {t}.id AND s.read_at >= {t}.{mark}"  # noqa: S608
+        cursor.execute(
+            f"UPDATE {t} SET {mark} = NULL, loaded_at = {dialect.cast(Kinds.INSTANT)} "  # noqa: S608
+            f"WHERE {mark} IS NOT NULL AND EXISTS ({seen})",
+            (moment,),
+        )
+
+    def _mark_unseen(self, cursor: Any, name: str, table: Table, since: str, moment: Any) -> None:
+        dialect = self.database.dialect
+        mark, t, s = dialect.quote(table.mark.name), dialect.quote(name), self.staging.quoted(name)
+        at = dialect.cast(Kinds.INSTANT)
+        # An answer without a single row is no news of all being gone.
+        self.database.ask(
+            cursor,
+            f"UPDATE {t} SET {mark} = {at}, loaded_at = {at} WHERE {mark} IS NULL AND account = ? "  # noqa: S608
+            f"AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id) AND EXISTS (SELECT 1 FROM {s})",
+            (dialect.value(Kinds.INSTANT, since), moment, self.account),
+        )
+        self.gone += dialect.count(cursor)
+
+    def absent(self, families: Mapping[str, Family]) -> list[str]:
+        """
+        Return the ids of rows of the first table that are not among the children of their parents any more.
+
+        :param families: by id of their parent, children that were read completely
+        """
+        with self.database.transaction() as cursor:
+            return self._absent(cursor, families)
+
+    def count_children(self, parents: Sequence[str]) -> int:
+        """
+        Count the rows of parents that are not marked.
+
+        :param parents: ids of the parents
+        """
+        name, table = next(iter(self._tables.items()))
+        t, count = self.database.dialect.quote(name), 0
+        with self.database.transaction() as cursor:
+            for some in _slices(parents):
+                found = self.database.ask(
+                    cursor,
+                    f"SELECT COUNT(*) FROM {t} AS t WHERE t.{table.mark.name} IS NULL AND t.account = ? "  # noqa: S608
+                    f"AND t.{table.parent} IN ({', '.join('?' * len(some))})",
+                    (self.account, *some),
+                )
+                count += int(found[0][0])
+        return count
+
+    def _mark_children(self, cursor: Any, families: Mapping[str, Family], moment: Any) -> None:
+        name, table = next(iter(self._tables.items()))
+        since = instants.write(min(family.begun for family in families.values()))
+        self.gone += self._mark(cursor, name, table, self._absent(cursor, families), since, moment)
+
+    def _absent(self, cursor: Any, families: Mapping[str, Family]) -> list[str]:
+        name, table = next(iter(self._tables.items()))
+        if table.parent is None or not families:
+            return []
+        dialect = self.database.dialect
+        # A row that another run saw after this reading had begun may be newer than it.
+        begun = instants.write(min(family.begun for family in families.values()))
+        gone: list[str] = []
+        for some in _slices(list(families)):
+            found = self.database.ask(
+                cursor,
+                f"SELECT t.id, t.{table.parent} FROM {dialect.quote(name)} AS t "  # noqa: S608
+                f"WHERE t.{table.mark.name} IS NULL AND t.account = ? AND t.read_at < {dialect.cast(Kinds.INSTANT)} "
+                f"AND t.{table.parent} IN ({', '.join('?' * len(some))})",
+                (self.account, dialect.value(Kinds.INSTANT, begun), *some),
+            )
+            gone += [str(row_id) for row_id, parent in found if row_id not in families[parent].ids]
+        return gone
+
+    def _mark(self, cursor: Any, name: str, table: Table, ids: Sequence[str], since: str, moment: Any) -> int:
+        dialect = self.database.dialect
+        t, mark, at = dialect.quote(name), dialect.quote(table.mark.name), dialect.cast(Kinds.INSTANT)
+        marked = 0
+        for some in _slices(ids):
+            self.database.ask(
+                cursor,
+                f"UPDATE {t} SET {mark} = {at}, loaded_at = {at} "  # noqa: S608
+                f"WHERE id IN ({', '.join('?' * len(some))}) AND {mark} IS NULL AND account = ?",
+                (dialect.value(Kinds.INSTANT, since), moment, *some, self.account),
+            )
+            marked += dialect.count(cursor)
+        return marked
+
+
+class _TakenBackError(Exception):
+    """Ends the transaction of a probe, so that nothing of it stays."""
+
+
+def _slices(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut values into as many as a statement may bind."""
+    return (values[start : start + _BOUND] for start in range(0, len(values), _BOUND))
+
+
+def _by_id(columns: Sequence[Column]) -> list[Column]:
+    return sorted(columns, key=lambda column: column.name != "id")
+
+
+def _history_of(name: str) -> str:
+    return f"{name}_history"
