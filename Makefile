@@ -17,7 +17,7 @@ export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist pins registry clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ dist: $(READY) ## Build what is published into dist/, and check it (TAG=v1.2.3: 
 
 pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
 	$(BIN)/python -m scripts.pins $(UPGRADE)
+
+names: $(READY) ## Write tests/public_names.json anew: decide what is public
+	$(BIN)/python -m scripts.names
 
 registry: $(READY) ## Write .airflow-registry.yaml anew
 	$(BIN)/python -m scripts.registry

@@ -15,6 +15,8 @@ from airflow_provider_wtschat._compat import Asset
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset as OpenLineageDataset
 
+__all__ = ["convert_asset_to_openlineage", "create_asset", "sanitize_uri"]
+
 SCHEME = "wtschat"
 
 

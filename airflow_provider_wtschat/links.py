@@ -9,6 +9,8 @@ from airflow_provider_wtschat._compat import BaseOperatorLink, XCom
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import BaseOperator, Context, TaskInstanceKey
 
+__all__ = ["WtsChatSessionLink"]
+
 SESSION_URL_KEY = "wtschat_session_url"
 
 

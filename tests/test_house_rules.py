@@ -22,6 +22,7 @@ from typing import Any, is_typeddict
 import pytest
 
 import airflow_provider_wtschat
+from scripts.names import MODULES, ONLY
 from tests.conftest import AIRFLOW_2
 
 PACKAGE = airflow_provider_wtschat.__name__
@@ -35,16 +36,29 @@ NAMES = sorted(
 )
 BUILDING_BLOCKS = ("operators", "sensors", "transfers", "notifications")
 
+BELOW = {"_compat", "api", "exceptions"}
 MAY_IMPORT = {
-    "api": {"api", "exceptions"},
-    "exceptions": {"_compat", "exceptions"},
-    "_compat": {"_compat"},
-    "simulator": {"simulator"},
-    "hooks": {"_compat", "api", "budget", "exceptions", "get_provider_info", "hooks"},
-    "budget": {"_compat", "api", "budget", "exceptions"},
-    "campaigns": {"_compat", "api", "budget", "campaigns", "exceptions", "hooks"},
+    "_compat": set(),
+    "exceptions": {"_compat"},
+    "api": {"exceptions"},
+    "assets": {"_compat"},
+    "links": {"_compat"},
+    "get_provider_info": set(),
+    "budget": BELOW,
+    "hooks": BELOW | {"budget", "get_provider_info"},
+    "waiting": BELOW | {"hooks"},
+    "extraction": BELOW | {"budget", "hooks"},
+    "warehouse": BELOW | {"budget", "extraction", "hooks"},
+    "campaigns": BELOW | {"budget", "hooks"},
+    "triggers": BELOW | {"budget", "hooks", "waiting"},
+    "operators": BELOW | {"campaigns", "hooks", "links", "triggers", "waiting"},
+    "sensors": BELOW | {"hooks", "links", "operators", "triggers", "waiting"},
+    "notifications": BELOW | {"hooks"},
+    "transfers": BELOW | {"assets", "campaigns", "extraction", "hooks", "operators", "triggers", "warehouse"},
+    "simulator": set(),
+    "demo": {"simulator", "transfers"},
 }
-"""What a part of the package may import of the others; parts that are not named here stand on top."""
+"""What each part of the package may import of the others. docs/how-it-is-built.md draws it."""
 
 
 def part(module: str) -> str:
@@ -71,13 +85,14 @@ def own_classes(*folders: str) -> list[type]:
     ]
 
 
-def public(value: Any) -> bool:
-    """Say whether users may reach for it: a package with ``__all__`` shows that and nothing else."""
-    if any(piece.startswith("_") for piece in f"{value.__module__}.{value.__qualname__}".split(".")):
-        return False
-    package = sys.modules[value.__module__.rpartition(".")[0]]
-    shown = getattr(package, "__all__", None)
-    return package.__name__ == PACKAGE or shown is None or value.__qualname__.split(".")[0] in shown
+def shown(value: Any) -> bool:
+    """Say whether it is public, so that its documentation is for users: ``make names``."""
+    name = value.__qualname__.split(".")[0]
+    # A package shows what its modules define.
+    for module in (value.__module__, value.__module__.rpartition(".")[0]):
+        if module in MODULES and name in ONLY.get(module.removeprefix(f"{PACKAGE}."), import_module(module).__all__):
+            return not value.__qualname__.rpartition(".")[2].startswith("_")
+    return False
 
 
 @cache
@@ -96,8 +111,9 @@ def bases() -> dict[str, type]:
 
 
 def airflow_classes() -> list[type]:
-    """Public classes of this package which Airflow users construct."""
-    return [cls for cls in own_classes() if issubclass(cls, tuple(bases().values())) and public(cls)]
+    """Classes of this package which Airflow users construct, and what those build on."""
+    named = [cls for cls in own_classes() if not cls.__name__.startswith("_")]
+    return [cls for cls in named if issubclass(cls, tuple(bases().values()))]
 
 
 def airflow_base(cls: type) -> type:
@@ -178,7 +194,7 @@ def test_arrows_point_one_way():
     wrong = []
     for path, tree in sources():
         own = part(".".join((PACKAGE, *path.relative_to(ROOT).with_suffix("").parts)))
-        if own not in MAY_IMPORT:
+        if own == "__init__":
             continue
         for node in ast.walk(tree):
             names = []
@@ -192,9 +208,14 @@ def test_arrows_point_one_way():
             wrong += [
                 f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
                 for name in names
-                if name.startswith(f"{PACKAGE}.") and part(name) not in MAY_IMPORT[own]
+                if name.startswith(f"{PACKAGE}.") and part(name) not in MAY_IMPORT[own] | {own}
             ]
     assert wrong == []
+
+
+def test_every_part_says_what_it_may_import():
+    parts = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert parts - {"__init__"} == MAY_IMPORT.keys()
 
 
 def test_api_takes_nothing_from_airflow():
@@ -318,18 +339,19 @@ def documented(docs: list[str], name: str) -> bool:
     return any(re.search(rf":param (\w+ )?{re.escape(name)}:", doc) for doc in docs)
 
 
-@each([cls for cls in own_classes() if public(cls)])
+@each([cls for cls in own_classes() if shown(cls)])
 def test_constructor_arguments_are_documented(cls):
     if is_typeddict(cls):
         return
     assert cls.__doc__
-    if "__init__" not in vars(cls) or issubclass(cls, tuple):
+    if issubclass(cls, tuple):
         return
-    docs = [base.__doc__ or "" for base in cls.__mro__ if base.__module__.startswith(PACKAGE)]
-    docs.append(cls.__init__.__doc__ or "")
+    own = [base for base in cls.__mro__ if base.__module__.startswith(PACKAGE)]
+    constructors = [base.__init__ for base in own if "__init__" in vars(base)]
+    docs = [item.__doc__ or "" for item in (*own, *constructors)]
     explained = {item.name for item in fields(cls) if "help" in item.metadata} if is_dataclass(cls) else set()
-    missing = [name for name in parameters(cls.__init__) if name not in explained and not documented(docs, name)]
-    assert missing == []
+    names = {name for constructor in constructors for name in parameters(constructor)} - explained
+    assert sorted(name for name in names if not documented(docs, name)) == []
 
 
 def own_functions() -> list[Any]:
@@ -338,16 +360,16 @@ def own_functions() -> list[Any]:
         value
         for module in modules()
         for value in vars(module).values()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and public(value)
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and shown(value)
     ]
     for cls in own_classes():
-        if not public(cls):
+        if not shown(cls):
             continue
         theirs = {name for base in cls.__mro__[1:] for name in vars(base)}
         functions += [
             value
             for name, value in ((name, getattr(value, "__func__", value)) for name, value in vars(cls).items())
-            if inspect.isfunction(value) and public(value) and name not in theirs and value.__module__ == cls.__module__
+            if inspect.isfunction(value) and shown(value) and name not in theirs and value.__module__ == cls.__module__
         ]
     return functions
 

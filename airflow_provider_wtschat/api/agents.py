@@ -18,6 +18,8 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["change_status", "create", "delete", "get", "list_", "logout", "update", "update_departments"]
+
 _LONGEST_NAME = 100
 _DEPARTMENT = ("department_id", "is_agent", "is_supervisor")
 _CLEARABLE = {"short_name": "shortName", "email": "email", "phone_number": "phoneNumber"}

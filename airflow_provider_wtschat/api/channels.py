@@ -6,6 +6,8 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Channel, ChannelType
 
+__all__ = ["list_"]
+
 
 def list_(*, channel_type: str | None = None) -> Request[list[Channel]]:
     """

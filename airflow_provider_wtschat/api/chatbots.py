@@ -17,6 +17,8 @@ from airflow_provider_wtschat.api.types import (
     SessionV1,
 )
 
+__all__ = ["list_", "send"]
+
 
 def list_(
     *,

@@ -22,6 +22,19 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = [
+    "batch_save",
+    "create",
+    "filter",
+    "get",
+    "get_by_phone",
+    "list_",
+    "update",
+    "update_by_phone",
+    "update_tags",
+    "update_tags_by_phone",
+]
+
 _LONGEST = 255
 _CLEARABLE = {
     "name": "name",

@@ -13,6 +13,8 @@ from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import CustomField, CustomFieldEntity, CustomFieldType
 
+__all__ = ["decode", "encode", "list_", "list_for_contacts"]
+
 
 def list_(*, entity_type: str | None = None, nested_list: bool | None = None) -> Request[list[CustomField]]:
     """

@@ -19,6 +19,8 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["create", "delete", "get", "list_", "list_channels", "update", "update_agents"]
+
 _LONGEST_NAME = 100
 _LONGEST_TIME = 2147483647
 _AGENT = ("user_id", "is_agent", "is_supervisor")

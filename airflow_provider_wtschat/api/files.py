@@ -9,6 +9,8 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import FileType, SavedFile, UploadUrl
 
+__all__ = ["get_upload_url", "media_type", "save"]
+
 
 def media_type(address: str) -> str | None:
     """

@@ -10,6 +10,8 @@ import pendulum
 from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["When", "parse", "read", "time_zone", "write"]
+
 When = str | date | datetime | pendulum.DateTime
 """What a user may give as an instant."""
 

@@ -11,6 +11,8 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import Message, MessageDelivery, QueuedMessage
 
+__all__ = ["delete", "get", "get_status", "list_", "send", "send_sync"]
+
 
 def list_(
     session_id: str,

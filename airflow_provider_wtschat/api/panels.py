@@ -26,6 +26,21 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = [
+    "create_card",
+    "create_card_note",
+    "delete_card_note",
+    "duplicate_card",
+    "get",
+    "get_card",
+    "list_",
+    "list_card_notes",
+    "list_cards",
+    "list_custom_fields",
+    "list_lost_reasons",
+    "update_card",
+]
+
 MAX_NOTE_FILES = 3
 _LONGEST_TITLE = 500
 _LONGEST_TEXT = 8000

@@ -12,6 +12,8 @@ from airflow_provider_wtschat.api.request import Page, PagedRequest, Paging, Req
 from airflow_provider_wtschat.api.types import Portfolio, PortfolioContact, PortfolioDetail, PortfolioPageType
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["add_contact", "add_contacts", "list_", "list_contacts", "remove_contact", "remove_contacts"]
+
 
 def list_(
     *,

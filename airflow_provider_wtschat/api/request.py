@@ -14,6 +14,8 @@ from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api.masking import shown
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["MAX_PAGE_SIZE", "Method", "Page", "PagedRequest", "Paging", "Query", "Request"]
+
 T = TypeVar("T")
 Row = TypeVar("Row")
 Method = Literal["GET", "POST", "PUT", "DELETE"]

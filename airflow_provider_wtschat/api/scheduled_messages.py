@@ -19,6 +19,8 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["cancel", "cancel_batch", "create", "get", "list_", "update"]
+
 _CLEARABLE = {
     "from_channel": "from",
     "department_id": "department",

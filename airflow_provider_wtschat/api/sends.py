@@ -15,6 +15,23 @@ from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import OtpDelivery, SentMessage, SentMessages, SentOtp
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = [
+    "get_chatbot_status",
+    "get_message_status",
+    "get_otp_status",
+    "send_audio",
+    "send_chatbot",
+    "send_chatbot_batch",
+    "send_document",
+    "send_image",
+    "send_otp",
+    "send_template",
+    "send_template_batch",
+    "send_text",
+    "send_typing",
+    "send_video",
+]
+
 _LONGEST_TYPING = 25
 _TEMPLATE_ITEM = ("to", "parameters", "file", "sender_id", "callback_url", "session_metadata")
 _CHATBOT_ITEM = ("to", "session_id", "sender_id", "callback_url", "session_metadata", "contact_metadata")

@@ -12,6 +12,8 @@ from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
 from airflow_provider_wtschat.api.types import Sequence, SequenceContact, SequenceContactDetail, SequenceDetail
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["add_contact", "add_contacts", "list_", "list_contacts", "remove_contact", "remove_contacts"]
+
 
 def list_(
     *,

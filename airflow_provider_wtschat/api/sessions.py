@@ -22,6 +22,23 @@ from airflow_provider_wtschat.api.types import (
 )
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = [
+    "assign",
+    "change_status",
+    "conclude",
+    "create_note",
+    "delete_note",
+    "get",
+    "get_note",
+    "list_",
+    "list_messages",
+    "list_notes",
+    "send",
+    "send_sync",
+    "transfer",
+    "update",
+]
+
 M = TypeVar("M")
 
 _NEVER_A_STATUS = (SessionStatus.UNDEFINED,)

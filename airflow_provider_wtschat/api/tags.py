@@ -8,6 +8,8 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Tag, TagColor
 
+__all__ = ["create", "delete", "list_", "list_colors", "update"]
+
 _LONGEST_NAME = 255
 _COLORS = frozenset(
     f"{hue}_{shade}"

@@ -9,6 +9,8 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.api.types import Template, TemplateDetail, TemplateType
 
+__all__ = ["list_"]
+
 _APPROVED = "Approved"
 
 

@@ -11,6 +11,8 @@ from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import WebhookEvent, WebhookSubscription
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
+__all__ = ["create", "delete", "get", "list_", "list_events", "update"]
+
 _LONGEST_NAME = 100
 _LONGEST_URL = 500
 _EVENT = re.compile(r"[A-Z][A-Z_]*")

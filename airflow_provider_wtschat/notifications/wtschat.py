@@ -26,6 +26,8 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["WtsChatNotifier", "send_wtschat_notification"]
+
 LONGEST_WAIT = 10.0
 """Seconds that a notification may hold up whoever sends it."""
 LONGEST_TEXT = 1024

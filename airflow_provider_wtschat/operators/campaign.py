@@ -16,6 +16,8 @@ from airflow_provider_wtschat.operators.base import failing_for_good
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["WtsChatCampaignControlOperator"]
+
 
 class Action(StrEnum):
     """What to do with a campaign."""

@@ -10,6 +10,8 @@ from airflow_provider_wtschat.operators._arguments import OnceArguments
 from airflow_provider_wtschat.operators.base import WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
+__all__ = ["SendChatbotOperator"]
+
 
 class SendChatbotOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
     """

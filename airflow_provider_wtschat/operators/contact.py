@@ -22,6 +22,17 @@ from airflow_provider_wtschat.operators._arguments import (
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator, kept
 from airflow_provider_wtschat.operators.sending import WtsChatBatchOperator, WtsChatOnceOperator
 
+__all__ = [
+    "BatchSaveContactsOperator",
+    "CreateContactOperator",
+    "FilterContactsOperator",
+    "GetContactByPhoneOperator",
+    "GetContactOperator",
+    "ListContactsOperator",
+    "UpdateContactOperator",
+    "UpdateContactTagsOperator",
+]
+
 
 class WtsChatContactFieldsOperator(WtsChatBaseOperator):
     """

@@ -13,6 +13,8 @@ from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["UploadFileOperator"]
+
 
 class UploadFileOperator(WtsChatBaseOperator):
     """

@@ -26,6 +26,16 @@ from airflow_provider_wtschat.operators.sending import (
     WtsChatSendOperator,
 )
 
+__all__ = [
+    "GetMessageOperator",
+    "GetMessageStatusOperator",
+    "ListMessagesOperator",
+    "SendFileOperator",
+    "SendTemplateBatchOperator",
+    "SendTemplateOperator",
+    "SendTextOperator",
+]
+
 
 class FileKind(StrEnum):
     """What a file is sent as."""

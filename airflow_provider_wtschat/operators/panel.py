@@ -28,6 +28,20 @@ from airflow_provider_wtschat.operators.base import (
 )
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
+__all__ = [
+    "CreateCardFileNoteOperator",
+    "CreateCardOperator",
+    "CreateCardTextNoteOperator",
+    "DeleteCardNoteOperator",
+    "DuplicateCardOperator",
+    "GetCardOperator",
+    "GetPanelOperator",
+    "ListCardNotesOperator",
+    "ListCardsOperator",
+    "ListPanelsOperator",
+    "UpdateCardOperator",
+]
+
 
 class ListPanelsOperator(WtsChatPeriodListOperator[Panel]):
     """

@@ -11,6 +11,8 @@ from airflow_provider_wtschat.operators._arguments import FileArguments, Operato
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator
 
+__all__ = ["CancelScheduledMessagesOperator", "ScheduleMessageOperator"]
+
 
 class ScheduleMessageOperator(WtsChatFileOperator, WtsChatOnceOperator):
     """

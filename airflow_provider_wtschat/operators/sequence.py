@@ -18,6 +18,15 @@ from airflow_provider_wtschat.operators._arguments import (
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
+__all__ = [
+    "AddContactToSequenceOperator",
+    "AddContactsToSequenceOperator",
+    "ListSequenceContactsOperator",
+    "ListSequencesOperator",
+    "RemoveContactFromSequenceOperator",
+    "RemoveContactsFromSequenceOperator",
+]
+
 
 class ListSequencesOperator(WtsChatPeriodListOperator[Sequence]):
     """

@@ -22,6 +22,20 @@ from airflow_provider_wtschat.operators._arguments import (
 from airflow_provider_wtschat.operators.base import WtsChatPeriodListOperator, WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator, WtsChatSendOperator
 
+__all__ = [
+    "AssignSessionOperator",
+    "ConcludeSessionOperator",
+    "CreateSessionNoteOperator",
+    "GetSessionOperator",
+    "ListSessionsOperator",
+    "SendSessionFileOperator",
+    "SendSessionTemplateOperator",
+    "SendSessionTextOperator",
+    "TransferSessionOperator",
+    "UpdateSessionOperator",
+    "UpdateSessionStatusOperator",
+]
+
 
 class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
     """

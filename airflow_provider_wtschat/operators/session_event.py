@@ -20,6 +20,8 @@ from airflow_provider_wtschat.waiting.conditions import SessionFilter
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["ReadSessionEventsOperator"]
+
 _RUNS_KEPT = 20
 _REMEMBER = 2000 if airflow_version.startswith("2.") else 20_000
 """So many changes are remembered as seen: in MySQL a Variable of Airflow 2 has room for 64 KiB only."""

@@ -17,6 +17,8 @@ from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["WtsChatOperator"]
+
 
 class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
     """

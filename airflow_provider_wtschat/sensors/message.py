@@ -8,6 +8,8 @@ from typing import Any
 from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
 from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
 
+__all__ = ["MessageStatusSensor"]
+
 
 class MessageStatusSensor(WtsChatBaseSensor):
     """

@@ -8,6 +8,8 @@ from typing import Any
 from airflow_provider_wtschat.sensors.base import WtsChatBaseSensor
 from airflow_provider_wtschat.triggers.panel import CardStepTrigger
 
+__all__ = ["CardStepSensor"]
+
 
 class CardStepSensor(WtsChatBaseSensor):
     """

@@ -13,6 +13,8 @@ from airflow_provider_wtschat.triggers.session import NewSessionsTrigger, Sessio
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["NewSessionsSensor", "SessionReplySensor", "SessionStatusSensor"]
+
 
 class SessionStatusSensor(WtsChatBaseSensor):
     """

@@ -19,6 +19,8 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from airflow_provider_wtschat.simulator import Simulator
 
+__all__ = ["wtschat_simulator"]
+
 _DEFAULTS = {"sessions": 50, "seed": 1, "limits": False, "message_step_s": 0.05, "strict": True}
 
 

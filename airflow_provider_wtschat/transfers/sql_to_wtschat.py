@@ -21,6 +21,8 @@ from airflow_provider_wtschat.triggers.campaign import CampaignTrigger
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["SqlToWtsChatTemplateOperator"]
+
 _NET = timedelta(minutes=10)
 """How much later than the trigger itself Airflow ends a deferral."""
 _SHORT = 10.0

@@ -29,6 +29,8 @@ from airflow_provider_wtschat.warehouse.tables import table
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["WtsChatReconcileOperator"]
+
 UNCHANGED = timedelta(days=7)
 
 

@@ -26,6 +26,8 @@ from airflow_provider_wtschat.warehouse.tables import table
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["WtsChatToObjectStorageOperator"]
+
 PART_BYTES = 128 * 1024 * 1024
 
 

@@ -29,6 +29,8 @@ from airflow_provider_wtschat.warehouse.tables import PARTS, table
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["WtsChatToSqlOperator"]
+
 LOCK_TIMEOUT = LEASE + 60
 """Seconds to wait for another run: long enough to outlive one that was killed."""
 

@@ -11,6 +11,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_wtschat.api import instants
 
+__all__ = ["CampaignTrigger"]
+
 
 class CampaignTrigger(BaseTrigger):
     """

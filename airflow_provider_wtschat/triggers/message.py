@@ -7,6 +7,8 @@ from typing import Any
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 from airflow_provider_wtschat.waiting.conditions import MessageHasStatus
 
+__all__ = ["MessageStatusTrigger"]
+
 
 class MessageStatusTrigger(WtsChatBaseTrigger):
     """

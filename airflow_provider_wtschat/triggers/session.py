@@ -7,6 +7,8 @@ from typing import Any
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 from airflow_provider_wtschat.waiting.conditions import SessionHasReply, SessionHasStatus, SessionsHaveArrived
 
+__all__ = ["NewSessionsTrigger", "SessionReplyTrigger", "SessionStatusTrigger"]
+
 
 class SessionStatusTrigger(WtsChatBaseTrigger):
     """

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.warehouse.tables import LOADED_AT, Column, Kinds, table
 
+__all__ = ["create_sql", "merge_sql"]
+
 
 @dataclass(frozen=True)
 class _Speech:
