@@ -44,7 +44,11 @@ SETTLED = timedelta(seconds=60)
 """How long before the reading began the windows end that are read in parallel."""
 
 _WORTH_PAGES = 2
-"""Pages that must be left for a split or a sweep to pay."""
+"""Pages that must be left for a sweep to pay."""
+_WORTH_SPLIT = 4
+"""Pages that a piece must have for a split to pay: it costs a request, and each piece ends with a page half full."""
+_GAPS = 4
+"""Gaps between the pages of a sweep after which splits cost less: they do not grow with what moves."""
 _SAMPLE = 4
 """Lists of many in which rows without a key are looked for, beside those of a first load, where all are."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -375,7 +379,7 @@ class Changes(Reading[Row]):
         pages = pace.pages(paginator.total or 0, self._page_size)
         if paginator.key != source.key or self._count == 1 or pages <= _WORTH_PAGES or source.missing:
             return False
-        sweep: Sweep[Any] = Sweep(paginator, page)
+        sweep: Sweep[Any] = Sweep(paginator, page, gaps=_GAPS)
         if sweep.failed:
             return False
         source.sweeps.append(sweep)
@@ -405,7 +409,7 @@ class Changes(Reading[Row]):
             self._open_window(workers, source, low, before)
         if sweep.ended:
             source.sweeps.remove(sweep)
-            if sweep.failed:
+            if sweep.unfinished:
                 self._open_window(workers, source, sweep.position or window.after, window.before)
             self._finish_one(workers, source, None)
         return rows
@@ -458,7 +462,7 @@ class Changes(Reading[Row]):
 
     def _split(self, workers: Workers[_Job]) -> None:
         """Let idle workers take over a part of what the others have left."""
-        least = _WORTH_PAGES * self._page_size
+        least = _WORTH_SPLIT * self._page_size
         candidates = [each for each in self._ranges if each.phase is _Phase.WINDOW and each.paginator.divisible]
         if not (workers.idle and candidates):
             return
@@ -468,7 +472,7 @@ class Changes(Reading[Row]):
             candidates.remove(each)
             if _remaining(each) < least:
                 return
-            pieces = min(workers.idle, each.width, _remaining(each) // self._page_size - 1, spare)
+            pieces = min(workers.idle, each.width, _remaining(each) // least, spare)
             for paginator in each.paginator.divide(pieces):
                 spare -= 1
                 each.source.open += 1

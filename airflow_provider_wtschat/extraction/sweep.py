@@ -21,10 +21,6 @@ from airflow_provider_wtschat.api.request import Page, Request
 
 Row = TypeVar("Row")
 
-_FEW = 3
-_SHARE = 50
-"""One edge of so many may have to be read once more before the window is read by key altogether."""
-
 
 @dataclass(frozen=True)
 class _Facts:
@@ -42,12 +38,15 @@ class Sweep(Generic[Row]):
 
     :param paginator: its window, of which the first page was read
     :param page: the first page
+    :param gaps: how many gaps may show before the rest is read by key: what its splits would cost
     """
 
-    def __init__(self, paginator: Paginator[Row], page: Page[Row]) -> None:
+    def __init__(self, paginator: Paginator[Row], page: Page[Row], gaps: int) -> None:
         self.paginator = paginator
         self.failed = False
-        """Whether the rest is to be read by key, from :attr:`position` on."""
+        """Whether what is still to be answered is of no use."""
+        self.stopped = False
+        """Whether no further page is asked for."""
         self._name = row_field(paginator.key)
         self._size = paginator.page_size
         facts = self._facts(page)
@@ -58,7 +57,9 @@ class Sweep(Generic[Row]):
         self._total = facts.total
         self._number = 1
         self._proved = 1
-        self._allowed = max(_FEW, facts.total // self._size // _SHARE)
+        self._allowed = gaps
+        self._found = 0
+        self._totals: set[int] = set()
         self._position = facts.last
         self._gaps: list[tuple[datetime, datetime | None]] = []
         self._covered: datetime | None = None
@@ -76,7 +77,7 @@ class Sweep(Generic[Row]):
     @property
     def wants(self) -> bool:
         """Whether there are pages to ask for."""
-        if self.failed:
+        if self.failed or self.stopped:
             return False
         last = self._pages.get(self._number)
         # A full page is never known to be the last.
@@ -86,6 +87,11 @@ class Sweep(Generic[Row]):
     def ended(self) -> bool:
         """Whether nothing is left to be asked for or to be answered."""
         return self.failed or (not self.wants and self._proved == self._number)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the rest is to be read by key, from :attr:`position` on."""
+        return self.failed or self.stopped
 
     def next(self) -> tuple[int, Request[Page[Row]]]:
         """Return the number of the next page, and the request for it."""
@@ -110,13 +116,18 @@ class Sweep(Generic[Row]):
             self.fail()
             return []
         self._pages[number] = facts
+        self._totals.add(facts.total)
+        # Each total but the first is a change, which will show as a gap.
+        self.stopped = self.stopped or len(self._totals) - 1 > self._allowed
+        # Numbers say nothing inside of a tie.
+        self.stopped = self.stopped or (facts.rows == self._size and facts.first == facts.last)
         self._total = min(self._total, facts.total)
         while not self.failed and self._proved + 1 in self._pages:
             self._join(self._pages.pop(self._proved), self._pages[self._proved + 1])
         return [row for row in page["items"] if self.paginator.within(row)]
 
     def fail(self) -> None:
-        """Leave the rest to be read by key."""
+        """Leave the rest to be read by key, without what is still to be answered."""
         self.failed = True
 
     def take_gaps(self) -> list[tuple[datetime, datetime | None]]:
@@ -130,10 +141,8 @@ class Sweep(Generic[Row]):
         # A tie that spans several pages is read once.
         again = left.last is not None and left.last == right.first == self._covered
         if left.last is not None and not (whole and apart) and not (again and left.total == right.total):
-            self._allowed -= 1
-            if self._allowed < 0:
-                self.fail()
-                return
+            self._found += 1
+            self.stopped = self.stopped or self._found > self._allowed
             self._gaps.append((left.last, right.first))
             self._covered = right.first
         self._proved += 1
