@@ -30,7 +30,7 @@ from airflow_provider_wtschat.exceptions import (
 from airflow_provider_wtschat.extraction import pace
 from airflow_provider_wtschat.extraction.clock import AHEAD
 from airflow_provider_wtschat.extraction.reading import LOOK_EVERY, WORKERS, Batch, Progress, Reading, succeeded
-from airflow_provider_wtschat.extraction.sweep import Sweep
+from airflow_provider_wtschat.extraction.sweep import Gap, Sweep
 from airflow_provider_wtschat.extraction.windows import check_window
 from airflow_provider_wtschat.extraction.workers import Answered, Workers
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
@@ -115,6 +115,8 @@ class _Range:
     origin: _Range | None = None
     """What it was split from, until it has shown whether that was worth it."""
     dropped: bool = False
+    gap: Gap | None = None
+    """The gap of a sweep that it closes."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +189,7 @@ class Changes(Reading[Row]):
         self._resume = _usable(resume, since, until, key)
         self._sources = [_Source(request, key) for request in requests]
         self._ranges: list[_Range] = []
-        self._counts: dict[int, int | None] = {}
+        self._touched: set[tuple[Any, Any, Any]] = set()
 
     @property
     def position(self) -> dict[str, Any]:
@@ -255,13 +257,37 @@ class Changes(Reading[Row]):
                     rows = self._take_swept(workers, job, answered)
                 self.requests = workers.requests
                 if rows and isinstance(job, (_Range, _SweptPage)):
+                    rows = self._new(job, rows)
                     if job.source.missing is not None:
                         rows = [row for row in rows if not row.get(job.source.missing)]  # type: ignore[attr-defined]  # rows are mappings
+                if rows and isinstance(job, (_Range, _SweptPage)):
                     self.rows += len(rows)
                     read_at = max(self.started_at or _FIRST, self.clock.at(answered.received))
                     yield Batch(rows, read_at, job.source.request)
                 self._fill(workers)
             progress.say(self._remaining())
+
+    def _new(self, job: _Range | _SweptPage, rows: list[Any]) -> list[Any]:
+        """Leave out what was given before in the same version, where that is likely."""
+        gap = job.gap if isinstance(job, _Range) else None
+        if gap is not None:
+            # Within its bounds a row that was given at their instants is still the same.
+            ends, name = (gap.low, gap.high), row_field(job.source.key)
+            rows = [row for row in rows if row["id"] not in gap.given or instants.read(row[name]) not in ends]
+        if self._also is None or self.started_at is None:
+            return rows
+        fresh = []
+        name, settled = row_field(self._also), self._settled()
+        for row in rows:
+            text = row.get(name)
+            version = row["id"], row.get(row_field(self._key)), text
+            if job.source.counted:
+                if _lies_from(settled, text):
+                    self._touched.add(version)
+            elif version in self._touched:
+                continue
+            fresh.append(row)
+        return fresh
 
     def _note(self, source: _Source, rows: Sequence[Any]) -> None:
         source.rows += len(rows)
@@ -404,9 +430,9 @@ class Changes(Reading[Row]):
             rows = sweep.accept(job.number, succeeded(answered).value)
             self._note(source, rows)
         window = sweep.paginator
-        for low, high in sweep.take_gaps():
-            before = window.before if high is None else high + _MICROSECOND
-            self._open_window(workers, source, low, before)
+        for gap in sweep.take_gaps():
+            before = window.before if gap.high is None else gap.high + _MICROSECOND
+            self._open_window(workers, source, gap.low, before, gap)
         if sweep.ended:
             source.sweeps.remove(sweep)
             if sweep.unfinished:
@@ -415,10 +441,15 @@ class Changes(Reading[Row]):
         return rows
 
     def _open_window(
-        self, workers: Workers[_Job], source: _Source, after: datetime | None, before: datetime | None
+        self,
+        workers: Workers[_Job],
+        source: _Source,
+        after: datetime | None,
+        before: datetime | None,
+        gap: Gap | None = None,
     ) -> None:
         each = self._range(source, after, before)
-        each.phase = _Phase.WINDOW
+        each.phase, each.gap = _Phase.WINDOW, gap
         source.open += 1
         self._start(workers, each)
 
@@ -713,6 +744,13 @@ def _bounded(request: PagedRequest[Row], bounds: Mapping[str, str]) -> PagedRequ
     own = {name for name in bounds if request.bound(name) is not None}
     added = tuple((name, value) for name, value in bounds.items() if name not in own)
     return request.having(query=(*request.query, *added))
+
+
+def _lies_from(start: datetime, text: Any) -> bool:
+    try:
+        return instants.read(text) >= start
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def _remaining(each: _Range) -> int:

@@ -30,6 +30,23 @@ class _Facts:
     total: int
     first: datetime | None
     last: datetime | None
+    edges: frozenset[str]
+    """Ids of the rows at the first and at the last instant."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """
+    What lies between two pages and has to be read by key.
+
+    :param low: start, included
+    :param high: end, included; ``None`` for the end of the window
+    :param given: ids of rows at these two instants that were given already
+    """
+
+    low: datetime
+    high: datetime | None
+    given: frozenset[str]
 
 
 class Sweep(Generic[Row]):
@@ -52,7 +69,7 @@ class Sweep(Generic[Row]):
         facts = self._facts(page)
         if facts is None or facts.rows < self._size:
             self.failed = True
-            facts = _Facts(0, 0, None, None)
+            facts = _Facts(0, 0, None, None, frozenset())
         self._pages = {1: facts}
         self._total = facts.total
         self._number = 1
@@ -61,7 +78,7 @@ class Sweep(Generic[Row]):
         self._found = 0
         self._totals: set[int] = set()
         self._position = facts.last
-        self._gaps: list[tuple[datetime, datetime | None]] = []
+        self._gaps: list[Gap] = []
         self._covered: datetime | None = None
 
     @property
@@ -130,8 +147,8 @@ class Sweep(Generic[Row]):
         """Leave the rest to be read by key, without what is still to be answered."""
         self.failed = True
 
-    def take_gaps(self) -> list[tuple[datetime, datetime | None]]:
-        """Return what has to be read by key, both ends included, that was not returned before."""
+    def take_gaps(self) -> list[Gap]:
+        """Return what has to be read by key and was not returned before."""
         gaps, self._gaps = self._gaps, []
         return gaps
 
@@ -143,7 +160,7 @@ class Sweep(Generic[Row]):
         if left.last is not None and not (whole and apart) and not (again and left.total == right.total):
             self._found += 1
             self.stopped = self.stopped or self._found > self._allowed
-            self._gaps.append((left.last, right.first))
+            self._gaps.append(Gap(left.last, right.first, left.edges | right.edges))
             self._covered = right.first
         self._proved += 1
         self._position = right.last or self._position
@@ -165,4 +182,8 @@ class Sweep(Generic[Row]):
             return None
         if len(moments) < len(rows) or any(left > right for left, right in pairwise(moments)):
             return None
-        return _Facts(len(rows), total, moments[0] if moments else None, moments[-1] if moments else None)
+        if not moments:
+            return _Facts(0, total, None, None, frozenset())
+        ends = (moments[0], moments[-1])
+        edges = frozenset(str(row.get("id")) for row, moment in zip(rows, moments, strict=True) if moment in ends)
+        return _Facts(len(rows), total, *ends, edges)

@@ -40,7 +40,7 @@ def sweep_all(
         if waiting:
             number, page = waiting.pop(take(waiting))
             found += sweep.accept(number, page)
-            ranges += sweep.take_gaps()
+            ranges += [(gap.low, gap.high) for gap in sweep.take_gaps()]
         assert server.requests < 2_000, "no end"
     if sweep.unfinished:
         ranges.append((sweep.position, None))
