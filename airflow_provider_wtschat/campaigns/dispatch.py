@@ -13,11 +13,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 from airflow_provider_wtschat.api import contacts, instants, messages, scheduled_messages, sends, sessions, templates
@@ -27,6 +27,13 @@ from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message, Template
 from airflow_provider_wtschat.budget.limits import READ, SEND
+from airflow_provider_wtschat.campaigns.people import (
+    Exclusions,
+    Suppression,
+    SuppressionTable,
+    person,
+    says_never_again,
+)
 from airflow_provider_wtschat.campaigns.recipients import Bounds, Layout, Recipients
 from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, report
 from airflow_provider_wtschat.campaigns.sql import connected
@@ -77,9 +84,13 @@ _OTHERS_SOON, _OTHERS_LATE = timedelta(seconds=0.5), timedelta(minutes=1)
 _SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
 _INVALID = frozenset({400, 413, 422})
 """HTTP statuses of a request that the API did not act on, because of what it says."""
+_MOST_RUNS = 100
+"""How many Dag runs a plan remembers to have been part of it."""
 _SHORTEST_PRIVATE = 3
 _APPROVED = "approved"
 _EXAMPLE = {"to": "+55 11 90000-0001"}
+_FAILURE = "failure"
+"""Why somebody came into the suppression table: a message failed in a way that says so."""
 _NOT_SCHEDULED = (
     "enable_bot", "file_column", "force_start_session", "user_email", "user_id", "user_name", "user_phone",
     "wait_for_status",
@@ -91,6 +102,7 @@ _FACTS = {
     "query": "query (sql, parameters or columns)",
     "sql_conn_id": "sql_conn_id",
     "dag_id": "Dag",
+    "audience": "audience",
 }
 """What is noted with a plan, because whoever goes on with it must mean the same; and what to call it."""
 
@@ -101,6 +113,15 @@ class Duplicates(StrEnum):
     ERROR = "error"
     SKIP = "skip"
     ALLOW = "allow"
+
+
+class Audience(StrEnum):
+    """Who a campaign is for."""
+
+    FIXED = "fixed"
+    """Whom the query finds when it is planned."""
+    NEW_KEYS = "new_keys"
+    """Whom the query of any run finds."""
 
 
 class Target(StrEnum):
@@ -185,12 +206,15 @@ class Options:
     template_name: str | None
     bounds: Bounds
     layout: Layout
+    audience: str
     schedule_at: datetime | None
     send_before: datetime | None
     dry_run: bool
     resend_uncertain: bool
     resend_refused: tuple[str, ...] | None
     retention: timedelta | None
+    exclusions: Exclusions
+    suppression_table: str
     target: str | None
     follow_up_for: timedelta
     max_failed: float | None
@@ -235,12 +259,21 @@ class Options:
                 file=convert.text("file_column", arguments["file_column"]),
                 country=convert.required_text("phone_country", arguments["phone_country"]),
             ),
+            audience=convert.required("audience", convert.choice("audience", arguments["audience"], Audience)),
             schedule_at=instants.parse("schedule_at", arguments["schedule_at"], zone) if scheduled else None,
             send_before=None if send_before is None else instants.parse("send_before", send_before, zone),
             dry_run=_flag("dry_run", arguments["dry_run"]),
             resend_uncertain=_flag("resend_uncertain", arguments["resend_uncertain"]),
             resend_refused=_reasons("resend_refused", arguments["resend_refused"]),
             retention=None if arguments["retention"] is None else _period("retention", arguments["retention"]),
+            exclusions=Exclusions(
+                sql=convert.text("exclude_sql", arguments["exclude_sql"]),
+                tags=tuple(convert.texts("exclude_tags", arguments["exclude_tags"]) or ()),
+                blocked=not _flag("include_blocked", arguments["include_blocked"]),
+                listed=not _flag("ignore_suppression", arguments["ignore_suppression"]),
+                country=convert.required_text("phone_country", arguments["phone_country"]),
+            ),
+            suppression_table=_name("suppression_table", arguments["suppression_table"]),
             target=convert.choice("wait_for_status", arguments["wait_for_status"], Target),
             follow_up_for=_period("follow_up_for", arguments["follow_up_for"]),
             max_failed=convert.number("max_failed", arguments["max_failed"], minimum=0),
@@ -319,7 +352,12 @@ class Dispatch:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._close()
+        self._suppression.close()
+
+    def _close(self) -> None:
         self.table.close()
+        self._people.close()
 
     @property
     def deferrable(self) -> bool:
@@ -332,6 +370,17 @@ class Dispatch:
         options = self._options
         hook = connected(options.table_argument, options.table_conn_id)
         return CampaignTable(hook, options.table, options.campaign)
+
+    @cached_property
+    def _people(self) -> SuppressionTable:
+        options = self._options
+        return SuppressionTable(connected(options.table_argument, options.table_conn_id), options.suppression_table)
+
+    @cached_property
+    def _suppression(self) -> Suppression:
+        options = self._options
+        source = partial(connected, "sql_conn_id", options.sql_conn_id)
+        return Suppression(options.exclusions, self._people, hook=self._hook, source=source)
 
     @cached_property
     def _values(self) -> dict[str, Any]:
@@ -353,6 +402,7 @@ class Dispatch:
         options, table = self._options, self.table
         self._values  # noqa: B018  # what is wrong in it is said before the table is made
         table.create()
+        self._people.create()
         if options.dry_run:
             return self._rehearse()
         if expired := table.expire():
@@ -384,7 +434,7 @@ class Dispatch:
         :param pause: until when
         :raises WtsChatError: if the dispatch is stopped meanwhile
         """
-        self.table.close()
+        self._close()
         if pause.seconds > 1:
             log.info("Waiting for the %s for %.0f s", pause.purpose, pause.seconds)
         self._stop.wait(pause.seconds)
@@ -437,18 +487,22 @@ class Dispatch:
             "query": options.query,
             "sql_conn_id": options.sql_conn_id,
             "dag_id": self._origin.dag_id,
+            "audience": options.audience,
         }
+        grows = options.audience == Audience.NEW_KEYS
+        if grows:
+            # Each run may have another one.
+            del facts["query"]
+        expires_at = None if options.retention is None else datetime.now(UTC) + options.retention
+        run_id = self._origin.run_id
         if (planned := table.facts()) is None:
             options.check_time()
             with self._recipients() as recipients:
-                expires_at = None if options.retention is None else datetime.now(UTC) + options.retention
-                mine = table.plan(recipients.planned, facts, expires_at)
-                if mine:
-                    log.info("Planned %d recipients, refused %d rows", recipients.valid, recipients.invalid)
-            if mine:
-                return
+                rows = partial(recipients.planned, self._people.pseudonym)
+                if table.plan(rows, facts | {"runs": [run_id]}, expires_at):
+                    self._say_planned(recipients)
+                    return
             planned = table.facts() or {}
-        log.info("The campaign is planned already: going on from its table, without running the query")
         # A plan of an earlier version notes less.
         changed = [_FACTS[name] for name, value in facts.items() if name in planned and planned[name] != value]
         if changed:
@@ -459,18 +513,44 @@ class Dispatch:
                 "was planned with"
             )
             raise WtsChatArgumentError("campaign", msg)
+        if not grows or run_id in planned.get("runs", ()):
+            log.info("The campaign is planned already: going on from its table, without running the query")
+            return
+        options.check_time()
+        with self._recipients(table.known) as recipients:
 
-    def _recipients(self) -> Recipients:
+            def noted(known: Mapping[str, Any]) -> Mapping[str, Any] | None:
+                runs = [*known.get("runs", ()), run_id]
+                # Another worker of the run may have been quicker.
+                return None if run_id in known.get("runs", ()) else {**known, "runs": runs[-_MOST_RUNS:]}
+
+            if table.extend(partial(recipients.planned, self._people.pseudonym), noted, expires_at):
+                self._say_planned(recipients)
+
+    def _say_planned(self, recipients: Recipients) -> None:
+        log.info(
+            "Planned %d recipients, refused %d rows, left out %d people who must not be written to",
+            recipients.valid,
+            recipients.invalid,
+            recipients.suppressed,
+        )
+
+    def _recipients(self, known: Callable[[Sequence[str]], Collection[str]] = lambda keys: ()) -> Recipients:
         options = self._options
         self._check_template()
         recipients = Recipients()
         try:
             source = connected("sql_conn_id", options.sql_conn_id)
-            recipients.read(source, options.sql, options.parameters, options.layout, options.bounds)
+            recipients.read(source, options.sql, options.parameters, options.layout, options.bounds, known)
+            recipients.suppress(self._left_out)
         except BaseException:
             recipients.close()
             raise
         return recipients
+
+    def _left_out(self, people: Sequence[str]) -> dict[str, str]:
+        self._suppression.refresh()
+        return self._suppression.reasons({who: self._people.pseudonym(who) for who in people})
 
     @property
     def _template_named(self) -> tuple[str, str]:
@@ -507,18 +587,19 @@ class Dispatch:
     def _rehearse(self) -> dict[str, Any]:
         options, table = self._options, self.table
         planned = table.facts() is not None
-        if planned:
-            number, invalid = table.counts()[Status.PLANNED], 0
+        if planned and options.audience == Audience.FIXED:
+            number, invalid, suppressed = table.counts()[Status.PLANNED], 0, 0
         else:
-            with self._recipients() as recipients:
-                number, invalid = recipients.valid, recipients.invalid
+            with self._recipients(table.known) as recipients:
+                number, invalid, suppressed = recipients.valid, recipients.invalid, recipients.suppressed
         minutes = expected_minutes(number, scheduled=options.schedule_at is not None)
         log.info(
-            "Dry run: %d messages would go, which takes about %d minutes at the account's limit; %d rows are refused. "
-            "Nothing was sent or planned",
+            "Dry run: %d messages would go, which takes about %d minutes at the account's limit; %d rows are refused, "
+            "%d people are left out. Nothing was sent or planned",
             number,
             minutes,
             invalid,
+            suppressed,
         )
         return {
             "campaign": options.campaign,
@@ -527,6 +608,7 @@ class Dispatch:
             "planned_already": planned,
             "recipients": number,
             "refused": invalid,
+            "suppressed": suppressed,
             "minutes": minutes,
         }
 
@@ -541,7 +623,8 @@ class Dispatch:
         sent = False
         while (claim := self.table.claim(self._origin.owner, size, self._check_send)) is not None:
             sent = True
-            self._send_claim(claim)
+            if (claim := self._without_suppressed(claim)).rows:
+                self._send_claim(claim)
         if sent:
             self._progress.say()
 
@@ -561,6 +644,26 @@ class Dispatch:
             raise _OnHold(Pause(until=datetime.now(UTC) + PAUSED_LOOK, purpose=Purpose.RESUMPTION))
         if time.monotonic() >= self._template_due:
             self._approved_template()
+        self._suppression.refresh()
+
+    def _without_suppressed(self, claim: Claim) -> Claim:
+        """Leave out who must not be written to by now."""
+        try:
+            found = self._left_out(list({person(row.phone) for row in claim.rows}))
+        except BaseException:
+            self.table.release(claim)
+            raise
+        out = [
+            Outcome(seq=row.seq, status=Status.SUPPRESSED, reason=found[who])
+            for row in claim.rows
+            if (who := person(row.phone)) in found
+        ]
+        if not out:
+            return claim
+        self.table.record(claim, out)
+        self._progress.count(out)
+        numbers = {outcome.seq for outcome in out}
+        return replace(claim, rows=[row for row in claim.rows if row.seq not in numbers])
 
     def _send_claim(self, claim: Claim) -> None:
         """Send the rows of a claim, and record what became of them whatever happens."""
@@ -603,7 +706,9 @@ class Dispatch:
                 return None
             status = Status.REFUSED if refused else Status.UNCERTAIN
             outcomes = _all(part, status, _reason(error, part.rows), error.key)
-            self.table.record(part, outcomes)
+            if refused and says_never_again(error.text):
+                outcomes = [replace(outcome, never_again=True) for outcome in outcomes]
+            self._record(part, outcomes)
             if (interruption := _interruption(error)) is not None:
                 # A later try may go on, with what nobody has claimed yet.
                 raise interruption from error
@@ -612,8 +717,16 @@ class Dispatch:
             raise
         else:
             outcomes = _scheduled(part, answer) if self._options.schedule_at is not None else matched(part, answer)
-            self.table.record(part, outcomes)
+            self._record(part, outcomes)
         return outcomes
+
+    def _record(self, part: Claim, outcomes: Sequence[Outcome]) -> None:
+        never = {outcome.seq: outcome.reason or "" for outcome in outcomes if outcome.never_again}
+        if never:
+            # First, since what is recorded is not seen again.
+            pseudonyms = {row.seq: self._people.pseudonym(person(row.phone)) for row in part.rows if row.seq in never}
+            self._people.add({pseudonyms[seq]: reason for seq, reason in never.items()}, _FAILURE)
+        self.table.record(part, outcomes)
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
         """Stop a dispatch that gets nowhere."""
@@ -694,11 +807,14 @@ class Dispatch:
         while batch := self.table.to_follow(_done(target), after):
             found: dict[int, tuple[str, str | None]] = {}
             try:
-                for seq, message_id in batch:
+                for seq, message_id, who in batch:
                     self._stop.wait(max(0.0, due - time.monotonic()))
                     self._check_stop()
                     due = max(due, time.monotonic()) + LOOK_PAUSE
                     found |= self._delivery(seq, message_id)
+                    reason = found[seq][1] if seq in found else None
+                    if who is not None and says_never_again(reason):
+                        self._people.add({who: str(reason)}, _FAILURE)
             except WtsChatError as error:
                 if not error.retryable or self._stop.is_set():
                     raise
@@ -769,7 +885,10 @@ def _judged(row: Claimed, result: Mapping[str, Any] | None) -> Outcome:
     message_id = None if result.get("id") is None else str(result["id"])
     if result.get("status") == "FAILED":
         reason = _reason(result.get("failedReason"), [row]) or "the API says that it failed"
-        return Outcome(seq=row.seq, status=Status.REFUSED, message_id=message_id, reason=reason)
+        never_again = says_never_again(result.get("failedReason"))
+        return Outcome(
+            seq=row.seq, status=Status.REFUSED, message_id=message_id, reason=reason, never_again=never_again
+        )
     return Outcome(seq=row.seq, status=Status.SENT, message_id=message_id)
 
 

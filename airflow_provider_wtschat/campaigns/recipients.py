@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.campaigns.people import as_text, person
 from airflow_provider_wtschat.campaigns.sql import DbApiHook, connection_id, explained, streaming_cursor
-from airflow_provider_wtschat.campaigns.table import LONGEST_NAME, Planned
+from airflow_provider_wtschat.campaigns.table import LONGEST_NAME, Planned, Status
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 _CHUNK = 1000
 _SHOWN = 10
 _SAME_RECIPIENT = "an earlier row has the same recipient"
 _TABLE = (
-    "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, person TEXT, content TEXT, reason TEXT)"
+    "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, person TEXT, content TEXT, reason TEXT,"
+    " suppressed INTEGER NOT NULL DEFAULT 0)"
 )
-_OLD_BRAZILIAN_MOBILE = re.compile(r"(\+55[1-9]{2})9([6-9]\d{7})")
-"""A mobile number with the ninth digit, which was put before numbers that began with 6 to 9."""
-
-
-def person(phone: str) -> str:
-    """
-    Return what the numbers of one person have in common: those with and without the ninth digit reach the same one.
-
-    :param phone: number in international form, such as ``+5511900000001``
-    """
-    return _OLD_BRAZILIAN_MOBILE.sub(r"\1\2", phone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +91,15 @@ class Recipients:
         """Forget the rows."""
         self._rows.close()
 
-    def read(self, hook: DbApiHook, sql: str, parameters: Any, layout: Layout, bounds: Bounds) -> None:
+    def read(
+        self,
+        hook: DbApiHook,
+        sql: str,
+        parameters: Any,
+        layout: Layout,
+        bounds: Bounds,
+        known: Callable[[Sequence[str]], Collection[str]] = lambda keys: (),
+    ) -> None:
         """
         Read the query and check its rows.
 
@@ -112,16 +108,23 @@ class Recipients:
         :param parameters: its parameters, as the database's driver takes them
         :param layout: what its columns mean
         :param bounds: what they may hold
+        :param known: returns those of some keys whose rows are passed over
         :raises WtsChatArgumentError: if they may not be sent; it names rows by their number, never by what they say
         :raises WtsChatError: if the database refuses the query
         """
         valid = 0
         for start, chunk in _chunks(hook, sql, parameters, layout.columns):
-            rows = [(line, *_row(line, row, layout)) for line, row in enumerate(chunk, start=start)]
+            keys = [as_text(row[layout.key]) for row in chunk]
+            passed_over = set(known(keys))
+            rows = [
+                (line, *_row(line, key, row, layout))
+                for line, (key, row) in enumerate(zip(keys, chunk, strict=True), start=start)
+                if key not in passed_over
+            ]
             valid += sum(row[-1] is None for row in rows)
             if valid > bounds.recipients and bounds.duplicates != "skip":
                 raise _too_many(bounds)
-            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, 0)", rows)
         self._check_keys()
         self._check_phones(bounds.duplicates)
         if self.valid > bounds.recipients:
@@ -136,14 +139,47 @@ class Recipients:
     @property
     def invalid(self) -> int:
         """How many rows are refused."""
-        return self._count("reason IS NOT NULL")
+        return self._count("reason IS NOT NULL AND NOT suppressed")
 
-    def planned(self) -> Iterator[Planned]:
-        """Read the rows in the order of the query, each time anew."""
-        with closing(self._rows.execute("SELECT key, phone, content, reason FROM recipient ORDER BY row")) as cursor:
-            for key, phone, content, reason in cursor:
-                kept = None if content is None else json.loads(content)
-                yield Planned(key=key, phone=phone, content=kept, reason=reason)
+    @property
+    def suppressed(self) -> int:
+        """How many rows are of people who are left out."""
+        return self._count("suppressed")
+
+    def suppress(self, reasons: Callable[[Sequence[str]], Mapping[str, str]]) -> None:
+        """
+        Leave people out.
+
+        :param reasons: returns why people are left out, by person, for those who are
+        """
+        after = 0
+        while rows := self._rows.execute(
+            "SELECT row, person FROM recipient WHERE reason IS NULL AND row > ? ORDER BY row LIMIT ?", (after, _CHUNK)
+        ).fetchall():
+            found = reasons([who for _, who in rows])
+            self._rows.executemany(
+                "UPDATE recipient SET suppressed = 1, reason = ?, phone = NULL, content = NULL WHERE row = ?",
+                [(found[who], row) for row, who in rows if who in found],
+            )
+            after = rows[-1][0]
+
+    def planned(self, pseudonym: Callable[[str], str]) -> Iterator[Planned]:
+        """
+        Read the rows in the order of the query, each time anew.
+
+        :param pseudonym: returns what stands for a person in the table
+        """
+        columns = "key, phone, person, content, reason, suppressed"
+        with closing(self._rows.execute(f"SELECT {columns} FROM recipient ORDER BY row")) as cursor:  # noqa: S608  # ours
+            for key, phone, who, content, reason, suppressed in cursor:
+                yield Planned(
+                    key=key,
+                    phone=phone,
+                    content=None if content is None else json.loads(content),
+                    status=Status.SUPPRESSED if suppressed else Status.PLANNED if reason is None else Status.REFUSED,
+                    reason=reason,
+                    person=None if who is None or phone is None else pseudonym(who),
+                )
 
     def _count(self, condition: str) -> int:
         ((number,),) = self._rows.execute(f"SELECT count(*) FROM recipient WHERE {condition}")  # noqa: S608  # ours
@@ -228,15 +264,14 @@ def _places(description: Sequence[Sequence[Any]], columns: Sequence[str]) -> dic
 
 
 def _row(
-    line: int, row: Mapping[str, Any], layout: Layout
+    line: int, key: str, row: Mapping[str, Any], layout: Layout
 ) -> tuple[str, str | None, str | None, str | None, str | None]:
-    key = _text(row[layout.key])
     if convert.is_nothing(key) or len(key) > LONGEST_NAME:
         msg = f"row {line} of the query has no key of 1 to {LONGEST_NAME} characters"
         raise WtsChatArgumentError("key_column", msg)
     try:
         # With its plus sign it is international wherever it is parsed again, whatever its digits look like.
-        phone = "+" + phones.digits(layout.recipient, _text(row[layout.recipient]), layout.country)
+        phone = "+" + phones.digits(layout.recipient, as_text(row[layout.recipient]), layout.country)
     except WtsChatArgumentError:
         return key, None, None, None, "no phone number"
     content: dict[str, Any] = {}
@@ -252,13 +287,6 @@ def _row(
         except WtsChatArgumentError:
             return key, None, None, None, "no file"
     return key, phone, person(phone), json.dumps(content, ensure_ascii=False), None
-
-
-def _text(value: Any) -> str:
-    """Write a key or a phone number, which a column may hold as text or as a number of any kind."""
-    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-        value = int(value)
-    return "" if value is None else str(value).strip()
 
 
 def _too_many(bounds: Bounds) -> WtsChatArgumentError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from enum import Enum
@@ -21,7 +22,7 @@ except ImportError as error:
     msg = "Transfers with SQL need the extra 'sql': pip install 'airflow-provider-wtschat[sql]'"
     raise AirflowOptionalProviderFeatureException(msg) from error
 
-__all__ = ["Database", "DbApiHook", "connected", "connection_id", "explained", "streaming_cursor"]
+__all__ = ["Database", "DbApiHook", "checked_name", "connected", "connection_id", "explained", "streaming_cursor"]
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ SQLITE = frozenset({"sqlite3"})
 POSTGRES = frozenset({"psycopg", "psycopg2"})
 MYSQL = frozenset({"MySQLdb", "mysql", "pymysql"})
 
+_TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 _ATTEMPTS = 4
 _PAUSE = 0.2
 _BUSY_MS = 60_000
@@ -65,6 +67,21 @@ def connection_id(hook: DbApiHook) -> str:
     :param hook: the hook
     """
     return str(getattr(hook, str(hook.conn_name_attr), ""))
+
+
+def checked_name(argument: str, name: Any) -> str:
+    """
+    Take the name of a table, which goes into statements as it is.
+
+    :param argument: the argument that it was given to, for the error
+    :param name: the name, with or without its schema
+    :raises WtsChatArgumentError: if that is not a name
+    """
+    text = convert.required_text(argument, name).strip()
+    if not _TABLE.fullmatch(text):
+        msg = f"{text!r} was given; a name such as wtschat_campaign or schema.wtschat_campaign is wanted"
+        raise WtsChatArgumentError(argument, msg)
+    return text
 
 
 def driver(connection: Any) -> str:

@@ -9,7 +9,6 @@ may be repeated after its answer was lost, so a lost connection to the database 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,7 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.campaigns.sql import Database, DbApiHook, connection_id
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.campaigns.sql import Database, DbApiHook, checked_name, connection_id
 
 DEFAULT_TABLE = "wtschat_campaign"
 LONGEST_NAME = 200
@@ -33,7 +31,6 @@ LATEST_LOOK_UP = timedelta(hours=48)
 """Once a row has been looked up so long after its claim, it is not looked up again."""
 
 _NAMESPACE = UUID("0c2f3c0e-6f0b-4b43-9a53-2f0d1b7f5f5e")
-_TABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 _ROWS_PER_STATEMENT = 500
 _PLAN = 0
 """Number of the row that stands for the plan itself."""
@@ -55,6 +52,7 @@ _COLUMNS = {
     "looked_up_at": "VARCHAR(30)",
     "failed_key": "VARCHAR(100)",
     "expires_at": "VARCHAR(30)",
+    "person": "VARCHAR(64)",
 }
 
 
@@ -66,6 +64,7 @@ class Status(StrEnum):
     SENT = "sent"
     REFUSED = "refused"
     UNCERTAIN = "uncertain"
+    SUPPRESSED = "suppressed"
 
 
 class State(StrEnum):
@@ -86,15 +85,19 @@ class Planned:
     A row to plan.
 
     :param key: the row's key
-    :param phone: recipient in international form, such as ``+5511900000001``; ``None`` for a row that is refused
+    :param phone: recipient in international form, such as ``+5511900000001``; ``None`` for a row that is not sent
     :param content: what the message says: ``parameters``, and ``file`` where there is one
-    :param reason: why it is refused; ``None`` for a row that is to be sent
+    :param status: what it is from the start
+    :param reason: why it is not sent; ``None`` for a row that is to be sent
+    :param person: what stands for the recipient once the phone number is emptied
     """
 
     key: str
     phone: str | None
     content: Mapping[str, Any] | None
+    status: Status = Status.PLANNED
     reason: str | None = None
+    person: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +142,7 @@ class Outcome:
     :param message_id: id of the message
     :param reason: why it was refused, or what is uncertain; no personal data
     :param failed_key: the API's key of the error
+    :param never_again: whether the failure means that the person is not to be written to any more
     """
 
     seq: int
@@ -146,6 +150,7 @@ class Outcome:
     message_id: str | None = None
     reason: str | None = None
     failed_key: str | None = None
+    never_again: bool = False
 
 
 def sender_id(campaign: str, key: str | None = None) -> str:
@@ -169,10 +174,7 @@ class CampaignTable:
     """
 
     def __init__(self, hook: DbApiHook, table: str, campaign: str) -> None:
-        if not _TABLE.fullmatch(table):
-            msg = f"{table!r} was given; a name such as wtschat_campaign or schema.wtschat_campaign is wanted"
-            raise WtsChatArgumentError("table", msg)
-        self.table = table
+        self.table = checked_name("table", table)
         self.campaign = campaign
         self._database = Database(hook, f"table: {table} of the connection {connection_id(hook)!r}")
         self._after = _PLAN
@@ -214,27 +216,12 @@ class CampaignTable:
         :param expires_at: when to empty what a row says of a person, whatever became of it; ``None`` for never
         :return: whether this is the plan now; else somebody else's is
         """
-        expiry = None if expires_at is None else instants.write(expires_at)
-        header = (_PLAN, "", sender_id(self.campaign), None, json.dumps(facts), State.GOING.value, None, None)
+        header = (_PLAN, "", sender_id(self.campaign), None, json.dumps(facts), State.GOING.value, None, None, None)
 
         def insert(cursor: Any) -> None:
             # One transaction, so that no try ever finds half a plan. The first row keeps everybody else out.
             self._insert(cursor, [header])
-            numbered = (
-                (
-                    seq,
-                    row.key,
-                    sender_id(self.campaign, row.key),
-                    row.phone,
-                    None if row.content is None else json.dumps(row.content, ensure_ascii=False),
-                    Status.PLANNED.value if row.reason is None else Status.REFUSED.value,
-                    row.reason,
-                    expiry,
-                )
-                for seq, row in enumerate(rows(), start=_PLAN + 1)
-            )
-            while part := list(islice(numbered, _ROWS_PER_STATEMENT)):
-                self._insert(cursor, part)
+            self._insert_rows(cursor, rows(), _PLAN, expires_at)
 
         try:
             self._database.do(insert, unless=lambda: self.facts() is not None)
@@ -243,6 +230,50 @@ class CampaignTable:
                 raise
             return False
         return True
+
+    def extend(
+        self,
+        rows: Callable[[], Iterable[Planned]],
+        facts: Callable[[Mapping[str, Any]], Mapping[str, Any] | None],
+        expires_at: datetime | None = None,
+    ) -> bool:
+        """
+        Add rows to a plan, but for those whose keys it has.
+
+        :param rows: returns the rows, each time it is called
+        :param facts: is given what is noted with the plan, and returns what is to be noted; ``None`` adds nothing
+        :param expires_at: when to empty what a row says of a person
+        :return: whether they were added
+        """
+
+        def add(cursor: Any) -> bool:
+            where = "WHERE campaign = ? AND seq = ?"
+            # It holds the row until the transaction ends, so that others who add wait, and then see these.
+            self._execute(cursor, f"UPDATE {{table}} SET content = content {where}", self.campaign, _PLAN)  # noqa: S608
+            self._execute(cursor, f"SELECT content FROM {{table}} {where}", self.campaign, _PLAN)  # noqa: S608
+            noted = facts(json.loads(cursor.fetchall()[0][0]))
+            if noted is None:
+                return False
+            self._execute(cursor, "SELECT max(seq) FROM {table} WHERE campaign = ?", self.campaign)
+            last = int(cursor.fetchall()[0][0])
+            self._insert_rows(cursor, rows(), last, expires_at, only_new=True)
+            self._execute(
+                cursor, f"UPDATE {{table}} SET content = ? {where}", json.dumps(noted), self.campaign, _PLAN  # noqa: S608
+            )  # fmt: skip
+            return True
+
+        self._after = _PLAN
+        return self._database.do(add)
+
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """
+        Find keys that the plan has.
+
+        :param keys: the keys to look for
+        """
+        by_id = {sender_id(self.campaign, key): key for key in keys}
+        rows = self._query("SELECT sender_id FROM {table} WHERE sender_id IN ({many})", many=list(by_id))
+        return {by_id[found] for (found,) in rows}
 
     def claim(self, owner: str, size: int, check: Callable[[], None] = lambda: None) -> Claim | None:
         """
@@ -432,7 +463,7 @@ class CampaignTable:
         :return: how many rows there were
         """
         now = instants.write(datetime.now(UTC))
-        condition = "phone IS NOT NULL AND expires_at < ? AND status <> ?"
+        condition = "(phone IS NOT NULL OR person IS NOT NULL) AND expires_at < ? AND status <> ?"
         ((number,),) = self._query(f"SELECT count(*) FROM {{table}} WHERE {condition}", now, Status.CLAIMED)  # noqa: S608
         if number:
             self._change(
@@ -440,7 +471,7 @@ class CampaignTable:
                 Status.REFUSED, "its retention was over before it was sent", now, Status.PLANNED, _PLAN,
             )  # fmt: skip
             self._change(
-                f"UPDATE {{table}} SET phone = NULL, content = NULL WHERE {condition}",  # noqa: S608
+                f"UPDATE {{table}} SET phone = NULL, content = NULL, person = NULL WHERE {condition}",  # noqa: S608
                 now, Status.CLAIMED,
             )  # fmt: skip
         return int(number)
@@ -455,6 +486,30 @@ class CampaignTable:
             )  # fmt: skip
         self._after = _PLAN
         return len(found)
+
+    def erase(self, pseudonym: str, phones: Sequence[str]) -> int:
+        """
+        Remove what rows say of a person, in all dispatches of the table. A row that is planned will not be sent.
+
+        The rows themselves stay: without them a dispatch that is run again would write to the person.
+
+        :param pseudonym: what stands for the person
+        :param phones: the person's numbers, as rows may hold them
+        :return: how many rows there were
+        """
+        who = "(person = ? OR phone IN ({many}))"
+        ((number,),) = self._query(
+            f"SELECT count(*) FROM {{table}} WHERE {who}", pseudonym, many=phones  # noqa: S608  # ours
+        )  # fmt: skip
+        self._change(
+            f"UPDATE {{table}} SET status = ?, reason = ? WHERE status = ? AND {who}",  # noqa: S608  # ours
+            Status.SUPPRESSED, "the person was erased", Status.PLANNED, pseudonym, many=phones,
+        )  # fmt: skip
+        self._change(
+            f"UPDATE {{table}} SET phone = NULL, content = NULL, person = NULL, message_id = NULL WHERE {who}",  # noqa: S608
+            pseudonym, many=phones,
+        )  # fmt: skip
+        return int(number)
 
     def counts(self) -> dict[Status, int]:
         """Count the rows by status."""
@@ -488,20 +543,20 @@ class CampaignTable:
         )  # fmt: skip
         return None if moment is None else instants.read(moment)
 
-    def to_follow(self, done: Sequence[str], after: int = _PLAN, limit: int = 100) -> list[tuple[int, str]]:
+    def to_follow(self, done: Sequence[str], after: int = _PLAN, limit: int = 100) -> list[tuple[int, str, str | None]]:
         """
-        Read the number and the message id of sent rows whose messages may still change.
+        Read the number, the message id and the person of sent rows whose messages may still change.
 
         :param done: statuses of messages that need no further look
         :param after: number of the row to begin behind
         :param limit: how many rows at most
         """
         rows = self._query(
-            "SELECT seq, message_id FROM {table} WHERE campaign = ? AND seq > ? AND status = ?"
+            "SELECT seq, message_id, person FROM {table} WHERE campaign = ? AND seq > ? AND status = ?"
             " AND message_id IS NOT NULL AND (delivery IS NULL OR delivery NOT IN ({many})) ORDER BY seq LIMIT ?",
             self.campaign, after, Status.SENT, limit, many=done,
         )  # fmt: skip
-        return [(int(seq), str(message_id)) for seq, message_id in rows]
+        return [(int(seq), str(message_id), who) for seq, message_id, who in rows]
 
     def follow(self, deliveries: Mapping[int, tuple[str, str | None]]) -> None:
         """
@@ -536,13 +591,49 @@ class CampaignTable:
         return []
 
     def _insert(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason, expires_at"
-        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason, expires_at, person"
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
         self._execute(
             cursor,
             f"INSERT INTO {{table}} ({columns}) VALUES {places}",  # noqa: S608  # places for values
             *chain.from_iterable((self.campaign, *row) for row in rows),
         )
+
+    def _insert_rows(
+        self,
+        cursor: Any,
+        rows: Iterable[Planned],
+        last: int,
+        expires_at: datetime | None,
+        *,
+        only_new: bool = False,
+    ) -> None:
+        expiry = None if expires_at is None else instants.write(expires_at)
+        given = iter(rows)
+        while part := list(islice(given, _ROWS_PER_STATEMENT)):
+            ids = [sender_id(self.campaign, row.key) for row in part]
+            there: set[str] = set()
+            if only_new:
+                self._execute(cursor, "SELECT sender_id FROM {table} WHERE sender_id IN ({many})", many=ids)
+                there = {found for (found,) in map(tuple, cursor.fetchall())}
+            new = [(own_id, row) for own_id, row in zip(ids, part, strict=True) if own_id not in there]
+            values = [
+                (
+                    seq,
+                    row.key,
+                    own_id,
+                    row.phone,
+                    None if row.content is None else json.dumps(row.content, ensure_ascii=False),
+                    row.status.value,
+                    row.reason,
+                    expiry,
+                    row.person,
+                )
+                for seq, (own_id, row) in enumerate(new, start=last + 1)
+            ]
+            if values:
+                self._insert(cursor, values)
+            last += len(values)
 
     def _query(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> list[Any]:
         return self._database.query(sql.replace("{table}", self.table), *values, many=many)
@@ -560,15 +651,16 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         seq=int(seq),
         sender_id=str(own_id),
         # Versions before this one kept the same digits, the country's code included, without the plus sign.
-        phone=f"+{str(phone).removeprefix('+')}",
-        content=json.loads(content),
+        # One that was erased meanwhile has none, and no request can be built of it.
+        phone=f"+{str(phone or '').removeprefix('+')}",
+        content=json.loads(content or "{}"),
         claimed_at=instants.read(claimed_at),
     )
 
 
 def _emptied(status: Status) -> str:
     """Empty what says something of a person, as soon as it is needed no more."""
-    return ", phone = NULL, content = NULL" if status is Status.SENT else ""
+    return ", phone = NULL, content = NULL" if status in (Status.SENT, Status.SUPPRESSED) else ""
 
 
 def _cases(group: Sequence[Outcome], field: str) -> list[Any]:

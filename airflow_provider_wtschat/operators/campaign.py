@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat._compat import BaseOperator
+from airflow_provider_wtschat.api import contacts
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.campaigns.sql import connected
+from airflow_provider_wtschat.campaigns import people, replies
+from airflow_provider_wtschat.campaigns.people import SuppressionTable
+from airflow_provider_wtschat.campaigns.sql import Database, checked_name, connected, connection_id, explained
+from airflow_provider_wtschat.campaigns.sql import streaming_cursor as streaming
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE, CampaignTable, State
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
+from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.base import failing_for_good
 
 if TYPE_CHECKING:
@@ -86,3 +93,241 @@ class WtsChatCampaignControlOperator(BaseOperator):
                 rows.close()
             self.log.info("Campaign %r: %s", campaign, action)
             return {"campaign": campaign, "table": rows.table, "state": _STATES[action].value, **counts}
+
+
+class WtsChatOptOutOperator(BaseOperator):
+    """
+    Turn replies by which people ask not to be written to any more into rows of the suppression table, and into a tag.
+
+    A query gives replies, such as those of the tables that ``WtsChatToSqlOperator`` loads. A reply counts if it is
+    nothing but one of the words (SAIR, STOP, PARAR and their like), with case, accents, punctuation and politeness left
+    aside; "não quero sair" is none. Whoever is in the table already stays as is, so the task may run as often as you
+    like, over replies that it has seen before too. Campaigns leave these people out.
+
+    .. code-block:: python
+
+        WtsChatOptOutOperator(
+            task_id="opt_out",
+            sql="SELECT phone, text FROM replies WHERE created_at >= '{{ data_interval_start }}'",
+            sql_conn_id="warehouse", recipient_column="phone", text_column="text", tag_name="opt-out",
+        )
+
+    Returns how many replies it read, how many asked for it, and how many people are new in the table. Texts and phone
+    numbers go into no log and no XCom.
+
+    :param sql: the query, or the path of a ``.sql`` file (templated)
+    :param sql_conn_id: id of the connection to ask (templated)
+    :param recipient_column: column with the phone number of who wrote, in any spelling (templated)
+    :param text_column: column with the text (templated)
+    :param words: words and phrases that count, in place of the usual ones (templated). Default: SAIR, STOP, PARAR, ...
+    :param tag_name: name of a tag to give to the contact, too: a request for each who is new (templated). Default: none
+    :param table_conn_id: id of the connection to the database with the suppression table (templated). Default: that of
+        the query
+    :param suppression_table: name of the table (templated). Default: ``wtschat_suppression``
+    :param phone_country: calling code of phone numbers written without one (templated). Default: 55 (Brazil)
+    :param wtschat_conn_id: id of the connection, for the tag (templated). Default: ``wtschat_default``
+    """
+
+    template_fields: Sequence[str] = (
+        "sql", "sql_conn_id", "recipient_column", "text_column", "words", "tag_name", "table_conn_id",
+        "suppression_table", "phone_country", "wtschat_conn_id",
+    )  # fmt: skip
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
+    ui_color = "#d9f2e3"
+
+    def __init__(
+        self,
+        *,
+        sql: str,
+        sql_conn_id: str,
+        recipient_column: str,
+        text_column: str,
+        words: Sequence[str] | str | None = None,
+        tag_name: str | None = None,
+        table_conn_id: str | None = None,
+        suppression_table: str = people.DEFAULT_TABLE,
+        phone_country: str = "55",
+        wtschat_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.sql = sql
+        self.sql_conn_id = sql_conn_id
+        self.recipient_column = recipient_column
+        self.text_column = text_column
+        self.words = words
+        self.tag_name = tag_name
+        self.table_conn_id = table_conn_id
+        self.suppression_table = suppression_table
+        self.phone_country = phone_country
+        self.wtschat_conn_id = wtschat_conn_id
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """
+        Read the replies, and remember who asked.
+
+        :param context: context of the task
+        :return: how many replies there were, how many asked, and how many people are new
+        :raises WtsChatFailedError: if a retry cannot help
+        :raises WtsChatError: if a retry may help
+        """
+        with failing_for_good():
+            words = replies.WORDS if self.words is None else convert.some("words", convert.texts("words", self.words))
+            argument = "sql_conn_id" if self.table_conn_id is None else "table_conn_id"
+            tag = convert.text("tag_name", self.tag_name)
+            with closing(
+                SuppressionTable(connected(argument, getattr(self, argument)), self.suppression_table)
+            ) as table:
+                table.create()
+                read, found = self._asking(words or ())
+                known = table.reasons([table.pseudonym(who) for who in found])
+                new = {who: number for who, number in found.items() if table.pseudonym(who) not in known}
+                # The tag first: who is in the table is not looked at again.
+                for number in new.values() if tag is not None else ():
+                    self._tag(number, str(tag))
+                table.add({table.pseudonym(who): "asked not to be written to" for who in new}, "opt-out")
+            result = {"replies": read, "opt_outs": len(found), "new": len(new)}
+            self.log.info("Opt-outs: %s", result)
+            return result
+
+    def _asking(self, words: Sequence[str]) -> tuple[int, dict[str, str]]:
+        """Count the replies, and return the numbers of who asks, by person."""
+        phone, text = (convert.required_text(name, getattr(self, name)) for name in ("recipient_column", "text_column"))
+        hook = connected("sql_conn_id", self.sql_conn_id)
+        found, read = {}, 0
+        try:
+            with streaming(hook) as cursor:
+                cursor.execute(convert.required_text("sql", self.sql))
+                while rows := cursor.fetchmany(1000):
+                    names = [str(column[0]).lower() for column in cursor.description]
+                    if missing := [name for name in (phone, text) if name.lower() not in names]:
+                        reason = f"the query has no column {missing[0]!r}; it has {', '.join(names)}"
+                        raise WtsChatArgumentError("sql", reason)
+                    for row in rows:
+                        values = dict(zip(names, row, strict=True))
+                        read += 1
+                        if replies.is_opt_out(values[text.lower()], words):
+                            said = people.as_text(values[phone.lower()])
+                            number = f"+{convert.phone('recipient_column', said, self.phone_country)}"
+                            found[people.person(number)] = number
+        except Exception as error:
+            meaning = explained(error, f"sql: the query of the connection {connection_id(hook)!r}")
+            if meaning is error:
+                raise
+            raise meaning from None
+        return read, found
+
+    def _tag(self, number: str, tag: str) -> None:
+        try:
+            WtsChatHook(self.wtschat_conn_id).run(contacts.update_tags_by_phone(number, tag_names=[tag]))
+        except WtsChatNotFoundError:
+            self.log.info("Somebody who asked not to be written to is no contact of the account, so has no tag")
+
+
+class WtsChatErasePersonOperator(BaseOperator):
+    """
+    Remove what the tables of campaigns and loads hold of one person, such as on a request under LGPD.
+
+    Rows of campaigns stay, without anything that says who it was, because a dispatch that is run again would else write
+    to the person; what is planned will not be sent. The row of the suppression table goes, so campaigns may write to
+    the person again: exclude the person at the source of their queries. Rows of ``landing_tables`` are deleted. Erase
+    the contact in WTS Chat first, or the next load brings it back.
+
+    .. code-block:: python
+
+        WtsChatErasePersonOperator(
+            task_id="erase", phone="{{ params.phone }}", contact_id="{{ params.contact_id }}",
+            table_conn_id="warehouse", sql_conn_id="warehouse",
+            landing_tables={"wtschat_contacts": "id", "wtschat_sessions": "contact_id"},
+        )
+
+    Returns how many rows were changed or deleted by table: the proof of what was removed. The phone number is an
+    argument, and Airflow shows arguments: pass it by ``params`` of a run that you delete, or from a secret.
+
+    :param phone: phone number of the person, in any spelling (templated)
+    :param table_conn_id: id of the connection to the database with the tables of campaigns (templated)
+    :param table: name of the table of campaigns (templated). Default: ``wtschat_campaign``
+    :param suppression_table: name of the suppression table (templated). Default: ``wtschat_suppression``
+    :param contact_id: id of the contact, for the landing tables (templated)
+    :param sql_conn_id: id of the connection to the database with the landing tables (templated)
+    :param landing_tables: by name of a table, the column that holds the contact's id (templated). Default: none
+    :param phone_country: calling code of a phone number written without one (templated). Default: 55 (Brazil)
+    """
+
+    template_fields: Sequence[str] = (
+        "phone", "table_conn_id", "table", "suppression_table", "contact_id", "sql_conn_id", "landing_tables",
+        "phone_country",
+    )  # fmt: skip
+    ui_color = "#d9f2e3"
+
+    def __init__(
+        self,
+        *,
+        phone: str,
+        table_conn_id: str,
+        table: str = DEFAULT_TABLE,
+        suppression_table: str = people.DEFAULT_TABLE,
+        contact_id: str | None = None,
+        sql_conn_id: str | None = None,
+        landing_tables: Mapping[str, str] | str | None = None,
+        phone_country: str = "55",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.phone = phone
+        self.table_conn_id = table_conn_id
+        self.table = table
+        self.suppression_table = suppression_table
+        self.contact_id = contact_id
+        self.sql_conn_id = sql_conn_id
+        self.landing_tables = landing_tables
+        self.phone_country = phone_country
+
+    def execute(self, context: Context) -> dict[str, int]:
+        """
+        Remove the person.
+
+        :param context: context of the task
+        :return: how many rows were changed or deleted, by table
+        :raises WtsChatFailedError: if a retry cannot help
+        :raises WtsChatError: if a retry may help
+        """
+        with failing_for_good():
+            number = f"+{convert.phone('phone', convert.required('phone', self.phone), self.phone_country)}"
+            who = people.person(number)
+            landing = {
+                checked_name("landing_tables", table): checked_name(f"landing_tables[{table!r}]", column)
+                for table, column in (convert.mapping("landing_tables", self.landing_tables) or {}).items()
+            }
+            if landing and (self.contact_id is None or self.sql_conn_id is None):
+                msg = "landing tables are known by the contact's id: give contact_id and sql_conn_id too"
+                raise WtsChatArgumentError("landing_tables", msg)
+            hook = connected("table_conn_id", self.table_conn_id)
+            removed: dict[str, int] = {}
+            with (
+                closing(CampaignTable(hook, self.table, "")) as rows,
+                closing(SuppressionTable(hook, self.suppression_table)) as table,
+            ):
+                rows.create()
+                table.create()
+                mark = table.pseudonym(who)
+                removed[rows.table] = rows.erase(mark, people.spellings(who))
+                removed[table.table] = table.remove(mark)
+            if landing:
+                removed |= self._landed(landing)
+            self.log.info("Removed a person: %s", removed)
+            return removed
+
+    def _landed(self, landing: Mapping[str, str]) -> dict[str, int]:
+        contact_id = convert.required_uuid("contact_id", self.contact_id)
+        hook = connected("sql_conn_id", self.sql_conn_id)
+        removed = {}
+        with closing(Database(hook, f"landing_tables: the connection {connection_id(hook)!r}")) as database:
+            for table, column in landing.items():
+                ((number,),) = database.query(
+                    f"SELECT count(*) FROM {table} WHERE {column} = ?", contact_id  # noqa: S608  # names were checked
+                )  # fmt: skip
+                database.change(f"DELETE FROM {table} WHERE {column} = ?", contact_id)  # noqa: S608  # names were checked
+                removed[table] = int(number)
+        return removed

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_wtschat._compat import conf
 from airflow_provider_wtschat.api import instants, sends
 from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.campaigns import people
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch, Options, Origin, Pause, Purpose
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -41,9 +42,12 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     was not sent before. The docs say what is promised and what is not.
 
     The table (made where it is missing) has a row per recipient: ``campaign``, ``row_key``, ``status`` (``planned``,
-    ``claimed``, ``sent``, ``refused``, ``uncertain``), ``message_id``, ``reason``, ``delivery``. Phone number and
-    parameters stand in it only as long as they are needed: they are emptied when a row is ``sent``, or when its
-    ``retention`` is over.
+    ``claimed``, ``sent``, ``refused``, ``uncertain``, ``suppressed``), ``message_id``, ``reason``, ``delivery``. Phone
+    number and parameters stand in it only as long as they are needed: they are emptied when a row is ``sent``, or when
+    its ``retention`` is over.
+
+    People who must not be written to are left out when the campaign is planned, and again before each request: those of
+    the suppression table, contacts who are blocked or archived, and whom ``exclude_sql`` and ``exclude_tags`` name.
 
     Returns the campaign, the table and counts, never rows.
 
@@ -62,6 +66,9 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     :param table: name of the table (templated). Default: ``wtschat_campaign``
     :param table_conn_id: id of the connection to the database with the table: SQLite, PostgreSQL or MySQL (templated).
         Default: that of the query
+    :param audience: ``fixed``: whom the query finds when the campaign is planned, and nobody else; or ``new_keys``:
+        each Dag run adds whom its query finds and whose key the campaign has not seen, so that a daily Dag reaches each
+        customer once (templated). Default: ``fixed``
     :param max_invalid: rows that may have no valid phone number or lack a parameter; they are ``refused`` (templated).
         Default: 0
     :param duplicate_recipients: what a phone number means that an earlier row has: ``error``, ``skip`` (the row is
@@ -80,6 +87,13 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         row's ``reason``, or keys of the API as in ``failed_key`` (templated). Default: false
     :param retention: seconds, or a timedelta, after the planning, when phone and parameters of a row are emptied
         whatever became of it; ``None`` for never (templated). Default: 30 days
+    :param exclude_sql: a query of ``sql_conn_id``, or the path of a ``.sql`` file, whose first column holds phone
+        numbers or contact ids of people who are left out (templated). Default: none
+    :param exclude_tags: names of tags; contacts who have one are left out (templated). Default: none
+    :param include_blocked: write to contacts who are blocked or archived too (templated). Default: they are left out
+    :param ignore_suppression: write to people of the suppression table too (templated). Default: they are left out
+    :param suppression_table: name of the table of people who are never written to, in the same database as ``table``
+        (templated). Default: ``wtschat_suppression``
     :param wait_for_status: follow the messages until they are ``SENT``, ``DELIVERED`` or ``READ``: each is looked at,
         with a request, after 1, 5, 15 and 60 minutes and then every hour, as long as that may change (templated).
         Default: do not follow
@@ -97,12 +111,14 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         "campaign", "sql", "parameters", "sql_conn_id", "recipient_column", "key_column", "parameter_columns",
         "file_column", "template_id", "template_name", "table", "table_conn_id", "max_invalid", "duplicate_recipients",
         "max_recipients", "rehearsal", "send_before", "schedule_at", "max_scheduled", "timezone", "resend_uncertain",
-        "resend_refused", "retention",
+        "resend_refused", "retention", "exclude_sql", "exclude_tags", "include_blocked", "ignore_suppression",
+        "suppression_table", "audience",
         "wait_for_status", "follow_up_for", "max_failed", "deferrable",
     )  # fmt: skip
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "sql": "sql",
+        "exclude_sql": "sql",
         "parameters": "json",
         "parameter_columns": "json",
     }
@@ -122,6 +138,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         template_name: str | None = None,
         table: str = DEFAULT_TABLE,
         table_conn_id: str | None = None,
+        audience: str = "fixed",
         max_invalid: int = 0,
         duplicate_recipients: str = "error",
         max_recipients: int = 1000,
@@ -133,6 +150,11 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         resend_uncertain: bool = False,
         resend_refused: bool | Sequence[str] | str = False,
         retention: float | timedelta | None = timedelta(days=30),
+        exclude_sql: str | None = None,
+        exclude_tags: Sequence[str] | str | None = None,
+        include_blocked: bool = False,
+        ignore_suppression: bool = False,
+        suppression_table: str = people.DEFAULT_TABLE,
         wait_for_status: str | None = None,
         follow_up_for: float | timedelta = timedelta(hours=24),
         max_failed: float | None = None,
@@ -152,6 +174,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         self.template_name = template_name
         self.table = table
         self.table_conn_id = table_conn_id
+        self.audience = audience
         self.max_invalid = max_invalid
         self.duplicate_recipients = duplicate_recipients
         self.max_recipients = max_recipients
@@ -163,6 +186,11 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         self.resend_uncertain = resend_uncertain
         self.resend_refused = resend_refused
         self.retention = retention
+        self.exclude_sql = exclude_sql
+        self.exclude_tags = exclude_tags
+        self.include_blocked = include_blocked
+        self.ignore_suppression = ignore_suppression
+        self.suppression_table = suppression_table
         self.wait_for_status = wait_for_status
         self.follow_up_for = follow_up_for
         self.max_failed = max_failed

@@ -75,6 +75,23 @@ def test_reminders_go_out_in_their_morning_only(simulate, warehouse, run_example
     assert "task remind of Dag example_wtschat_payment_reminders failed" in str(alerts[0])
 
 
+def test_who_asks_is_left_alone(simulate, warehouse, run_example):
+    simulator = simulate(sessions=20)
+    contact = simulator.world.create_contact(phone="+55|11900003001")
+    with closing(sqlite3.connect(warehouse.path)) as database:
+        database.execute("CREATE TABLE replies (phone TEXT, text TEXT)")
+        database.executemany(
+            "INSERT INTO replies VALUES (?, ?)", [("+55|11900003001", "Sair!"), ("11900003002", "não quero sair")]
+        )
+        database.commit()
+    assert run_example("opt_out").xcom("opt_out") == {"replies": 2, "opt_outs": 1, "new": 1}
+    tag = next(tag for tag in simulator.world.tags if tag["name"] == "VIP")
+    assert tag.id in simulator.world.contacts.get(contact.id).tag_ids
+    result = run_example("campaign", conf={"follow_up_for": 1}).xcom("dispatch")
+    assert (result["sent"], result["suppressed"]) == (2, 1)
+    assert "+55|11900003001" not in [send.recipient for send in simulator.sends]
+
+
 def test_a_failure_is_told(simulate, run_example):
     simulator = simulate(sessions=20)
     assert run_example("failure_alert").state == "failed"

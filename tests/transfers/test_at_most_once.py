@@ -23,6 +23,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.campaigns import dispatch, table
+from airflow_provider_wtschat.campaigns.people import SuppressionTable, person
 from airflow_provider_wtschat.campaigns.table import CampaignTable
 from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.simulator import FAULTS, Simulator
@@ -34,6 +35,7 @@ BATCH = 10
 SHARE = 0.05
 KILLS = ("planning", "before the claim", "between claim and request", "between request and record")
 MOST_RUNS = 40
+FINAL = ("sent", "refused", "uncertain", "suppressed")
 STALE_AFTER = timedelta(seconds=10)
 
 pytestmark = pytest.mark.airflow
@@ -66,13 +68,39 @@ def arm(kill: str | None, times: int) -> None:
         kill_after(times, "record", before=True)
 
 
+def dispatch_of(simulator: Simulator) -> dict[str, Any]:
+    """Return the arguments of the dispatch, with every option that leaves people out."""
+    tag = next(iter(simulator.world.tags))["name"]
+    return arguments(simulator, exclude_sql="SELECT phone FROM opt_outs", exclude_tags=[tag])
+
+
+def leave_out(simulator: Simulator, warehouse: Warehouse) -> set[str]:
+    """Let a hundred customers be left out, in each of the ways there are, and return their numbers."""
+    groups = [[f"+55|119{i:08}" for i in range(way, CUSTOMERS, 50)] for way in range(1, 6)]
+    by_query, by_table, by_tag, blocked, archived = groups
+    warehouse.execute("CREATE TABLE opt_outs (phone VARCHAR(40))")
+    warehouse.execute("INSERT INTO opt_outs VALUES (?)", [(number,) for number in by_query])
+    people = SuppressionTable(warehouse.hook)
+    people.create()
+    people.add({people.pseudonym(person(number.replace("|", ""))): "complained" for number in by_table}, "test")
+    people.close()
+    tag = next(iter(simulator.world.tags))
+    for number in by_tag:
+        simulator.world.create_contact(phone=number, tag_ids=(tag.id,))
+    for number in blocked:
+        simulator.world.create_contact(phone=number, status="BLOCKED")
+    for number in archived:
+        simulator.world.create_contact(phone=number, status="ARCHIVED")
+    return {number for group in groups for number in group}
+
+
 def start(simulator: Simulator, worker: int, kill: str | None = None, times: int = 1) -> int:
     """Let a worker, always the same task of the same run, work in a process of its own; the id of the process."""
     child = os.fork()
     if child == 0:
         try:
             arm(kill, times)
-            SqlToWtsChatTemplateOperator(**arguments(simulator)).execute(context(f"run {worker}", dag_id="proof"))
+            SqlToWtsChatTemplateOperator(**dispatch_of(simulator)).execute(context(f"run {worker}", dag_id="proof"))
         except WtsChatError as error:
             print(f"worker {worker}: {type(error).__name__}: {error}", flush=True)
         except BaseException:
@@ -105,6 +133,7 @@ def prove(
     }
     with Simulator(sessions=20, seed=seed, limits=False, strict=True, retry_after="never", **options) as simulator:
         connect(simulator, monkeypatch)
+        left_out = leave_out(simulator, warehouse)
         killed = 0
         for kill in (KILLS[0], *rng.sample(KILLS[1:], len(KILLS) - 1)):
             # A fault may end a worker before it comes to its death.
@@ -118,21 +147,23 @@ def prove(
                 break
         simulator.application.faults.clear()
         with DAG("proof", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
-            SqlToWtsChatTemplateOperator(**arguments(simulator))
+            SqlToWtsChatTemplateOperator(**dispatch_of(simulator))
         assert run_dag(dag).state == "success"
-        judge(simulator, warehouse, with_ids=sender_lookup != "none")
+        judge(simulator, warehouse, left_out, with_ids=sender_lookup != "none")
     assert killed >= len(KILLS)
 
 
-def judge(simulator: Simulator, warehouse: Warehouse, *, with_ids: bool) -> None:
+def judge(simulator: Simulator, warehouse: Warehouse, left_out: set[str], *, with_ids: bool) -> None:
     """Compare the table with the simulator's books."""
     got = Counter(str(send.recipient) for send in simulator.sends)
     assert [number for number in got.values() if number > 1] == []
+    assert not got.keys() & left_out
     books = {str(send.sender_id): send.message_id for send in simulator.sends}
     rows = warehouse.rows()
     assert len(rows) == CUSTOMERS
-    by_status = {status: [row for row in rows if row.status == status] for status in ("sent", "refused", "uncertain")}
+    by_status = {status: [row for row in rows if row.status == status] for status in FINAL}
     assert sum(map(len, by_status.values())) == CUSTOMERS
+    assert len(by_status["suppressed"]) == len(left_out)
     assert {row.sender_id: row.message_id for row in by_status["sent"]}.items() <= books.items()
     assert not books.keys() & {row.sender_id for row in by_status["refused"]}
     assert all(row.reason for name in ("refused", "uncertain") for row in by_status[name])

@@ -130,6 +130,7 @@ def test_rows_that_an_earlier_version_planned_go_where_it_meant(
     any_warehouse.fill(len(numbers), phone=lambda i: f"+{numbers[i - 1]}")
     with SqlToWtsChatTemplateOperator(**arguments(simulator))._dispatch(context()) as planner:
         planner.table.create()
+        planner._people.create()
         planner._plan()
     any_warehouse.execute("UPDATE wtschat_campaign SET phone = substr(phone, 2) WHERE seq > 0")
     assert {row.phone for row in any_warehouse.rows()} == set(numbers)

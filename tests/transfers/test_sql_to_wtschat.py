@@ -23,6 +23,7 @@ from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.campaigns import dispatch as engine
 from airflow_provider_wtschat.campaigns import sql
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch
+from airflow_provider_wtschat.campaigns.people import SuppressionTable
 from airflow_provider_wtschat.campaigns.table import CampaignTable, Claim, Claimed, Outcome, Planned, Status
 from airflow_provider_wtschat.exceptions import (
     WtsChatConnectionError,
@@ -67,7 +68,7 @@ def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Sim
     result = dispatch()
     assert result == {
         "campaign": "reminders", "table": "wtschat_campaign", "recipients": 250,
-        "planned": 0, "claimed": 0, "sent": 250, "refused": 0, "uncertain": 0, "delivery": {},
+        "planned": 0, "claimed": 0, "sent": 250, "refused": 0, "uncertain": 0, "suppressed": 0, "delivery": {},
     }  # fmt: skip
     assert len(sent(simulator)) == len(set(sent(simulator))) == 250
     first = simulator.sends[0]
@@ -202,6 +203,7 @@ def test_duplicates_may_be_allowed(warehouse: Warehouse, simulator: Simulator, d
         ({"campaign": "x" * 201}, "campaign: 201 characters"),
         ({"table": "x; DROP TABLE customers"}, "table: .* a name such as wtschat_campaign"),
         ({"sql_conn_id": "wtschat_default"}, "sql_conn_id: .* is no database"),
+        ({"audience": "everybody"}, "audience: .*fixed, new_keys"),
         ({"duplicate_recipients": "maybe"}, "duplicate_recipients: .*error, skip, allow"),
         ({"wait_for_status": "QUEUED"}, "wait_for_status: .*SENT, DELIVERED, READ"),
         ({"max_failed": -1}, "max_failed"),
@@ -276,6 +278,77 @@ def test_a_plan_of_an_earlier_version_goes_on(warehouse: Warehouse, simulator: S
     assert len(simulator.sends) == 3
 
 
+# Audiences that grow
+
+
+def test_an_audience_grows_by_new_keys(any_warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    grows = {"audience": "new_keys"}
+    any_warehouse.fill(3)
+    assert dispatch(**grows, run_id="monday")["sent"] == 3
+    any_warehouse.execute(
+        "INSERT INTO customers VALUES (?, ?, ?, ?)", [(i, f"1198888{i:04}", "Nova", "R$ 1") for i in range(2, 905)]
+    )
+    any_warehouse.execute("DELETE FROM customers WHERE id = 1")
+    changed = {"sql": "SELECT * FROM customers WHERE phone LIKE '1198888%' ORDER BY id", "max_recipients": 901}
+    # Later tries of a run, and its other workers, plan nothing.
+    assert dispatch(**grows, **changed, run_id="monday")["sent"] == 3
+    rehearsal = dispatch(**grows, **changed, run_id="tuesday", dry_run=True)
+    assert (rehearsal["recipients"], rehearsal["planned_already"]) == (901, True)
+    for _ in range(2):
+        assert dispatch(**grows, **changed, run_id="tuesday")["sent"] == 904
+    assert dispatch(**grows, **changed, run_id="wednesday")["sent"] == 904
+    rows = any_warehouse.rows()
+    assert [row.seq for row in rows] == list(range(1, 905))
+    assert {row.row_key for row in rows} == {str(i) for i in range(1, 905)}
+    assert len(sent(simulator)) == len(set(sent(simulator))) == 904
+    with pytest.raises(WtsChatFailedError, match="campaign: 'reminders' is planned already, with another audience"):
+        dispatch(run_id="thursday")
+
+
+def test_only_new_recipients_count(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(3)
+    dispatch(audience="new_keys", run_id="monday", max_recipients=3)
+    more = [(4, "not yet", "Ana", "R$ 1"), (5, "11977770005", "Ana", "R$ 1"), (6, "11977770006", "Ana", "R$ 1")]
+    warehouse.execute("INSERT INTO customers VALUES (?, ?, ?, ?)", more)
+    for changed, said in (
+        ({"max_recipients": 1, "max_invalid": 1}, "max_recipients: .* more than 1 recipients"),
+        ({}, "max_invalid: 1 rows .* row 4: no phone number"),
+    ):
+        with pytest.raises(WtsChatFailedError, match=said):
+            dispatch(audience="new_keys", run_id="tuesday", **changed)
+    result = dispatch(audience="new_keys", run_id="tuesday", max_recipients=2, max_invalid=1)
+    assert (result["sent"], result["refused"]) == (5, 1)
+
+
+def test_an_audience_grows_once_per_run(any_warehouse: Warehouse):
+    first = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+    first.create()
+    first.plan(lambda: planned(10), {"runs": ["one"]})
+
+    def extend() -> bool:
+        table = CampaignTable(any_warehouse.hook, "wtschat_campaign", "c")
+        number = threading.get_ident() % 1000 + 300
+        grown = table.extend(
+            lambda: planned(number),
+            lambda facts: None if "two" in facts["runs"] else {"runs": ["one", "two"], "number": number},
+        )
+        table.close()
+        return grown
+
+    assert sorted(together(4, extend)) == [False, False, False, True]
+    assert first.counts()[Status.PLANNED] == (first.facts() or {})["number"]
+
+    def half() -> Any:
+        yield from planned(2000)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first.extend(half, lambda facts: {"runs": ["three"]})
+    assert (first.facts() or {})["runs"] == ["one", "two"]
+    assert first.counts()[Status.PLANNED] == (first.facts() or {})["number"]
+    first.close()
+
+
 # What each answer means
 
 
@@ -336,12 +409,13 @@ def test_a_row_that_no_request_can_be_built_of_stands_alone(warehouse: Warehouse
     warehouse.fill(150)
     with SqlToWtsChatTemplateOperator(**arguments(simulator))._dispatch(context()) as planner:
         planner.table.create()
+        planner._people.create()
         planner._plan()
     warehouse.execute("UPDATE wtschat_campaign SET phone = '+55123' WHERE seq = 60")
     result = dispatch()
     assert (result["sent"], result["refused"]) == (149, 1)
     (row,) = [row for row in warehouse.rows() if row.status == "refused"]
-    assert (row.seq, row.phone) == (60, None)
+    assert (row.seq, row.phone) == (60, "+55123")
 
 
 @pytest.mark.parametrize(
@@ -508,6 +582,7 @@ def test_it_is_not_done_before_the_other_workers_are(warehouse: Warehouse, simul
     warehouse.fill(4)
     with SqlToWtsChatTemplateOperator(**arguments(simulator))._dispatch(context("other")) as other:
         other.table.create()
+        other._people.create()
         other._plan()
         claim = other.table.claim("other", 2)
         assert claim is not None
@@ -821,7 +896,7 @@ def test_a_stopped_campaign_fails_with_everything_planned(warehouse: Warehouse, 
     assert warehouse.statuses() == {"sent": 100, "planned": 50}
     assert control("resume") == {
         "campaign": "reminders", "table": "wtschat_campaign", "state": "plan",
-        "planned": 50, "claimed": 0, "sent": 100, "refused": 0, "uncertain": 0,
+        "planned": 50, "claimed": 0, "sent": 100, "refused": 0, "uncertain": 0, "suppressed": 0,
     }  # fmt: skip
     assert dispatch()["sent"] == 150
     control("stop")
@@ -1132,9 +1207,9 @@ def test_a_login_needs_no_right_to_create_where_the_table_is_there(
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres)
     warehouse = Warehouse(postgres)
     warehouse.fill(3)
-    table = CampaignTable(warehouse.hook, "wtschat_campaign", "c")
-    table.create()
-    table.close()
+    for table in (CampaignTable(warehouse.hook, "wtschat_campaign", "c"), SuppressionTable(warehouse.hook)):
+        table.create()
+        table.close()
     role = f"sender{uuid4().hex[:8]}"
     warehouse.execute(
         f"REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE {role} LOGIN;"
