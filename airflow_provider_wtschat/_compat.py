@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         BaseSensorOperator as BaseSensorOperator,
     )
     from airflow.providers.common.compat.sdk import (
+        BranchMixIn as BranchMixIn,
+    )
+    from airflow.providers.common.compat.sdk import (
         Connection as Connection,
     )
     from airflow.providers.common.compat.sdk import (
@@ -96,6 +99,11 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "BaseOperator": ("airflow.sdk", "airflow.models.baseoperator"),
     "BaseOperatorLink": ("airflow.sdk", "airflow.models.baseoperatorlink"),
     "BaseSensorOperator": ("airflow.sdk", "airflow.sensors.base"),
+    "BranchMixIn": (
+        "airflow.sdk.bases.branch",
+        "airflow.providers.standard.operators.branch",
+        "airflow.operators.branch",
+    ),
     "Connection": ("airflow.sdk", "airflow.models.connection"),
     "Context": ("airflow.sdk", "airflow.utils.context"),
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),

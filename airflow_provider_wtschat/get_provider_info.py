@@ -141,6 +141,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks", "wtschat", "wtschat_async"),
         "operators": _modules(
             "operators",
+            "ask",
             "campaign",
             "chatbot",
             "contact",

@@ -11,6 +11,7 @@ from typing import Any
 
 import airflow_provider_wtschat.operators
 from airflow_provider_wtschat.operators import (
+    ask,
     chatbot,
     contact,
     file,
@@ -757,3 +758,30 @@ def create_tag(account: Account, given: Arguments, result: Any) -> None:
 )
 def list_by_action(account: Account, given: Arguments, result: Any) -> None:
     assert ids(result) == ids(account.items(f"/chat/v2/sequence/{account.sequence('Recuperação')}/contact"))
+
+
+def a_question(account: Account) -> Arguments:
+    return {
+        "session_id": account.session(),
+        "subject": "Confirma?",
+        "options": ["Sim", "Nao"],
+        "defaults": "Nao",
+        "response_timeout": 0,
+        "deferrable": False,
+    }
+
+
+@case(ask.AskContactOperator, a_question)
+def ask_contact(account: Account, given: Arguments, result: Any) -> None:
+    assert result["chosen_options"] == ["Nao"]
+    assert [send.text for send in account.sent_to(given["session_id"])] == ["Confirma?\n\n1. Sim\n2. Nao"]
+
+
+def a_choice(account: Account) -> Arguments:
+    return {**a_question(account), "options_mapping": {"Nao": "AskContactOperator"}}
+
+
+@case(ask.AskContactBranchOperator, a_choice)
+def ask_contact_and_branch(account: Account, given: Arguments, result: Any) -> None:
+    assert result == ["AskContactOperator"]
+    assert len(account.sent_to(given["session_id"])) == 1
