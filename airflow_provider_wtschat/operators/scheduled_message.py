@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Unpack
 
-from airflow_provider_wtschat.api import scheduled_messages
+from airflow_provider_wtschat.api import instants, scheduled_messages
 from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.operators._arguments import FileArguments, OperatorArguments
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 from airflow_provider_wtschat.operators.sending import WtsChatFileOperator, WtsChatOnceOperator
@@ -21,7 +24,7 @@ class ScheduleMessageOperator(WtsChatFileOperator, WtsChatOnceOperator):
     Give a template, or a chatbot, or a template with the chatbot that takes over after the contact replies.
 
     :param to: phone number of the recipient in any spelling (templated)
-    :param scheduling: when to send it (templated)
+    :param scheduling: when to send it; a moment that has passed is refused when the task runs (templated)
     :param timezone: IANA time zone of ``scheduling`` if it has none (templated). Default: UTC
     :param message_type: ``TEMPLATE`` or ``CHATBOT`` (templated). Default: ``TEMPLATE`` if there is a template
     :param template_id: id of the template (templated)
@@ -83,6 +86,22 @@ class ScheduleMessageOperator(WtsChatFileOperator, WtsChatOnceOperator):
         self.department_id = department_id
         self.department_name = department_name
         self.phone_country = phone_country
+
+    def prepared(self, checked: Request[Any]) -> Request[Any]:
+        """
+        Refuse a moment that has passed, which the API takes; a task that has scheduled already is not asked again.
+
+        :param checked: the request, with any id in place of those that take requests to find
+        :raises WtsChatArgumentError: if the moment has passed
+        """
+        moment, now = instants.read(checked.body["scheduling"]), datetime.now(UTC)
+        if moment <= now:
+            reason = (
+                f"{instants.write(moment)} has passed, it is {instants.write(now)}. Give a later moment; one without "
+                f"a zone of its own is read as {self.timezone} (timezone)"
+            )
+            raise WtsChatArgumentError("scheduling", reason)
+        return super().prepared(checked)
 
 
 class CancelScheduledMessagesOperator(WtsChatBaseOperator):

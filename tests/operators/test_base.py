@@ -156,6 +156,11 @@ BAD: list[tuple[type, dict[str, Any], str]] = [
     (SendTemplateOperator, {"template_id": ID, "to": "11 90000-0001"}, "^from_channel, from_channel_name: is required"),
     (ScheduleMessageOperator, {"to": "11 90000-0001", "scheduling": "soon", "template_name": "x"}, "scheduling"),
     (ScheduleMessageOperator, {"to": "11 90000-0001", "scheduling": "2031-01-01"}, "bot_key|template_id"),
+    (
+        ScheduleMessageOperator,
+        {"to": "11 90000-0001", "scheduling": "2026-01-01 09:00", "template_id": ID, "timezone": "America/Sao_Paulo"},
+        "^scheduling: 2026-01-01T12:00:00.000000Z has passed.*America/Sao_Paulo",
+    ),
     (CreateContactOperator, {}, "contact"),
     (CreateContactOperator, {"name": "Eva", "contact_email": "None"}, "^contact_email"),
     (
