@@ -24,7 +24,7 @@ from airflow_provider_wtschat.api import (
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import exchange as exchanges
 from airflow_provider_wtschat.api.exchange import Exchange
-from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.request import AnyRequest, PagedRequest
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 __all__ = [
@@ -203,10 +203,10 @@ def _value(
     field: str,
     argument: str,
     name: Any,
-    request: Request[Any],
+    request: AnyRequest,
     fields: tuple[str, ...],
     *,
-    candidates: Request[Any] | None = None,
+    candidates: AnyRequest | None = None,
 ) -> Exchange[str]:
     text = convert.required_text(argument, name).strip()
     return str((yield from _one(argument, text, request, fields, candidates=candidates))[field])
@@ -215,12 +215,12 @@ def _value(
 def _one(
     argument: str,
     text: str,
-    request: Request[Any],
+    request: AnyRequest,
     fields: tuple[str, ...],
     *,
     also: str | None = None,
     described: Callable[[list[Any]], list[Any]] = list,
-    candidates: Request[Any] | None = None,
+    candidates: AnyRequest | None = None,
 ) -> Exchange[Any]:
     """Find the one row of a list that has the text in one of the fields."""
     names = {text, also or text}
@@ -244,7 +244,7 @@ def _one(
     raise WtsChatArgumentError(argument, msg)
 
 
-def _found(request: Request[Any], wanted: Callable[[list[Any]], list[Any]]) -> Exchange[tuple[list[Any], list[Any]]]:
+def _found(request: AnyRequest, wanted: Callable[[list[Any]], list[Any]]) -> Exchange[tuple[list[Any], list[Any]]]:
     """Return the rows, and those that are wanted; unless it is one, of the list as it is now."""
     rows = yield from _rows(request.having(max_age=MAX_AGE))
     found = wanted(rows)
@@ -254,7 +254,7 @@ def _found(request: Request[Any], wanted: Callable[[list[Any]], list[Any]]) -> E
     return rows, found
 
 
-def _rows(request: Request[Any]) -> Exchange[list[Any]]:
+def _rows(request: AnyRequest) -> Exchange[list[Any]]:
     if isinstance(request, PagedRequest):
         return (yield from exchanges.rows(request))
     answer = yield from exchanges.call(request)

@@ -7,7 +7,6 @@ A name is the module's and the function's; the underscore that keeps ``list_`` o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from airflow_provider_wtschat.api import (
     agents,
@@ -29,9 +28,9 @@ from airflow_provider_wtschat.api import (
     templates,
     webhooks,
 )
-from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.api.request import AnyRequest
 
-OPERATIONS: dict[str, Callable[..., Request[Any]]] = {
+OPERATIONS: dict[str, Callable[..., AnyRequest]] = {
     # chat
     "sessions.list": sessions.list_,
     "sessions.get": sessions.get,

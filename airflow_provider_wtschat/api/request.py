@@ -65,9 +65,9 @@ class Paging(Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request(Generic[T]):
+class BaseRequest(Generic[T]):
     """
-    One call, ready to be sent.
+    What :class:`Request` and :class:`PagedRequest` have in common.
 
     :param method: HTTP method
     :param route: path with placeholders, as in the contract, service prefix included
@@ -141,9 +141,16 @@ class Request(Generic[T]):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PagedRequest(Request[Row]):
+class Request(BaseRequest[T]):
+    """One call, ready to be sent with ``hook.run``. Its arguments are those of :class:`BaseRequest`."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PagedRequest(BaseRequest[Row]):
     """
-    A call whose answer is a :class:`Page` of rows. ``result`` is the type of a row.
+    A list whose rows come in pages, to be read with ``hook.iterate``. ``result`` is the type of a row.
+
+    It is no :class:`Request`, so type checkers refuse to send it with ``hook.run``; one :meth:`page` of it is.
 
     :param paging: where page and order go
     :param bounds: the fields (``CreatedAt``, ``UpdatedAt``, ...) that the list takes ``.After`` and ``.Before`` for
@@ -267,3 +274,7 @@ class PagedRequest(Request[Row]):
             own = (self.body or {}).get(field_name) or {}
             filters.setdefault(field_name, dict(own))[end.lower()] = value
         return filters
+
+
+AnyRequest = Request[Any] | PagedRequest[Any]
+"""What a function of an operation builds: most make one call, lists are read page by page."""

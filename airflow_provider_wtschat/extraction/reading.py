@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.paging import Paginator
-from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.request import AnyRequest, PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.extraction.clock import ServerClock
 from airflow_provider_wtschat.extraction.workers import Answered
@@ -95,7 +95,7 @@ class Batch(Generic[Row]):
 
     rows: list[Row]
     read_at: datetime
-    request: Request[Any]
+    request: AnyRequest
     parent: Parent | None = None
     complete: bool = False
 
@@ -204,7 +204,7 @@ class Snapshot(Reading[Row]):
     """
 
     def __init__(
-        self, hook: WtsChatHook, requests: Sequence[Request[Any]], *, bulk: bool, page_size: int | None = None
+        self, hook: WtsChatHook, requests: Sequence[AnyRequest], *, bulk: bool, page_size: int | None = None
     ) -> None:
         super().__init__()
         self._hook = hook
@@ -225,7 +225,7 @@ class Snapshot(Reading[Row]):
         self._warn_of_clock()
         self.until_reached = self.started_at
 
-    def _batch(self, request: Request[Any], step: Request[Any], paginator: Paginator[Row] | None = None) -> Batch[Row]:
+    def _batch(self, request: AnyRequest, step: Request[Any], paginator: Paginator[Row] | None = None) -> Batch[Row]:
         sent = time.monotonic()
         answer = self._hook.answer(step, bulk=self._bulk)
         received = time.monotonic()
@@ -239,7 +239,7 @@ class Snapshot(Reading[Row]):
 
 
 def read_snapshot(
-    hook: WtsChatHook, requests: Sequence[Request[Any]], *, bulk: bool = True, page_size: int | None = None
+    hook: WtsChatHook, requests: Sequence[AnyRequest], *, bulk: bool = True, page_size: int | None = None
 ) -> Snapshot[Any]:
     """
     Read lists as they are now.

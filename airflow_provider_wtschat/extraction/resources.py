@@ -28,12 +28,12 @@ from airflow_provider_wtschat.api import (
     templates,
     types,
 )
-from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
+from airflow_provider_wtschat.api.request import AnyRequest, PagedRequest, Paging
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction.changes import Unfiltered
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
-Requests = Sequence[Request[Any]]
+Requests = Sequence[AnyRequest]
 Asking = Callable[[WtsChatHook, Mapping[str, Any]], Requests]
 
 
@@ -142,9 +142,7 @@ class Resource:
         except TypeError as error:
             raise WtsChatArgumentError("filters", str(error)) from error
 
-    def comparisons(
-        self, requests: Sequence[Request[Any]], filters: Mapping[str, Any] | None = None
-    ) -> list[Unfiltered]:
+    def comparisons(self, requests: Sequence[AnyRequest], filters: Mapping[str, Any] | None = None) -> list[Unfiltered]:
         """
         Return what to compare the requests with, to find rows with a status that is not known here.
 

@@ -15,7 +15,7 @@ from airflow import __version__ as airflow_version
 from airflow_provider_wtschat import __version__
 from airflow_provider_wtschat._compat import Stats
 from airflow_provider_wtschat.api import response
-from airflow_provider_wtschat.api.request import PagedRequest, Request
+from airflow_provider_wtschat.api.request import AnyRequest, PagedRequest, Request
 from airflow_provider_wtschat.budget import BudgetTimeoutError
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
@@ -37,7 +37,7 @@ _SHORTEST_BACK_OFF = 1.0
 _LONGEST_BACK_OFF = 60.0
 
 
-def refuse_list(request: Request[Any]) -> None:
+def refuse_list(request: AnyRequest) -> None:
     """
     Refuse a list where one answer is wanted, which would be its first page alone, cut without a word.
 

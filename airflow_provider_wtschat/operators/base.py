@@ -69,7 +69,8 @@ class WtsChatBaseOperator(BaseOperator):
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
 
-    operation: ClassVar[Callable[..., Request[Any]]]
+    operation: ClassVar[Callable[..., Any]]
+    """Builds the request: a :class:`~airflow_provider_wtschat.api.request.PagedRequest` for a list."""
     named: ClassVar[Mapping[str, str]] = {}
     """By argument that takes an id, the function of :mod:`airflow_provider_wtschat.api.lookup` that finds it."""
     named_lists: ClassVar[Mapping[str, str]] = {}
@@ -134,9 +135,10 @@ class WtsChatBaseOperator(BaseOperator):
         :param values: values by the names of the operation's parameters
         :raises WtsChatArgumentError: if one is refused
         """
-        return self.checking(type(self).operation, **values)
+        request: Request[Any] = self.checking(type(self).operation, **values)
+        return request
 
-    def checking(self, operation: Callable[..., Request[Any]], /, **values: Any) -> Request[Any]:
+    def checking(self, operation: Callable[..., R], /, **values: Any) -> R:
         """
         Build the request of an operation; a refusal names the arguments as the user knows them.
 

@@ -69,10 +69,11 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
             wrong = f"{', '.join(unknown)} is unknown" if unknown else f"{', '.join(missing)} is missing"
             reason = f"{wrong}; {self.action} takes {', '.join(parameters) or 'none'}"
             raise WtsChatArgumentError("arguments", reason)
-        return function(**given)
+        request: Request[Any] = function(**given)
+        return request
 
 
-def _function(action: str) -> Callable[..., Request[Any]]:
+def _function(action: str) -> Callable[..., Any]:
     if action in OPERATIONS:
         return OPERATIONS[action]
     module = action.partition(".")[0]
