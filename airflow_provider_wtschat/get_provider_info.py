@@ -72,7 +72,7 @@ _ASSET_URIS = [
 
 _CONFIG = {
     "wtschat": {
-        "description": "How the requests of this deployment share the limits of a WTS Chat account.",
+        "description": "How this deployment shares the limits of a WTS Chat account, and how it receives webhooks.",
         "options": {
             "budget": {
                 "description": (
@@ -105,6 +105,44 @@ _CONFIG = {
                 "version_added": "0.1.0",
                 "example": None,
                 "default": "0.8",
+            },
+            "webhook_secret": {
+                "description": (
+                    "Long random text from which the secret addresses of webhooks are made, or several separated by\n"
+                    "commas: the first makes new addresses, all are believed. Without one no webhooks are received.\n"
+                ),
+                "type": "string",
+                "version_added": "0.1.0",
+                "example": None,
+                "default": "",
+                "sensitive": True,
+            },
+            "webhook_inbox": {
+                "description": (
+                    "Where webhook events are kept: a directory that the API server and the triggerer share\n"
+                    "(``$AIRFLOW_HOME/wtschat`` if empty), or a ``redis://`` URL for several machines.\n"
+                ),
+                "type": "string",
+                "version_added": "0.1.0",
+                "example": "redis://redis.example:6379/0",
+                "default": "",
+                "sensitive": True,
+            },
+            "webhook_base_url": {
+                "description": (
+                    "The URL at which WTS Chat reaches the receiver from outside (``[api] base_url`` if empty).\n"
+                ),
+                "type": "string",
+                "version_added": "0.1.0",
+                "example": "https://airflow.example",
+                "default": "",
+            },
+            "webhook_keep_hours": {
+                "description": "How many hours webhook events are kept, and redeliveries are recognized.\n",
+                "type": "float",
+                "version_added": "0.1.0",
+                "example": None,
+                "default": "168",
             },
         },
     },
@@ -175,6 +213,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONN_FIELDS,
             },
         ],
+        "plugins": [{"name": "wtschat", "plugin-class": "airflow_provider_wtschat.webhooks.plugin.WtsChatPlugin"}],
         "asset-uris": _ASSET_URIS,
         "dataset-uris": _ASSET_URIS,
         "config": _CONFIG,
