@@ -190,11 +190,12 @@ def get_provider_info() -> dict[str, Any]:
             "sequence",
             "session",
             "session_event",
+            "webhook",
             "wtschat",
         ),
         "sensors": _modules("sensors", "message", "panel", "scheduled_message", "session"),
         "triggers": _modules(
-            "triggers", "campaign", "message", "panel", "scheduled_message", "session", "session_event"
+            "triggers", "campaign", "message", "panel", "scheduled_message", "session", "session_event", "webhook_event"
         ),
         "transfers": [
             _transfer("sql_to_wtschat", "Common SQL", INTEGRATION),

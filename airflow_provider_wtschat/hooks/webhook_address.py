@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from urllib.parse import quote, urlsplit
+import re
+from urllib.parse import quote, unquote, urlsplit
 
 from airflow_provider_wtschat._compat import conf, mask_secret
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
-__all__ = ["PREFIX", "is_valid", "secrets", "token", "url"]
+__all__ = ["PREFIX", "is_valid", "owner", "secrets", "token", "url"]
 
 PREFIX = "/wtschat"
 """Where the receiver is mounted."""
 
+_ADDRESS = re.compile(r"(?:^|/)webhooks/([^/]{1,250})/([0-9a-f]{64})")
 _SHORTEST_SECRET = 16
 
 
@@ -61,6 +63,20 @@ def is_valid(given: str, conn_id: str, known: list[str]) -> bool:
     # All of them are compared, whichever fits.
     fits = [hmac.compare_digest(token(secret, conn_id).encode(), given.encode()) for secret in known]
     return any(fits)
+
+
+def owner(path: str, known: list[str]) -> str | None:
+    """
+    Return the connection that an address of this deployment is for, ``None`` for any other address.
+
+    :param path: the address or its path
+    :param known: the deployment's secrets
+    """
+    found = _ADDRESS.search(path)
+    if found is None or found.end() != len(path):
+        return None
+    conn_id, given = unquote(found[1]), found[2]
+    return conn_id if is_valid(given, conn_id, known) else None
 
 
 def url(conn_id: str, base_url: str | None = None) -> str:

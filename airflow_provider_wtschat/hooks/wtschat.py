@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from airflow_provider_wtschat._compat import BaseHook, ObjectStoragePath
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import files, panels, response, sessions, tags
+from airflow_provider_wtschat.api import files, panels, response, sessions, tags, webhooks
 from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
@@ -36,7 +36,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatServerError,
 )
 from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_wtschat.hooks import _wire, answers, transport
+from airflow_provider_wtschat.hooks import _wire, answers, transport, webhook_address
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
 __all__ = ["TokenAuth", "WtsChatHook"]
@@ -367,7 +367,29 @@ class WtsChatHook(BaseHook):
                 probes.append(_Probe(service, error))
             else:
                 probes.append(_Probe(service, None))
-        return _verdict(self.resolve().base_url, probes)
+        ok, message = _verdict(self.resolve().base_url, probes)
+        if any(probe.service == "core" and probe.error is None for probe in probes):
+            message += self._webhook_verdict(deadline)
+        return ok, message
+
+    def _webhook_verdict(self, deadline: float) -> str:
+        """Say whether a subscription of the account posts to this deployment, where it receives webhooks at all."""
+        try:
+            known = webhook_address.secrets()
+            left = deadline - time.monotonic()
+            if not known or left < 0.1:
+                return ""
+            rows = self._send(webhooks.list_(), None, bulk=False, deadline=deadline, read=left).value
+        except WtsChatError as error:
+            return f"; webhooks: {error}"
+        # Of any connection: while its form is tested, one has an id that is not its own.
+        here = [(row, webhook_address.owner(row.get("url") or "", known)) for row in rows]
+        told = [
+            f"{row.get('name')!r} for connection {conn_id!r}{'' if row.get('enabled') else ' (disabled)'}"
+            for row, conn_id in here
+            if conn_id is not None
+        ]
+        return f"; webhooks are posted here by {', '.join(told)}" if told else "; no webhook subscription posts here"
 
     def _retrying(self, request: Request[Any], max_wait: float) -> tenacity.Retrying:
         max_retries = self.resolve().max_retries if self.max_retries is None else self.max_retries

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -39,7 +38,6 @@ _LARGEST_BATCH = 500
 _MOST_WAITING = 20_000
 _PRUNE_EVERY = 3600.0
 _SAY_EVERY = 60.0
-_ADDRESS = re.compile(r"(?:^|/)webhooks/([^/]{1,250})/([0-9a-f]{64})/?")
 _HIDDEN = f"{webhook_address.PREFIX}/webhooks/***"
 
 
@@ -104,11 +102,8 @@ class Receiver:
 
     async def _take(self, path: str, scope: Scope, receive: Receive) -> _Reply:
         known = webhook_address.secrets() if self._secrets is None else self._secrets
-        address = _ADDRESS.search(path)
-        if address is None or address.end() != len(path):
-            raise _Reply(404)
-        conn_id, given = address.groups()
-        if not webhook_address.is_valid(given, conn_id, known):
+        conn_id = webhook_address.owner(path, known)
+        if conn_id is None:
             raise _Reply(404)
         if scope["method"] != "POST":
             raise _Reply(405, allow="POST")

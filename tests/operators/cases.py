@@ -21,6 +21,7 @@ from airflow_provider_wtschat.operators import (
     sequence,
     session,
     session_event,
+    webhook,
     wtschat,
 )
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
@@ -785,3 +786,41 @@ def a_choice(account: Account) -> Arguments:
 def ask_contact_and_branch(account: Account, given: Arguments, result: Any) -> None:
     assert result == ["AskContactOperator"]
     assert len(account.sent_to(given["session_id"])) == 1
+
+
+# Webhooks
+
+
+def one_webhook(account: Account) -> Arguments:
+    name = f"Integração {account.contact().id}"
+    body = {"name": name, "url": "https://example.com/hook", "events": ["SESSION_NEW"]}
+    return {"name": name, "subscription_id": account.post("/core/v1/webhook/subscription", body)["id"]}
+
+
+def webhooks_named(account: Account, name: str) -> list[Any]:
+    return [row for row in account.get("/core/v1/webhook/subscription") if row["name"] == name]
+
+
+@case(
+    webhook.EnsureWebhookOperator,
+    lambda account: {
+        "name": one_webhook(account)["name"],
+        "events": "['SESSION_NEW', 'MESSAGE_RECEIVED']",
+        "url": "https://example.com/other",
+    },
+)
+def ensure_webhook(account: Account, given: Arguments, result: Any) -> None:
+    (row,) = webhooks_named(account, given["name"])
+    assert row["url"] == given["url"]
+    assert result == {
+        "id": row["id"],
+        "name": row["name"],
+        "events": ["SESSION_NEW", "MESSAGE_RECEIVED"],
+        "enabled": True,
+    }
+
+
+@case(webhook.DeleteWebhookOperator, lambda account: {"name": one_webhook(account)["name"]})
+def delete_webhook(account: Account, given: Arguments, result: Any) -> None:
+    assert len(result) == 1
+    assert webhooks_named(account, given["name"]) == []

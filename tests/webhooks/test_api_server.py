@@ -1,0 +1,73 @@
+"""The receiver in Airflow's own API server, on every release series that has plugins for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_wtschat.demo._airflow import Processes
+from airflow_provider_wtschat.hooks import webhook_address
+from airflow_provider_wtschat.webhooks.inbox import get_inbox
+from scripts.local import AIRFLOW, ROOT, fetch, free_port, serving_environment, wait_for
+from tests.conftest import AIRFLOW_2
+from tests.webhooks.test_inbox import numbers
+from tests.webhooks.test_receiver import BAD, CONN_ID, SECRETS, body, path
+
+PERSONAL = ("Maria da Silva", "11900000001")
+
+
+def send(url: str, content: bytes | None, method: str = "POST") -> int:
+    request = urllib.request.Request(url, content, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.airflow
+@pytest.mark.skipif(AIRFLOW_2, reason="the plugins of Airflow 2 have no ASGI applications")
+def test_the_api_server_takes_posts_and_no_log_shows_their_secret(tmp_path: Path) -> None:
+    home, logs = tmp_path / "home", tmp_path / "logs"
+    (home / "plugins").mkdir(parents=True)
+    logs.mkdir()
+    # As the entry point does where the package is installed.
+    (home / "plugins" / "receiver.py").write_text(
+        "from airflow_provider_wtschat.webhooks.plugin import WtsChatPlugin as Plugin\n"
+    )
+    environment = serving_environment(
+        home,
+        free_port(),
+        PYTHONPATH=str(ROOT),
+        AIRFLOW__CORE__PLUGINS_FOLDER=str(home / "plugins"),
+        AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG",
+        AIRFLOW__WTSCHAT__WEBHOOK_SECRET=",".join(SECRETS),
+        AIRFLOW__WTSCHAT__WEBHOOK_INBOX=str(tmp_path / "inbox"),
+    )
+    subprocess.run([*map(str, AIRFLOW), "db", "migrate"], env=environment, check=True, capture_output=True)
+    url = environment["AIRFLOW__API__BASE_URL"]
+    with Processes(environment, logs) as processes:
+        processes.start("api-server", *AIRFLOW, "api-server")
+        wait_for(lambda: fetch(f"{url}/api/v2/version"), "The API server", processes, 180)
+        with ThreadPoolExecutor(8) as threads:
+            assert set(threads.map(lambda number: send(url + path(), body(number)), range(50))) == {200}
+        assert send(f"{url}{path()}?again={webhook_address.token(SECRETS[0], CONN_ID)}", body(1)) == 200
+        for status, method, where, content in BAD.values():
+            if where.startswith("/wtschat/webhooks/w"):
+                assert send(url + where, content, method) == status
+        # Meanwhile the rest of the server is as it was.
+        assert fetch(f"{url}/api/v2/version")
+    assert sorted(numbers(get_inbox(str(tmp_path / "inbox")), CONN_ID)) == list(range(50))
+    shown = "\n".join(file.read_text(errors="replace") for file in logs.iterdir())
+    assert "/api/v2/version" in shown, "the server does not log at all"
+    secrets = [webhook_address.token(secret, each) for secret in SECRETS for each in (CONN_ID, "other")]
+    assert [word for word in (*secrets, *SECRETS, *PERSONAL) if word in shown] == []
+    stored = b"".join(file.read_bytes() for file in home.glob("*.db*"))
+    assert [word for word in (*secrets, *PERSONAL) if word.encode() in stored] == []
+    assert json.loads(body(1))["content"]["name"] in PERSONAL
