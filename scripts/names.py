@@ -24,7 +24,7 @@ PUBLIC = {
     "api": (
         "agents", "channels", "chatbots", "contacts", "custom_fields", "departments", "exchange", "files", "instants",
         "lookup", "messages", "office_hours", "panels", "portfolios", "request", "scheduled_messages", "sends",
-        "sequences", "sessions", "tags", "templates", "types", "webhooks",
+        "sequences", "sessions", "tags", "templates", "types", "webhook_events", "webhooks",
     ),
     "assets": ("",),
     "exceptions": ("",),
@@ -34,13 +34,14 @@ PUBLIC = {
     "notifications": ("wtschat",),
     "operators": (
         "campaign", "chatbot", "contact", "file", "message", "panel", "scheduled_message", "sequence", "session",
-        "session_event", "wtschat",
+        "session_event", "webhook", "wtschat",
     ),
     "sensors": ("message", "panel", "scheduled_message", "session"),
     "simulator": ("", "pytest_plugin"),
     "transfers": ("sql_to_wtschat", "wtschat_reconcile", "wtschat_to_object_storage", "wtschat_to_sql"),
-    "triggers": ("campaign", "message", "panel", "scheduled_message", "session", "session_event"),
+    "triggers": ("campaign", "message", "panel", "scheduled_message", "session", "session_event", "webhook_event"),
     "warehouse": ("merging",),
+    "webhooks": ("inbox", "receiver"),
 }  # fmt: skip
 ONLY = {
     "extraction": {"RESOURCES", "Batch", "Changes", "Kind", "Reading", "Resource", "read", "read_changes", "windows"},

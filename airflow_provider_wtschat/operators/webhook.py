@@ -19,6 +19,8 @@ from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["DeleteWebhookOperator", "EnsureWebhookOperator", "ReadWebhooksOperator"]
+
 _AT_ONCE = 1000
 
 
