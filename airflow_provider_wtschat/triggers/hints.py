@@ -49,7 +49,7 @@ def use_hints(source: HintSource | None) -> None:
     """
     Let the feeds that begin from now on follow a source of hints.
 
-    :param source: the source, ``None`` for no hints
+    :param source: the source, ``None`` for the inbox of webhooks, where this deployment has one
     """
     global _source
     _source = source
@@ -62,4 +62,8 @@ def hints_for(wtschat_conn_id: str) -> AsyncGenerator[Collection[Hint], None] | 
     :param wtschat_conn_id: id of the connection
     :return: hints as they come, ``None`` if nothing tells of changes there
     """
-    return None if _source is None else _source(wtschat_conn_id)
+    if _source is not None:
+        return _source(wtschat_conn_id)
+    from airflow_provider_wtschat.triggers.webhook_hints import follow_inbox
+
+    return follow_inbox(wtschat_conn_id)
