@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -19,14 +22,17 @@ from airflow_provider_wtschat.api import lookup, phones, sends, sessions
 from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.request import Request
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatUncertainError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.notifications.digest import Digest, Turn
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
 __all__ = ["WtsChatNotifier", "send_wtschat_notification"]
+
+log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 10.0
 """Seconds that a notification may hold up whoever sends it."""
@@ -68,6 +74,9 @@ class WtsChatNotifier(BaseNotifier):
         flattened to one line and cut to 1,024 characters. Default: that line as parameter 1
     :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
     :param wtschat_conn_id: id of the connection. Default: ``wtschat_default``
+    :param digest: how long a person who was told is told of nothing else, as a timedelta or in seconds, so that many
+        failures make one message; the next one says how many there were meanwhile, and :meth:`flush` tells of those
+        that no other followed. It holds for all notifiers of the machine that have it. Default: tell of each
     """
 
     template_fields: Sequence[str] = (
@@ -87,6 +96,7 @@ class WtsChatNotifier(BaseNotifier):
         template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
         phone_country: str = phones.DEFAULT_COUNTRY,
         wtschat_conn_id: str = DEFAULT_CONN_ID,
+        digest: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
         # The base takes a context from Airflow 3.1 on, and nothing before.
@@ -100,6 +110,7 @@ class WtsChatNotifier(BaseNotifier):
         self.template_parameters = template_parameters
         self.phone_country = phone_country
         self.wtschat_conn_id = wtschat_conn_id
+        self.digest = digest
 
     def __call__(self, *args: Any) -> None:
         """Send the notification, without the base's rendering in place: one notifier serves many tasks."""
@@ -115,6 +126,20 @@ class WtsChatNotifier(BaseNotifier):
 
         :param context: context of the task or Dag run; any key may be missing
         """
+        self._notify(context)
+
+    def flush(self, context: Context | Mapping[str, Any] | None = None) -> None:
+        """
+        Tell of alerts that ``digest`` has counted and no later one told of, if its time is up. Never raise.
+
+        Call it in a task of a Dag that runs every few minutes.
+
+        :param context: context for templates. Default: none
+        """
+        if self.digest is not None:
+            self._notify(context or {}, rest_only=True)
+
+    def _notify(self, context: Context | Mapping[str, Any], *, rest_only: bool = False) -> None:
         deadline = time.monotonic() + LONGEST_WAIT
         try:
             rendered = self._rendered(context)
@@ -123,7 +148,7 @@ class WtsChatNotifier(BaseNotifier):
             )
             if _LOOKS_UP_IN_MAIN_THREAD_ONLY:
                 hook.resolve()
-            notification = _Notification(rendered, context, deadline)
+            notification = self._notification(rendered, context, deadline, rest_only=rest_only)
             # A socket's timeout starts anew with each byte; a thread is left behind when the time is up.
             thread = threading.Thread(target=notification.send, args=(hook,), daemon=True)
             thread.start()
@@ -144,19 +169,35 @@ class WtsChatNotifier(BaseNotifier):
         deadline = time.monotonic() + LONGEST_WAIT
         try:
             rendered = self._rendered(context)
-            notification = _Notification(rendered, context, deadline)
+            notification = self._notification(rendered, context, deadline)
             hook = WtsChatAsyncHook(
                 rendered["wtschat_conn_id"], timeout=LONGEST_WAIT, max_retries=_RETRIES, max_wait=LONGEST_WAIT
             )
             try:
                 async with asyncio.timeout(LONGEST_WAIT), hook:
-                    await hook.perform(notification.exchange())
+                    await asyncio.to_thread(notification.take_turns)
+                    try:
+                        await hook.perform(notification.exchange())
+                    finally:
+                        await asyncio.to_thread(notification.give_back)
             except TimeoutError:
                 self._say(notification, late=True)
             else:
                 self._say(notification, late=False)
         except Exception as error:
             self._fail(error)
+
+    def _notification(
+        self,
+        rendered: Mapping[str, Any],
+        context: Context | Mapping[str, Any],
+        deadline: float,
+        *,
+        rest_only: bool = False,
+    ) -> _Notification:
+        seconds = convert.seconds("digest", self.digest)
+        digest = None if seconds is None else Digest(seconds)
+        return _Notification(rendered, context, deadline, digest=digest, rest_only=rest_only)
 
     def _rendered(self, context: Context | Mapping[str, Any]) -> dict[str, Any]:
         dag = context.get("dag")
@@ -180,7 +221,11 @@ class WtsChatNotifier(BaseNotifier):
             self.log.error(
                 "WTS Chat took longer than %.0f s; whether the notification was sent is not known", LONGEST_WAIT
             )
-        self.log.info("Told %d of %d recipients by WTS Chat", notification.told, notification.recipients)
+        if notification.counted:
+            self.log.info("%d recipients were told lately: counted for the next message", notification.counted)
+        if notification.recipients > notification.counted:
+            told, recipients = notification.told, notification.recipients - notification.counted
+            self.log.info("Told %d of %d recipients by WTS Chat", told, recipients)
 
     def _fail(self, error: Exception) -> None:
         if isinstance(error, TimeoutError):
@@ -196,58 +241,119 @@ send_wtschat_notification = WtsChatNotifier
 class _Notification:
     """What one notification asks of the API, whichever hook performs it."""
 
-    def __init__(self, fields: Mapping[str, Any], context: Context | Mapping[str, Any], deadline: float) -> None:
+    def __init__(
+        self,
+        fields: Mapping[str, Any],
+        context: Context | Mapping[str, Any],
+        deadline: float,
+        *,
+        digest: Digest | None = None,
+        rest_only: bool = False,
+    ) -> None:
         self._deadline = deadline
         self.errors: list[Exception] = []
         self.told = 0
+        self.counted = 0
+        """Recipients who were told lately, so that the alert is counted for their next message."""
         self._fields = fields
         self._line = describe(context)
+        self._dag_id = _dag_id(context)
+        self._digest = digest
+        self._rest_only = rest_only
+        self._turns: dict[str, Turn] = {}
+        self._untold: dict[str, Turn] = {}
         given = [] if fields["to"] is None else convert.listing("to", fields["to"]) or []
         # Several spellings of one number are one person, who is told once.
-        self._to = list({_person(to, fields["phone_country"]): to for to in reversed(given)}.values())[::-1]
-        self.recipients = len(self._to) or 1
-        if bool(self._to) == (fields["session_id"] is not None):
+        people = {_person(to, fields["phone_country"]): to for to in reversed(given)}
+        self._people: dict[str, Any] = dict(reversed(people.items()))
+        if bool(self._people) == (fields["session_id"] is not None):
             raise WtsChatArgumentError(argument="to, session_id", reason="give one of them, to say who is to be told")
+        self._people = self._people or {str(fields["session_id"]): None}
+        self.recipients = len(self._people)
+
+    def take_turns(self) -> None:
+        """Leave those to whom the digest says that they were told lately."""
+        if self._digest is None:
+            return
+        for person in list(self._people):
+            try:
+                turn = self._digest.take(person, None if self._rest_only else self._dag_id)
+            except (OSError, sqlite3.Error) as error:
+                # Too many messages are better than none.
+                log.warning("The digest of alerts cannot be used (%s): the alert is told at once", type(error).__name__)
+                if self._rest_only:
+                    del self._people[person]
+                continue
+            if turn is None:
+                del self._people[person]
+                self.counted += 1
+            else:
+                self._turns[person] = self._untold[person] = turn
+
+    def give_back(self) -> None:
+        """Let the next alert tell those who are known not to have been told."""
+        for turn in self._untold.values():
+            with suppress(OSError, sqlite3.Error):
+                if self._digest is not None:
+                    self._digest.give_back(turn, None if self._rest_only else self._dag_id)
 
     def send(self, hook: WtsChatHook) -> None:
         """Send it, and never raise."""
         try:
+            self.take_turns()
             hook.resolve()
             hook.perform(self.exchange(), timeout=self._deadline - time.monotonic())
         except Exception as error:
             self.errors.append(error)
+        finally:
+            self.give_back()
 
     def exchange(self) -> Exchange[None]:
         """Tell each person; an error is kept, and the others are told all the same."""
+        if not self._people:
+            return
         try:
-            content = yield from self._content()
+            template_id = yield from self._template_id()
         except WtsChatError as error:
             self.errors.append(error)
             return
-        for to in self._to or [None]:
+        for person, to in self._people.items():
             # A send that was interrupted because the time was up ends as an error, and nobody else is to be told then.
             if time.monotonic() >= self._deadline:
                 self.errors.append(TimeoutError())
                 return
+            turn = None
             try:
-                yield self._request(to, content)
+                request = self._request(to, self._content(template_id, self._turns.get(person)))
+                turn = self._untold.pop(person, None)
+                yield request
                 self.told += 1
             except WtsChatError as error:
                 self.errors.append(error)
+                if turn is not None and not isinstance(error, WtsChatUncertainError):
+                    self._untold[person] = turn
 
-    def _content(self) -> Exchange[dict[str, Any]]:
-        fields = self._fields
-        if fields["template_name"] is not None:
-            template_id = yield from lookup.template(fields["template_name"])
+    def _template_id(self) -> Exchange[Any]:
+        if self._fields["template_name"] is not None:
+            return (yield from lookup.template(self._fields["template_name"]))
+        return self._fields["template_id"]
+
+    def _content(self, template_id: Any, turn: Turn | None) -> dict[str, Any]:
+        rest = turn.summary() if turn is not None else ""
+        if self._rest_only:
+            line = f"Airflow: {rest}"
+        elif rest:
+            suffix = f" And {rest}"
+            line = convert.one_line(self._line, LONGEST_TEXT - len(suffix)) + suffix
         else:
-            template_id = fields["template_id"]
-        if template_id is None:
-            return {"text": self._line if convert.is_nothing(fields["text"]) else fields["text"]}
-        parameters = fields["template_parameters"]
-        return {
-            "template_id": template_id,
-            "template_parameters": [self._line] if parameters is None else parameters,
-        }
+            line = self._line
+        text, parameters = self._fields["text"], self._fields["template_parameters"]
+        if template_id is not None:
+            own = parameters is not None and not self._rest_only
+            return {"template_id": template_id, "template_parameters": parameters if own else [line]}
+        if convert.is_nothing(text) or self._rest_only:
+            return {"text": line}
+        return {"text": f"{text}\n\nAnd {rest}" if rest else text}
 
     def _request(self, to: Any, content: Mapping[str, Any]) -> Request[Any]:
         if to is None:
@@ -278,9 +384,14 @@ def describe(context: Context | Mapping[str, Any]) -> str:
     return f"{line} {link}" if link else line
 
 
+def _dag_id(context: Any) -> str:
+    ti, run = context.get("ti") or context.get("task_instance"), context.get("dag_run")
+    return str(_of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id") or "")
+
+
 def _words(context: Any) -> Iterator[str]:
     ti, run = context.get("ti") or context.get("task_instance"), context.get("dag_run")
-    dag_id = _of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id")
+    dag_id = _dag_id(context)
     task_id = _of(ti, "task_id") or _of(context.get("task"), "task_id")
     exception, reason = context.get("exception"), context.get("reason")
     yield "Airflow:"
