@@ -80,7 +80,7 @@ def load(resource: str = "sessions", **arguments: Any) -> dict[str, Any]:
     """Run a load as a task does."""
     from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
 
-    given = {"sql_conn_id": "warehouse", "workers": 4, **arguments}
+    given = {"sql_conn_id": "warehouse", "workers": 4, "table": resource, **arguments}
     return WtsChatToSqlOperator(task_id="load", resource=resource, **given).execute({})
 
 

@@ -26,8 +26,8 @@ from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_w
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.warehouse import personal
-from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
-from airflow_provider_wtschat.warehouse.tables import PARTS, Table, table
+from airflow_provider_wtschat.warehouse.rows import Shaper, Shaping, Splitter, Tally
+from airflow_provider_wtschat.warehouse.tables import CHILDREN, PARTS, Table, child_table, table
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
@@ -192,7 +192,7 @@ class WtsChatReadingBaseOperator(BaseOperator):
         named = BaseHook.get_connection(self.wtschat_conn_id).extra_dejson.get("account")
         return convert.text("account", named) or self.wtschat_conn_id
 
-    def shaping(self, resource: Resource, name: str, tally: Tally) -> tuple[dict[str, Table], dict[str, Shaper]]:
+    def shaping(self, resource: Resource, name: str, tally: Tally) -> tuple[dict[str, Table], Shaping]:
         """
         Return the tables that a resource fills, and what makes their rows.
 
@@ -204,11 +204,17 @@ class WtsChatReadingBaseOperator(BaseOperator):
         account = self.account()
         tables = {name: table(resource.name)}
         shapers = {name: Shaper(tables[name], tally, self.editor(resource.row), account=account)}
+        parts, splitters = {}, {}
         for part, field in PARTS.get(resource.name, {}).items():
             each = f"{name}_{field}"
+            parts[each] = field
             tables[each] = table(part)
             shapers[each] = Shaper(tables[each], tally, self.editor(tables[each].row, field), account=account)
-        return tables, shapers
+        for child in CHILDREN.get(resource.name, ()):
+            each = f"{name}_{child.name}"
+            tables[each] = child_table(resource.name, child)
+            splitters[each] = Splitter(tables[each], tally, account)
+        return tables, Shaping(name, shapers, parts, splitters)
 
     def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
         """

@@ -54,7 +54,7 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
     :param since: start of the creation to compare, included; of messages and notes that of their session or card
         (templated). Default: the beginning
     :param sql_conn_id: connection of the database (templated)
-    :param table: name of the table (templated). Default: that of the resource
+    :param table: name of the table (templated). Default: ``wtschat_`` and the resource
     :param by: length of a window: ``day``, ``week``, ``month`` or ``year`` (templated). Default: ``month``
     :param full: read the ids of all windows, also where the counts agree (templated). Default: no
     :param min_share: refuse to compare an account that shows less than this share of the table's rows
@@ -124,16 +124,16 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
             options = self._options(resource, tally)
             bound = convert.required("fail_below", convert.number("fail_below", self.fail_below, minimum=0, maximum=1))
             wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
-            schema, name = table_name("table", self.table if self.table is not None else resource.name)
-            tables, shapers = self.shaping(resource, name, tally)
+            schema, name = table_name("table", self.table if self.table is not None else f"wtschat_{resource.name}")
+            tables, shaping = self.shaping(resource, name, tally)
             conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
             self.hook.resolve()
             load = Load(name, self.wtschat_conn_id, resource.name, {}, "reconcile", self.account())
             with (
                 Database(conn_id, schema, wait=wait) as database,
-                Run(database, load, tables, holder=holder(context), wait=wait) as run,
+                Run(database, load, tables, holder=holder(context), wait=wait, shaping=shaping) as run,
             ):
-                found = Comparison(self.hook, run, shapers, options).compare()
+                found = Comparison(self.hook, run, shaping, options).compare()
         figures = {**asdict(found), "share": round(found.share, 6), "resource": resource.name, "table": name}
         del figures["gone"]
         self.log.info("Compared %s with the account: %s", name, figures)

@@ -22,9 +22,9 @@ from airflow_provider_wtschat.transfers.outbound import (
 )
 from airflow_provider_wtschat.warehouse.database import Database
 from airflow_provider_wtschat.warehouse.leases import KEY, LEASE, LOADS, Load
-from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
+from airflow_provider_wtschat.warehouse.rows import Shaping, Tally
 from airflow_provider_wtschat.warehouse.runs import Family, Run
-from airflow_provider_wtschat.warehouse.tables import PARTS, table
+from airflow_provider_wtschat.warehouse.tables import table
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
@@ -60,7 +60,8 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
 
     :param sql_conn_id: connection of the type ``postgres``, ``mysql``, ``sqlite`` or ``duckdb``, whose host is the path
         of its file (templated)
-    :param table: name of the table, with or without its schema (templated). Default: that of the resource
+    :param table: name of the table, with or without its schema (templated). Default: ``wtschat_`` and the
+        resource
     :param history: also append every version that is seen to ``<table>_history`` (templated). Default: no
     :param lock_timeout: seconds to wait for another run of the same load before failing (templated). Default: 180
     """
@@ -101,9 +102,9 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             resource = self.checked_resource()
             filters = self.checked_filters(resource)
             given = self.checked_window()
-            schema, name = table_name("table", self.table if self.table is not None else resource.name)
+            schema, name = table_name("table", self.table if self.table is not None else f"wtschat_{resource.name}")
             tally = Tally()
-            tables, shapers = self.shaping(resource, name, tally)
+            tables, shaping = self.shaping(resource, name, tally)
             max_rejects = self.reject_limit()
             history = bool(convert.boolean("history", self.history))
             wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
@@ -116,7 +117,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             )
             with (
                 Database(conn_id, schema, wait=wait) as database,
-                Run(database, load, tables, holder=holder(context), wait=wait, history=history) as run,
+                Run(database, load, tables, holder=holder(context), wait=wait, history=history, shaping=shaping) as run,
             ):
                 if given is None:
                     self._check_watermark(run)
@@ -124,7 +125,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
                 if tables[name].dimension:
                     window = Window(None, None, given=False)
                 reading = self._read(resource, filters, window, run, arguments)
-                sink = _Sink(run, shapers, name, resource, tally, max_rejects)
+                sink = _Sink(run, shaping, tally, max_rejects)
                 self._say(resource, window, name)
                 sink.take(reading)
                 figures = self._finish(resource, filters, window, run, reading, tally)
@@ -229,13 +230,9 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
 class _Sink:
     """Takes batches of a reading into the staging tables, and children into their table as parents are complete."""
 
-    def __init__(
-        self, run: Run, shapers: Mapping[str, Shaper], name: str, resource: Resource, tally: Tally, max_rejects: int
-    ) -> None:
+    def __init__(self, run: Run, shaping: Shaping, tally: Tally, max_rejects: int) -> None:
         self._run = run
-        self._shapers = shapers
-        self._name = name
-        self._resource = resource
+        self._shaping = shaping
         self._tally = tally
         self._max_rejects = max_rejects
         self._begun: dict[str, Family] = {}
@@ -260,11 +257,8 @@ class _Sink:
             reading.close()
 
     def _take(self, batch: Batch[Any], *, verified: bool) -> None:
-        self._run.stage(self._name, self._shapers[self._name].shape(batch.rows, batch.read_at))
-        for field in PARTS.get(self._resource.name, {}).values():
-            rows = [inner for row in batch.rows if isinstance(row, Mapping) for inner in row.get(field) or ()]
-            each = f"{self._name}_{field}"
-            self._run.stage(each, self._shapers[each].shape(rows, batch.read_at))
+        for name, values in self._shaping.make(batch.rows, batch.read_at).items():
+            self._run.stage(name, values)
         check_rejects(self._tally, self._max_rejects)
         if batch.parent is not None:
             family = self._begun.setdefault(batch.parent.id, Family(batch.parent.version, batch.read_at))

@@ -26,9 +26,9 @@ from airflow_provider_wtschat.extraction import (
 from airflow_provider_wtschat.extraction.windows import Unit
 from airflow_provider_wtschat.extraction.workers import Workers
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-from airflow_provider_wtschat.warehouse.rows import Shaper
+from airflow_provider_wtschat.warehouse.rows import Shaping
 from airflow_provider_wtschat.warehouse.runs import Family, Run
-from airflow_provider_wtschat.warehouse.tables import PARTS, Kinds, table
+from airflow_provider_wtschat.warehouse.tables import Kinds, table
 
 log = logging.getLogger(__name__)
 
@@ -134,17 +134,17 @@ class Comparison:
 
     :param hook: the hook
     :param run: holds the table
-    :param shapers: make rows, by table; the first one is the resource's own
+    :param shaping: makes rows
     :param options: what to compare
     """
 
-    def __init__(self, hook: WtsChatHook, run: Run, shapers: Mapping[str, Shaper], options: Options) -> None:
+    def __init__(self, hook: WtsChatHook, run: Run, shaping: Shaping, options: Options) -> None:
         self.found = Findings()
         self._hook = hook
         self._run = run
         self._database = run.database
         self._resource: Resource = find(run.load.resource)
-        self._shapers = shapers
+        self._shaping = shaping
         self._options = options
         self._name = run.load.destination
         self._made = table(self._resource.name)
@@ -391,14 +391,9 @@ class Comparison:
         return reading.verified
 
     def _shape(self, rows: Sequence[Any], read_at: datetime) -> None:
-        shaped = self._shapers[self._name].shape(rows, read_at)
-        inner = {
-            f"{self._name}_{part}": [one for row in rows if isinstance(row, Mapping) for one in row.get(part) or ()]
-            for part in PARTS.get(self._resource.name, {}).values()
-        }
-        parts = {name: self._shapers[name].shape(found, read_at) for name, found in inner.items()}
+        made = self._shaping.make(rows, read_at)
         self._options.check()
-        for name, values in {self._name: shaped, **parts}.items():
+        for name, values in made.items():
             self._run.stage(name, values)
 
     def _merge(self) -> None:

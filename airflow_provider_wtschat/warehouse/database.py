@@ -6,6 +6,7 @@ import hashlib
 import logging
 import random
 import re
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 LONGEST_NAME = 63
 """Characters of a table's name: PostgreSQL cuts off what is longer, without an error."""
 
+_IDLE, _HELD = 0.3, 2.0
+"""Seconds after which a DuckDB file that rests is closed, and for which it is held at most while it is used."""
 _QUOTED = re.compile(r"""(['"`])(.*?)\1""")
 _MAY_PASS = {"OperationalError", "InterfaceError", "InternalError"}
 """Classes of PEP 249 for what may be gone at the next try: a lost connection, a lock, memory, a full disk."""
@@ -54,6 +57,9 @@ class Database:
         self._wait = wait
         self._names: set[str] = set()
         self._connection: Any = None
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+        self._opened_at = 0.0
         self._file: tuple[str, str | None] | None = None
         if self.dialect.name == "duckdb":
             check_duckdb(sql_conn_id, described.host)
@@ -76,14 +82,22 @@ class Database:
 
     def close(self) -> None:
         """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
 
     def rest(self) -> None:
-        """Let other processes have a file that belongs to one at a time, until the next transaction."""
-        if self._file is not None:
+        """Let other processes have a file that belongs to one at a time, soon, until the next transaction."""
+        if self._file is None or self._connection is None:
+            return
+        if time.monotonic() - self._opened_at > _HELD:
             self.close()
+            return
+        # To close a file and open it again takes time, and the next rows may be here already.
+        self._timer = threading.Timer(_IDLE, self.close)
+        self._timer.daemon = True
+        self._timer.start()
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -92,10 +106,9 @@ class Database:
 
         :raises WtsChatDestinationError: if the database refuses something
         """
-        if self._file is not None and self._connection is None:
-            self._connection = self._opened(*self._file)
-        connection = self._connection
-        with self._telling(), self.dialect.cursor(connection) as cursor:
+        if self._timer is not None:
+            self._timer.cancel()
+        with self._lock, self._telling(), self.dialect.cursor(connection := self._connected()) as cursor:
             self.dialect.begin(cursor)
             try:
                 yield cursor
@@ -170,7 +183,7 @@ class Database:
                 parts.append(f"{quote(column.name)} {'VARCHAR(190)' if short else kinds[column.kind]}")
             parts.append(f"PRIMARY KEY ({', '.join(map(quote, key))})")
             statements = [f"CREATE TABLE {quote(table)} ({', '.join(parts)}){self.dialect.table_options}"]
-            for name in indexes:
+            for name in indexes if self.dialect.indexed else ():
                 # Of the table's schema, whose name an index cannot have.
                 index = quote(shortened(alone, f"_{name}"))
                 statements.append(f"CREATE INDEX {index} ON {quote(table)} ({quote(name)})")
@@ -196,6 +209,12 @@ class Database:
             there = self.columns(table)
             if not there or (column is not None and column not in there):
                 raise
+
+    def _connected(self) -> Any:
+        if self._file is not None and self._connection is None:
+            self._connection = self._opened(*self._file)
+            self._opened_at = time.monotonic()
+        return self._connection
 
     def _opened(self, path: str, memory_limit: str | None) -> Any:
         deadline = time.monotonic() + self._wait

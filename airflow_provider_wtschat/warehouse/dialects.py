@@ -40,6 +40,8 @@ class Dialect(ABC):
     table_options: ClassVar[str] = ""
     keyed: ClassVar[bool] = True
     """Whether a key helps to find a few rows of a staging table."""
+    indexed: ClassVar[bool] = True
+    """Whether indexes help readers; they cost memory."""
     at_once: ClassVar[int | None] = None
     """Rows that a transaction may merge, where memory bounds it."""
 
@@ -231,6 +233,7 @@ class Sqlite(Dialect):
         Kinds.INSTANT: "TEXT",
         Kinds.INTEGER: "INTEGER",
         Kinds.NUMBER: "REAL",
+        Kinds.MONEY: "NUMERIC",
         Kinds.BOOLEAN: "BOOLEAN",
         Kinds.JSON: "TEXT",
         Kinds.HASH: "TEXT",
@@ -280,6 +283,7 @@ class Postgres(Dialect):
         Kinds.INSTANT: "TIMESTAMPTZ",
         Kinds.INTEGER: "BIGINT",
         Kinds.NUMBER: "DOUBLE PRECISION",
+        Kinds.MONEY: "NUMERIC(18, 4)",
         Kinds.BOOLEAN: "BOOLEAN",
         Kinds.JSON: "JSONB",
         Kinds.HASH: "TEXT",
@@ -341,6 +345,7 @@ class MySql(Dialect):
         Kinds.INSTANT: "DATETIME(6)",
         Kinds.INTEGER: "BIGINT",
         Kinds.NUMBER: "DOUBLE",
+        Kinds.MONEY: "DECIMAL(18, 4)",
         Kinds.BOOLEAN: "BOOLEAN",
         Kinds.JSON: "JSON",
         Kinds.HASH: "CHAR(64)",
@@ -468,6 +473,7 @@ class DuckDb(Dialect):
     name = "duckdb"
     # It keeps in memory what a transaction writes.
     at_once = 5_000
+    indexed = False
     clock = "epoch(current_timestamp)"
     keyed = False
     kinds: ClassVar[dict[Kinds, str]] = {
@@ -476,6 +482,7 @@ class DuckDb(Dialect):
         Kinds.INSTANT: "TIMESTAMP",
         Kinds.INTEGER: "BIGINT",
         Kinds.NUMBER: "DOUBLE",
+        Kinds.MONEY: "DECIMAL(18, 4)",
         Kinds.BOOLEAN: "BOOLEAN",
         Kinds.JSON: "JSON",
         Kinds.HASH: "VARCHAR",

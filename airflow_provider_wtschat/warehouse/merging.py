@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from airflow_provider_wtschat.warehouse.tables import LOADED_AT, Column, Kinds, table
+from airflow_provider_wtschat.warehouse.tables import Kinds, table
 
 __all__ = ["create_sql", "merge_sql"]
 
 
 @dataclass(frozen=True)
-class _Speech:
+class _Flavour:
     """How a warehouse writes names and types."""
 
     quotes: str
@@ -27,24 +27,31 @@ class _Speech:
         return f"{self.quotes}{name.upper() if self.upper else name}{self.quotes}"
 
 
-def _types(text: str, instant: str, integer: str, number: str, boolean: str) -> dict[Kinds, str]:
+def _types(
+    text: str, instant: str, integer: str, number: str, boolean: str, money: str = "DECIMAL(18, 4)"
+) -> dict[Kinds, str]:
     texts = dict.fromkeys((Kinds.ID, Kinds.TEXT, Kinds.JSON, Kinds.HASH), text)
     return {
         **texts,
         Kinds.INSTANT: instant,
         Kinds.INTEGER: integer,
         Kinds.NUMBER: number,
+        Kinds.MONEY: money,
         Kinds.BOOLEAN: boolean,
     }
 
 
-_SPEECH = {
-    "bigquery": _Speech("`", _types("STRING", "TIMESTAMP", "INT64", "FLOAT64", "BOOL"), now="CURRENT_TIMESTAMP()"),
-    "databricks": _Speech("`", _types("STRING", "TIMESTAMP", "BIGINT", "DOUBLE", "BOOLEAN"), now="CURRENT_TIMESTAMP()"),
-    "duckdb": _Speech('"', _types("VARCHAR", "TIMESTAMP WITH TIME ZONE", "BIGINT", "DOUBLE", "BOOLEAN")),
-    "postgres": _Speech('"', _types("TEXT", "TIMESTAMPTZ", "BIGINT", "DOUBLE PRECISION", "BOOLEAN")),
+_FLAVOURS = {
+    "bigquery": _Flavour(
+        "`", _types("STRING", "TIMESTAMP", "INT64", "FLOAT64", "BOOL", "NUMERIC(18, 4)"), now="CURRENT_TIMESTAMP()",
+    ),
+    "databricks": _Flavour(
+        "`", _types("STRING", "TIMESTAMP", "BIGINT", "DOUBLE", "BOOLEAN"), now="CURRENT_TIMESTAMP()",
+    ),
+    "duckdb": _Flavour('"', _types("VARCHAR", "TIMESTAMP WITH TIME ZONE", "BIGINT", "DOUBLE", "BOOLEAN")),
+    "postgres": _Flavour('"', _types("TEXT", "TIMESTAMPTZ", "BIGINT", "DOUBLE PRECISION", "BOOLEAN")),
     # What is loaded by name without quotes is upper case there.
-    "snowflake": _Speech(
+    "snowflake": _Flavour(
         '"', _types("VARCHAR", "TIMESTAMP_TZ", "NUMBER(38, 0)", "DOUBLE", "BOOLEAN"), upper=True,
         now="CURRENT_TIMESTAMP()",
     ),
@@ -61,9 +68,9 @@ def create_sql(dialect: str, resource: str, name: str) -> str:
     :return: the statement
     :raises WtsChatArgumentError: if the warehouse or the resource is not known
     """
-    speech = _speech(dialect)
-    columns = [*_columns(resource), LOADED_AT]
-    lines = ",\n".join(f"  {speech.name(column.name)} {speech.types[column.kind]}" for column in columns)
+    flavour = _flavour(dialect)
+    columns = table(resource).stored
+    lines = ",\n".join(f"  {flavour.name(column.name)} {flavour.types[column.kind]}" for column in columns)
     return f"CREATE TABLE IF NOT EXISTS {name} (\n{lines}\n)"
 
 
@@ -71,7 +78,7 @@ def merge_sql(dialect: str, resource: str, *, target: str, source: str) -> str:
     """
     Write the statement that merges loaded parts into a table.
 
-    There is one row for each id then, in its newest version by ``updated_at``, then ``_read_at``; a row is written only
+    There is one row for each id then, in its newest version by ``updated_at``, then ``read_at``; a row is written only
     if it differs from the one that is there, and ``loaded_at`` moves only then.
 
     :param dialect: ``bigquery``, ``databricks``, ``duckdb``, ``postgres`` (from 15) or ``snowflake``
@@ -81,11 +88,11 @@ def merge_sql(dialect: str, resource: str, *, target: str, source: str) -> str:
     :return: the statement
     :raises WtsChatArgumentError: if the warehouse or the resource is not known
     """
-    speech = _speech(dialect)
-    names = [speech.name(column.name) for column in _columns(resource)]
-    row_id, updated, read, digest = map(speech.name, ("id", "updated_at", "_read_at", "hash"))
-    loaded, listed = speech.name("loaded_at"), ", ".join(names)
-    sets = ",\n    ".join([*(f"{name} = s.{name}" for name in names if name != row_id), f"{loaded} = {speech.now}"])
+    flavour = _flavour(dialect)
+    names = [flavour.name(column.name) for column in table(resource).loaded]
+    row_id, updated, read, digest = map(flavour.name, ("id", "updated_at", "read_at", "hash"))
+    loaded, listed = flavour.name("loaded_at"), ", ".join(names)
+    sets = ",\n    ".join([*(f"{name} = s.{name}" for name in names if name != row_id), f"{loaded} = {flavour.now}"])
     return (
         f"MERGE INTO {target} AS t\n"  # noqa: S608
         "USING (\n"
@@ -99,18 +106,11 @@ def merge_sql(dialect: str, resource: str, *, target: str, source: str) -> str:
         f"  OR (s.{updated} = t.{updated} AND s.{read} >= t.{read})) THEN UPDATE SET\n"
         f"    {sets}\n"
         f"WHEN NOT MATCHED THEN INSERT ({listed}, {loaded})\n"
-        f"  VALUES ({', '.join(f's.{name}' for name in names)}, {speech.now})"
+        f"  VALUES ({', '.join(f's.{name}' for name in names)}, {flavour.now})"
     )
 
 
-def _columns(resource: str) -> list[Column]:
-    return [
-        Column("_read_at", column.kind) if column.name == "read_at" else column for column in table(resource).loaded
-    ]
-
-
-def _speech(dialect: str) -> _Speech:
-    if dialect not in _SPEECH:
-        msg = f"dialect: {dialect!r} was given; one of {', '.join(_SPEECH)} is wanted"
-        raise WtsChatArgumentError(msg)
-    return _SPEECH[dialect]
+def _flavour(dialect: str) -> _Flavour:
+    if dialect not in _FLAVOURS:
+        raise WtsChatArgumentError("dialect", f"{dialect!r} was given; one of {', '.join(_FLAVOURS)} is wanted")
+    return _FLAVOURS[dialect]

@@ -17,6 +17,7 @@ Values = tuple[Any, ...]
 
 _REFUSED = re.compile("[\0\ud800-\udfff]")
 """What no text of a database may hold: NUL, and halves of a character."""
+_DURATION = re.compile(r"(?:(\d{1,6})\.)?(\d{1,4}):(\d{2}):(\d{2})(?:\.\d+)?")
 _BIGGEST = 2**63
 _LONGEST_ID = 64
 
@@ -61,29 +62,32 @@ class Shaper:
         self._tally = tally
         self._account = account
         self._edit = edit
-        self._instants = [column.path[0] for column in table.columns if column.kind is Kinds.INSTANT]
+        self._instants = [str(column.path[0]) for column in table.columns if column.kind is Kinds.INSTANT]
         self._columns = [(column, _FITS[column.kind]) for column in table.columns]
 
-    def shape(self, rows: Iterable[Any], read_at: datetime) -> list[Values]:
+    def shape(
+        self, rows: Iterable[Any], read_at: datetime, keep: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> list[Values]:
         """
         Make rows.
 
         :param rows: rows as the API sent them
         :param read_at: when they were read, on the server's clock
+        :param keep: is given each row that is taken, edited, its instants in one spelling
         :return: values of the table's ``loaded`` columns; instants are texts in one spelling
         """
         moment = instants.write(read_at)
         shaped = []
         for row in rows:
             self._tally.rows += 1
-            values = self._one(row, moment)
+            values = self._one(row, moment, keep)
             if values is None:
                 self._tally.rejected += 1
             else:
                 shaped.append(values)
         return shaped
 
-    def _one(self, row: Any, read_at: str) -> Values | None:
+    def _one(self, row: Any, read_at: str, keep: Callable[[Mapping[str, Any]], None] | None) -> Values | None:
         if not isinstance(row, Mapping):
             return None
         edited = self._edit(row) if self._edit else dict(row)
@@ -108,6 +112,8 @@ class Shaper:
         key = edited.get("id")
         if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_ID or not _is_instant(edited["updatedAt"]):
             return None
+        if keep is not None:
+            keep(edited)
         return (*self.values(edited), payload, hashlib.sha256(data).hexdigest(), read_at, self._account)
 
     def values(self, row: Mapping[str, Any]) -> list[Any]:
@@ -119,6 +125,8 @@ class Shaper:
         values: list[Any] = []
         for column, fits in self._columns:
             value = _at(row, column)
+            if column.seconds:
+                value = seconds(value)
             if value is not None and not fits(value):
                 self._tally.misfits += 1
                 value = None
@@ -139,10 +147,116 @@ def one_spelling(text: Any) -> Any:
         return text
 
 
+class Splitter:
+    """
+    Makes rows of the lists inside of rows.
+
+    Their ids follow from the parent's id and their key; their hashes do not depend on when the parent changed.
+
+    :param table: the table of a list
+    :param tally: where to count
+    :param account: the account that the rows are of
+    """
+
+    def __init__(self, table: Table, tally: Tally, account: str) -> None:
+        if table.child is None:
+            raise TypeError(table.resource)
+        self._child = table.child
+        self._tally = tally
+        self._account = account
+        self._columns = [(column, _FITS[column.kind]) for column in table.child.columns]
+
+    def split(self, row: Mapping[str, Any], read_at: str, account: str | None = None) -> list[Values]:
+        """
+        Make the rows of one parent.
+
+        :param row: the parent, edited, its instants in one spelling
+        :param read_at: when it was read
+        :param account: the account of this row. Default: the splitter's own
+        """
+        found: dict[str, Values] = {}
+        parent = row["id"]
+        for item in self._child.items(row) or ():
+            values = {column.name: self._value(item, column, fits) for column, fits in self._columns}
+            key = [values[name] for name in self._child.key]
+            if None in key:
+                self._tally.misfits += 1
+                continue
+            row_id = hashlib.sha256("\n".join([parent, *map(str, key)]).encode()).hexdigest()
+            payload = json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+            digest = hashlib.sha256(f"{parent}\n{payload}".encode()).hexdigest()
+            told = (payload, digest, read_at, account or self._account)
+            found[row_id] = (row_id, parent, *values.values(), row["updatedAt"], *told)
+        return list(found.values())
+
+    @staticmethod
+    def _value(item: Mapping[str, Any], column: Column, fits: Callable[[Any], bool]) -> Any:
+        value = _at(item, column)
+        return value if value is not None and fits(value) else None
+
+
+class Shaping:
+    """
+    Makes the rows of all tables that a resource fills.
+
+    :param name: name of the resource's own table
+    :param shapers: by table: what makes rows
+    :param parts: by table: the field of a row whose list it holds
+    :param splitters: by table: what takes a list out of a row
+    """
+
+    def __init__(
+        self, name: str, shapers: Mapping[str, Shaper], parts: Mapping[str, str], splitters: Mapping[str, Splitter]
+    ) -> None:
+        self._name = name
+        self._shapers = shapers
+        self._parts = parts
+        self.splitters = splitters
+
+    def make(self, rows: Iterable[Any], read_at: datetime) -> dict[str, list[Values]]:
+        """
+        Make rows.
+
+        :param rows: rows of the resource as the API sent them
+        :param read_at: when they were read, on the server's clock
+        :return: values by table, the resource's own first
+        """
+        moment = instants.write(read_at)
+        split: dict[str, list[Values]] = {name: [] for name in self.splitters}
+
+        def keep(row: Mapping[str, Any]) -> None:
+            for name, splitter in self.splitters.items():
+                split[name] += splitter.split(row, moment)
+
+        given = list(rows)
+        made = {self._name: self._shapers[self._name].shape(given, read_at, keep)}
+        for name, field in self._parts.items():
+            inner = [one for row in given if isinstance(row, Mapping) for one in row.get(field) or ()]
+            made[name] = self._shapers[name].shape(inner, read_at)
+        return {**made, **split}
+
+
+def seconds(text: Any) -> int | None:
+    """
+    Read a duration of the API in seconds.
+
+    :param text: such as ``00:12:30`` or ``1.02:00:00`` with days
+    :return: the seconds, ``None`` for anything else
+    """
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    days, hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
 def _at(row: Mapping[str, Any], column: Column) -> Any:
-    value = row.get(column.path[0])
-    for name in column.path[1:]:
-        value = value.get(name) if isinstance(value, Mapping) else None
+    value: Any = row
+    for name in column.path:
+        if isinstance(name, int):
+            value = value[name] if isinstance(value, list) and len(value) > name else None
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else None
     return value
 
 
@@ -164,6 +278,8 @@ _FITS: dict[Kinds, Callable[[Any], bool]] = {
     Kinds.INSTANT: _is_instant,
     Kinds.INTEGER: _is_integer,
     Kinds.NUMBER: _is_number,
+    Kinds.MONEY: lambda value: _is_number(value) and abs(value) < 1e14,
+    Kinds.HASH: lambda value: isinstance(value, str),
     Kinds.BOOLEAN: lambda value: isinstance(value, bool),
 }
 

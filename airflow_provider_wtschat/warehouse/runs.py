@@ -17,7 +17,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDes
 from airflow_provider_wtschat.warehouse.database import Database
 from airflow_provider_wtschat.warehouse.dialects import SAME
 from airflow_provider_wtschat.warehouse.leases import KEY, PARENTS, Lease, Load, ensure_state
-from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
+from airflow_provider_wtschat.warehouse.rows import Shaper, Shaping, Tally, Values
 from airflow_provider_wtschat.warehouse.staging import Staging
 from airflow_provider_wtschat.warehouse.tables import ACCOUNT, HASH, LOADED_AT, Column, Kinds, Table
 
@@ -59,6 +59,7 @@ class Run:
     :param holder: who runs, for those who wait
     :param wait: seconds to wait for another run of the same load
     :param history: whether to keep every version of a row, too
+    :param shaping: makes rows, where lists inside of them are tables of their own
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Run:
         holder: str,
         wait: float,
         history: bool = False,
+        shaping: Shaping | None = None,
     ) -> None:
         self.database = database
         self.load = load
@@ -82,6 +84,8 @@ class Run:
         """Rows that were marked, because the account does not have them any more."""
         self._tables = tables
         self._waiting: dict[str, list[Values]] = {name: [] for name in tables}
+        self._own = next(iter(tables))
+        self._shaping = shaping
         self._history = history
         self._parents = database.named(PARENTS)
 
@@ -99,7 +103,7 @@ class Run:
             before = {}
             for name, table in self._tables.items():
                 before[name] = self.database.ensure(name, table.stored, ("id",), table.indexes)
-                if self._history:
+                if self._keeps_versions(table):
                     self.database.ensure(_history_of(name), (*table.loaded, LOADED_AT), ("id", "updated_at", "hash"))
             self.staging.create()
             for name in self._tables:
@@ -182,18 +186,22 @@ class Run:
         written = 0
         limit = self.database.dialect.at_once
         parts = 1 if limit is None else -(-self.staging.rows // limit)
-        for number in range(parts if parts > 1 else 0):
-            with self.database.transaction() as cursor:
-                self.lease.renew(cursor)
-                written += self._bring(cursor, moment, (number, parts))
+        if parts > 1:
+            for name in self._tables:
+                for number in range(parts):
+                    with self.database.transaction() as cursor:
+                        self.lease.renew(cursor)
+                        written += self._bring(cursor, name, moment, (number, parts))
         with self.database.transaction() as cursor:
             self.lease.lock_table(cursor)
             self.lease.renew(cursor)
             if parts <= 1:
-                written += self._bring(cursor, moment, (0, 1))
+                written += sum(self._bring(cursor, name, moment, (0, 1)) for name in self._tables)
             for name, table in self._tables.items():
                 self._adopt(cursor, name)
                 self._unmark(cursor, name, table, moment)
+                if table.child is not None:
+                    self._mark_taken_out(cursor, name, table, moment)
                 if whole:
                     self._mark_unseen(cursor, name, table, instants.write(whole), moment)
             if families:
@@ -212,6 +220,9 @@ class Run:
             self.staging.clear(cursor)
         self.written += written
         return written
+
+    def _keeps_versions(self, table: Table) -> bool:
+        return self._history and table.child is None
 
     def mark(self, ids: Sequence[str], since: datetime) -> int:
         """
@@ -259,7 +270,7 @@ class Run:
         instant = "2000-01-01T00:00:00.000000Z"
         values = {
             Kinds.ID: str(_PROBE), Kinds.TEXT: "x", Kinds.INSTANT: instant, Kinds.INTEGER: 1, Kinds.NUMBER: 1.5,
-            Kinds.BOOLEAN: True, Kinds.JSON: "{}", Kinds.HASH: "0" * 64,
+            Kinds.MONEY: 1.5, Kinds.BOOLEAN: True, Kinds.JSON: "{}", Kinds.HASH: "0" * 64,
         }  # fmt: skip
         dialect = self.database.dialect
         moment = dialect.value(Kinds.INSTANT, instant)
@@ -271,7 +282,11 @@ class Run:
             if dialect.name == "mysql":
                 # Of an engine without transactions it was not taken back.
                 with self.database.transaction() as cursor:
-                    self.database.ask(cursor, f"DELETE FROM {dialect.quote(name)} WHERE id = ?", (str(_PROBE),))  # noqa: S608
+                    self.database.ask(
+                        cursor,
+                        f"DELETE FROM {dialect.quote(name)} WHERE id = ?",  # noqa: S608
+                        (values[table.columns[0].kind],),
+                    )
         except WtsChatDestinationError as error:
             if error.retryable:
                 raise
@@ -284,10 +299,13 @@ class Run:
         """Fill columns that are new to a table out of the payloads, whoever added them and was killed meanwhile."""
         kept = self.lease.filled()
         filled = dict(kept)
+        new = [name for name, table in self._tables.items() if table.child and before[self._own] and name not in kept]
+        if new:
+            self._fill_children(new)
         for name, table in self._tables.items():
             there = before[name]
             done = set(filled.get(name, there)) & there
-            pending = [column for column in table.columns if there and column.name not in done]
+            pending = [column for column in table.columns if there and not table.child and column.name not in done]
             adopt = bool(there) and ACCOUNT.name not in done
             if pending or adopt:
                 # Kept before anything is filled, so that the next run goes on if this one is killed.
@@ -328,6 +346,36 @@ class Run:
                 self.staging.clear(cursor)
             last = str(found[-1][0])
 
+    def _fill_children(self, names: Sequence[str]) -> None:
+        """Fill tables of lists inside of rows that are new beside a table which is not."""
+        if self._shaping is None:
+            return
+        log.info("Filling %s out of the payloads of %s", ", ".join(names), self._own)
+        dialect, database, last = self.database.dialect, self.database, ""
+        query = (
+            f"SELECT id, account, payload FROM {dialect.quote(self._own)} "  # noqa: S608
+            f"WHERE id > ? ORDER BY id LIMIT {_AT_ONCE}"
+        )
+        while True:
+            with database.transaction() as cursor:
+                self.lease.renew(cursor)
+                found = database.ask(cursor, query, (last,))
+                if not found:
+                    return
+                moment = dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
+                for name in names:
+                    splitter = self._shaping.splitters[name]
+                    rows = []
+                    for _, account, payload in found:
+                        row = json.loads(payload) if isinstance(payload, (str, bytes)) else payload
+                        if isinstance(row, Mapping) and row.get("updatedAt"):
+                            rows += splitter.split(row, row["updatedAt"], account)
+                    self.staging.add(cursor, name, rows)
+                    columns = _by_id(self._tables[name].loaded)
+                    dialect.merge(cursor, name, self.staging.name(name), columns, moment)
+                self.staging.clear(cursor)
+            last = str(found[-1][0])
+
     def _adopt_all(self, name: str) -> None:
         """Give rows from before there was a column for it to the only account that was ever loaded."""
         with self.database.transaction() as cursor:
@@ -342,20 +390,24 @@ class Run:
     def _supersede(self) -> None:
         """Mark older versions of a row (1) and copies of one version (2), before anybody has to wait for it."""
         for name in self._tables:
-            for level, key in ((1, "id"), *(((2, "id, updated_at, hash"),) if self._history else ())):
+            levels = [(1, "id"), *([(2, "id, updated_at, hash")] if self._keeps_versions(self._tables[name]) else [])]
+            for level, key in levels:
                 with self.database.transaction() as cursor:
                     # Whoever wants to take over waits until this has ended.
                     self.lease.renew(cursor)
                     self.staging.supersede(cursor, name, level, key)
 
-    def _bring(self, cursor: Any, moment: Any, part: tuple[int, int]) -> int:
-        written = 0
-        for name, table in self._tables.items():
-            if self._history:
-                self._keep_versions(cursor, name, table, moment, part)
-            staging = self.staging.name(name)
-            written += self.database.dialect.merge(cursor, name, staging, _by_id(table.loaded), moment, part=part)
-        return written
+    def _bring(self, cursor: Any, name: str, moment: Any, part: tuple[int, int]) -> int:
+        table, dialect = self._tables[name], self.database.dialect
+        if self._keeps_versions(table):
+            self._keep_versions(cursor, name, table, moment, part)
+        if table.child is not None and part[0] == 0:
+            # Of older versions of their rows, which were merged before.
+            s, t = self.staging.quoted(name), dialect.quote(self._own)
+            newer = f"SELECT 1 FROM {t} AS t WHERE t.id = {s}.{table.parent} AND t.updated_at > {s}.updated_at"  # noqa: S608
+            cursor.execute(f"DELETE FROM {s} WHERE EXISTS ({newer})")  # noqa: S608
+        written = dialect.merge(cursor, name, self.staging.name(name), _by_id(table.loaded), moment, part=part)
+        return 0 if table.child else written
 
     def _keep_versions(self, cursor: Any, name: str, table: Table, moment: Any, part: tuple[int, int]) -> None:
         dialect = self.database.dialect
@@ -397,7 +449,9 @@ class Run:
     def _unmark(self, cursor: Any, name: str, table: Table, moment: Any) -> None:
         dialect = self.database.dialect
         mark, t, s = dialect.quote(table.mark.name), dialect.quote(name), self.staging.quoted(name)
-        seen = f"SELECT 1 FROM {s} AS s WHERE s.id = {t}.id AND s.read_at >= {t}.{mark}"  # noqa: S608
+        # Of lists only what the newest version of a row holds is staged still.
+        since = "" if table.child else f" AND s.read_at >= {t}.{mark}"
+        seen = f"SELECT 1 FROM {s} AS s WHERE s.id = {t}.id{since}"  # noqa: S608
         cursor.execute(
             f"UPDATE {t} SET {mark} = NULL, loaded_at = {dialect.cast(Kinds.INSTANT)} "  # noqa: S608
             f"WHERE {mark} IS NOT NULL AND EXISTS ({seen})",
@@ -407,15 +461,34 @@ class Run:
     def _mark_unseen(self, cursor: Any, name: str, table: Table, since: str, moment: Any) -> None:
         dialect = self.database.dialect
         mark, t, s = dialect.quote(table.mark.name), dialect.quote(name), self.staging.quoted(name)
+        any_row = self.staging.quoted(self._own if table.child else name)
         at = dialect.cast(Kinds.INSTANT)
         # An answer without a single row is no news of all being gone.
         self.database.ask(
             cursor,
             f"UPDATE {t} SET {mark} = {at}, loaded_at = {at} WHERE {mark} IS NULL AND account = ? "  # noqa: S608
-            f"AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id) AND EXISTS (SELECT 1 FROM {s})",
+            f"AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id) AND EXISTS (SELECT 1 FROM {any_row})",
             (dialect.value(Kinds.INSTANT, since), moment, self.account),
         )
-        self.gone += dialect.count(cursor)
+        if not table.child:
+            self.gone += dialect.count(cursor)
+
+    def _mark_taken_out(self, cursor: Any, name: str, table: Table, moment: Any) -> None:
+        """Mark what the newest version of a row does not hold any more."""
+        dialect = self.database.dialect
+        c, s = dialect.quote(name), self.staging.quoted(name)
+        t, p = dialect.quote(self._own), self.staging.quoted(self._own)
+        newest = (
+            f"FROM {p} AS p JOIN {t} AS t ON t.id = p.id WHERE p.id = {c}.{table.parent} AND p.superseded = 0 "
+            "AND p.updated_at >= t.updated_at"
+        )
+        self.database.ask(
+            cursor,
+            f"UPDATE {c} SET missing_since = (SELECT MAX(p.read_at) {newest}), loaded_at = "  # noqa: S608
+            f"{dialect.cast(Kinds.INSTANT)} WHERE missing_since IS NULL AND account = ? "
+            f"AND EXISTS (SELECT 1 {newest}) AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {c}.id)",
+            (moment, self.account),
+        )
 
     def absent(self, families: Mapping[str, Family]) -> list[str]:
         """
@@ -481,6 +554,15 @@ class Run:
                 (dialect.value(Kinds.INSTANT, since), moment, *some, self.account),
             )
             marked += dialect.count(cursor)
+            for child, made in self._tables.items():
+                if made.child is not None and name == self._own:
+                    self.database.ask(
+                        cursor,
+                        f"UPDATE {dialect.quote(child)} SET missing_since = {at}, loaded_at = {at} "  # noqa: S608
+                        f"WHERE {made.parent} IN ({', '.join('?' * len(some))}) AND missing_since IS NULL "
+                        "AND account = ?",
+                        (dialect.value(Kinds.INSTANT, since), moment, *some, self.account),
+                    )
         return marked
 
 

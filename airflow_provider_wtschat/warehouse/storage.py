@@ -97,7 +97,7 @@ class PartFile(ABC):
 
 
 class JsonLines(PartFile):
-    """A row of the API on each line, with ``_read_at``, compressed."""
+    """A row of the API on each line, with ``_read_at`` and ``_account``, compressed."""
 
     suffix = "jsonl.gz"
 
@@ -106,10 +106,14 @@ class JsonLines(PartFile):
         self._file = TextIOWrapper(cast("Any", gzip.GzipFile(path, "wb", compresslevel=6, mtime=0)), encoding="utf-8")
         names = [column.name for column in table.loaded]
         self._payload, self._read_at = names.index("payload"), names.index("read_at")
+        self._account = names.index("account")
 
     def write(self, rows: Sequence[Values]) -> None:
         """Append rows."""
-        self._file.writelines(f'{row[self._payload][:-1]},"_read_at":"{row[self._read_at]}"}}\n' for row in rows)
+        self._file.writelines(
+            f'{row[self._payload][:-1]},"_read_at":"{row[self._read_at]}","_account":{json.dumps(row[self._account])}}}\n'
+            for row in rows
+        )
         self.rows += len(rows)
 
     def close(self) -> None:
@@ -118,7 +122,7 @@ class JsonLines(PartFile):
 
 
 class Parquet(PartFile):
-    """Typed columns, ``payload`` with the whole row, ``hash`` and ``_read_at``."""
+    """The columns of the table, ``payload`` with the whole row among them."""
 
     suffix = "parquet"
 
@@ -129,9 +133,10 @@ class Parquet(PartFile):
             Kinds.INSTANT: arrow.timestamp("us", "UTC"),
             Kinds.INTEGER: arrow.int64(),
             Kinds.NUMBER: arrow.float64(),
+            Kinds.MONEY: arrow.decimal128(18, 4),
             Kinds.BOOLEAN: arrow.bool_(),
         }
-        names = ["_read_at" if column.name == "read_at" else column.name for column in table.loaded]
+        names = [column.name for column in table.loaded]
         types = [kinds.get(column.kind, arrow.string()) for column in table.loaded]
         self._schema = arrow.schema(list(zip(names, types, strict=True)))
         self._arrow = arrow
@@ -156,8 +161,11 @@ class Parquet(PartFile):
         arrow = self._arrow
         columns = []
         for field, values in zip(self._schema, zip(*self._waiting, strict=True), strict=True):
-            given = arrow.string() if arrow.types.is_timestamp(field.type) else field.type
-            columns.append(arrow.array(values, given).cast(field.type))
+            given = field.type
+            if arrow.types.is_timestamp(field.type) or arrow.types.is_decimal(field.type):
+                given = arrow.string()
+            texts = [None if value is None else _amount(value) for value in values] if given != field.type else values
+            columns.append(arrow.array(texts, given).cast(field.type))
         self._writer.write_table(arrow.Table.from_arrays(columns, schema=self._schema))
         self._waiting = []
 
@@ -386,6 +394,10 @@ def named_parts(path: str, *, conn_id: str | None = None, resource: str | None =
             content: Mapping[str, Any] = json.loads(manifest.read_bytes())
             names += [(match["end"], str(base / part["name"])) for part in content["parts"]]
     return [name for _, name in sorted(names)]
+
+
+def _amount(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:.4f}"
 
 
 def stamp(moment: datetime) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -21,6 +23,7 @@ class Kinds(Enum):
     INSTANT = "instant"
     INTEGER = "integer"
     NUMBER = "number"
+    MONEY = "money"
     BOOLEAN = "boolean"
     JSON = "json"
     HASH = "hash"
@@ -34,11 +37,32 @@ class Column:
     :param name: its name, in snake_case
     :param kind: what it holds
     :param path: where the value is in a row of the API; empty for what the load itself adds
+    :param seconds: whether the value is a text such as ``00:12:30`` that is stored in seconds
     """
 
     name: str
     kind: Kinds
-    path: tuple[str, ...] = ()
+    path: tuple[str | int, ...] = ()
+    seconds: bool = False
+
+
+@dataclass(frozen=True)
+class Child:
+    """
+    A list inside of the rows of a resource, as a table of its own.
+
+    :param name: what is added to the name of the resource's table
+    :param parent: column with the id of the row that it is in
+    :param key: columns that tell the rows of one parent apart
+    :param columns: all columns that come out of the list
+    :param items: takes the list out of a row; ``None`` if the row does not tell
+    """
+
+    name: str
+    parent: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    items: Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]] | None] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -52,6 +76,7 @@ class Table:
     :param dimension: whether all rows are read each time, so that those which are gone show
     :param indexes: columns that others join on
     :param parent: for what is read by parent: the column with the id of the parent
+    :param child: for a list inside of other rows: what it is
     """
 
     resource: str
@@ -60,6 +85,7 @@ class Table:
     dimension: bool = False
     indexes: tuple[str, ...] = ()
     parent: str | None = None
+    child: Child | None = None
 
     @property
     def loaded(self) -> tuple[Column, ...]:
@@ -69,7 +95,7 @@ class Table:
     @property
     def mark(self) -> Column:
         """The column that says since when a row is gone."""
-        return MISSING_SINCE if self.dimension else DELETED_AT
+        return MISSING_SINCE if self.dimension or self.child else DELETED_AT
 
     @property
     def stored(self) -> tuple[Column, ...]:
@@ -92,12 +118,150 @@ _NESTED = {
 }
 """Objects inside of a row whose fields become columns; everything else that is nested is in the payload."""
 
-_INDEXES = {
-    "agents": ("user_id",),
-    "messages": ("session_id",),
-    "session_notes": ("session_id",),
-    "card_notes": ("card_id",),
+_MONEY = {"cards": ("monetary_amount",), "sessions": ("classification_amount",)}
+"""Amounts, which are decimals."""
+
+_UTM = tuple(
+    Column(f"utm_{snaked}", Kinds.TEXT, ("utm", name))
+    for name, snaked in (
+        ("source", "source"), ("sourceId", "source_id"), ("medium", "medium"), ("campaign", "campaign"),
+        ("content", "content"), ("headline", "headline"), ("term", "term"), ("clid", "clid"),
+        ("referralUrl", "referral_url"),
+    )
+)  # fmt: skip
+
+_ADDED: dict[str, tuple[Column, ...]] = {
+    "sessions": (
+        *_UTM,
+        Column("time_wait_seconds", Kinds.INTEGER, ("timeWait",), seconds=True),
+        Column("time_service_seconds", Kinds.INTEGER, ("timeService",), seconds=True),
+    ),
+    "contacts": _UTM,
+    "messages": (
+        *(Column(column.name, column.kind, ("details", *column.path)) for column in _UTM),
+        Column("transcription", Kinds.TEXT, ("details", "transcription", "text")),
+        Column("template_category_id", Kinds.ID, ("details", "templateCategoryId")),
+        Column("template_category_name", Kinds.TEXT, ("details", "templateCategoryName")),
+        Column("error_key", Kinds.TEXT, ("details", "errors", 0, "key")),
+        Column("error_text", Kinds.TEXT, ("details", "errors", 0, "text")),
+        Column("file_name", Kinds.TEXT, ("details", "file", "name")),
+        Column("file_type", Kinds.TEXT, ("details", "file", "type")),
+        Column("file_mime_type", Kinds.TEXT, ("details", "file", "mimeType")),
+        Column("file_size", Kinds.INTEGER, ("details", "file", "size")),
+        Column("file_url", Kinds.TEXT, ("details", "file", "publicUrl")),
+    ),
 }
+"""Values that lie deeper in a row."""
+
+_TIMES = ("created_at", "updated_at", "loaded_at")
+_INDEXES = {
+    "sessions": (*_TIMES, "contact_id", "department_id", "user_id"),
+    "contacts": (*_TIMES,),
+    "cards": (*_TIMES, "panel_id", "session_id"),
+    "agents": ("user_id",),
+    "messages": (*_TIMES, "session_id"),
+    "session_notes": (*_TIMES, "session_id"),
+    "card_notes": (*_TIMES, "card_id"),
+    "sequence_contacts": ("loaded_at", "sequence_id", "contact_id"),
+    "portfolio_contacts": ("loaded_at", "portfolio_id", "contact_id"),
+    "scheduled_messages": ("loaded_at", "contact_id"),
+    "lost_reasons": ("panel_id",),
+    "templates": ("channel_id",),
+}
+
+
+def _ids(name: str, column: str) -> Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]] | None]:
+    def items(row: Mapping[str, Any]) -> Iterable[Mapping[str, Any]] | None:
+        return None if name not in row else [{column: value} for value in row[name] or ()]
+
+    return items
+
+
+def _rows(name: str) -> Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]] | None]:
+    def items(row: Mapping[str, Any]) -> Iterable[Mapping[str, Any]] | None:
+        return None if name not in row else [item for item in row[name] or () if isinstance(item, Mapping)]
+
+    return items
+
+
+def _custom_fields(row: Mapping[str, Any]) -> Iterable[Mapping[str, Any]] | None:
+    if "customFields" not in row:
+        return None
+    fields = row["customFields"]
+    if not isinstance(fields, Mapping):
+        return []
+    # A list of one is how some fields of contacts come.
+    single = {key: value[0] if isinstance(value, list) and len(value) == 1 else value for key, value in fields.items()}
+    return [
+        {"key": key, "value": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
+        for key, value in single.items()
+        if value is not None
+    ]
+
+
+def _files(row: Mapping[str, Any]) -> Iterable[Mapping[str, Any]] | None:
+    details = row.get("details")
+    told = details if isinstance(details, Mapping) else {}
+    files = [*(told.get("files") or ()), told.get("file")]
+    found = {file["id"]: file for file in files if isinstance(file, Mapping) and isinstance(file.get("id"), str)}
+    ids = [*(row.get("filesIds") or ()), row.get("fileId"), *found]
+    return [found.get(file_id, {"id": file_id}) for file_id in dict.fromkeys(ids) if isinstance(file_id, str)]
+
+
+def _child(
+    name: str,
+    parent: str,
+    key: tuple[Column, ...],
+    items: Callable[[Mapping[str, Any]], Iterable[Mapping[str, Any]] | None],
+    *columns: Column,
+) -> Child:
+    return Child(name, parent, tuple(column.name for column in key), (*key, *columns), items)
+
+
+_FIELD = Column("key", Kinds.TEXT, ("key",)), Column("value", Kinds.TEXT, ("value",))
+_TAG = Column("tag_id", Kinds.ID, ("tag_id",))
+_CONTACT = Column("contact_id", Kinds.ID, ("contact_id",))
+_MEMBER = (
+    Column("is_agent", Kinds.BOOLEAN, ("isAgent",)),
+    Column("is_supervisor", Kinds.BOOLEAN, ("isSupervisor",)),
+)
+
+CHILDREN: dict[str, tuple[Child, ...]] = {
+    "contacts": (
+        _child("tags", "contact_id", (_TAG,), _ids("tagIds", "tag_id")),
+        _child("custom_fields", "contact_id", _FIELD[:1], _custom_fields, _FIELD[1]),
+    ),
+    "cards": (
+        _child("contacts", "card_id", (_CONTACT,), _ids("contactIds", "contact_id")),
+        _child("tags", "card_id", (_TAG,), _ids("tagIds", "tag_id")),
+        _child("custom_fields", "card_id", _FIELD[:1], _custom_fields, _FIELD[1]),
+    ),
+    "agents": (
+        _child(
+            "departments", "agent_id", (Column("department_id", Kinds.ID, ("departmentId",)),), _rows("departments"),
+            Column("user_id", Kinds.ID, ("userId",)), *_MEMBER,
+        ),
+    ),
+    "departments": (
+        _child(
+            "agents", "department_id", (Column("user_id", Kinds.ID, ("userId",)),), _rows("agents"), *_MEMBER,
+        ),
+        _child(
+            "channels", "department_id", (Column("channel_id", Kinds.ID, ("id",)),), _rows("channels"),
+            Column("number", Kinds.TEXT, ("number",)), Column("name", Kinds.TEXT, ("name",)),
+            Column("type", Kinds.TEXT, ("type",)),
+        ),
+    ),
+    "messages": (
+        _child(
+            "files", "message_id", (Column("file_id", Kinds.ID, ("id",)),), _files,
+            Column("name", Kinds.TEXT, ("name",)), Column("type", Kinds.TEXT, ("type",)),
+            Column("mime_type", Kinds.TEXT, ("mimeType",)), Column("extension", Kinds.TEXT, ("extension",)),
+            Column("size", Kinds.INTEGER, ("size",)), Column("url", Kinds.TEXT, ("publicUrl",)),
+        ),
+    ),
+}  # fmt: skip
+"""Lists inside of rows that have no rows of their own in the API."""
 
 _PARENTS = {"messages": "session_id", "session_notes": "session_id", "card_notes": "card_id"}
 
@@ -133,6 +297,25 @@ def snake(name: str) -> str:
 
 
 @cache
+def child_table(resource: str, child: Child) -> Table:
+    """
+    Return the table of a list inside of rows.
+
+    :param resource: name of the resource
+    :param child: the list
+    """
+    columns = (
+        Column("id", Kinds.HASH),
+        Column(child.parent, Kinds.ID),
+        *child.columns,
+        Column("updated_at", Kinds.INSTANT),
+    )
+    ids = [column.name for column in columns if column.kind is Kinds.ID]
+    name = f"{resource.removesuffix('s')}_{child.name}"
+    return Table(name, dict, columns, indexes=(*ids, "loaded_at"), parent=child.parent, child=child)
+
+
+@cache
 def fields(row: type) -> dict[str, Any]:
     """
     Return the fields of a type of the contract, without ``None``.
@@ -165,6 +348,10 @@ def _columns(row: type, resource: str) -> list[Column]:
             # A card tells the id of its responsible user twice.
             if scalar is not None and label not in columns:
                 columns[label] = Column(label, scalar, path)
+    for column in _ADDED.get(resource, ()):
+        columns.setdefault(column.name, column)
+    for name in _MONEY.get(resource, ()):
+        columns[name] = replace(columns[name], kind=Kinds.MONEY)
     return list(columns.values())
 
 

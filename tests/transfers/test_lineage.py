@@ -36,7 +36,7 @@ def test_table_is_told_once(reading, destination, collected):
     ((uri, count),) = uris(lineage(collected).outputs)
     scheme = {"sqlite": "file", "duckdb": "file", "postgres": "postgres", "mariadb": "mysql"}[destination]
     assert uri.startswith(f"{scheme}://")
-    assert uri.rpartition("/")[2] == "sessions"
+    assert uri.rpartition("/")[2] == "wtschat_sessions"
     assert count == 1
     assert "tests@" not in uri
 

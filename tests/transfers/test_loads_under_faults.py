@@ -90,7 +90,12 @@ class Sink:
             ).execute({})
         else:
             WtsChatToSqlOperator(
-                task_id="load", resource=self.resource, sql_conn_id="warehouse", lock_timeout=20, workers=8
+                task_id="load",
+                resource=self.resource,
+                table=self.resource,
+                sql_conn_id="warehouse",
+                lock_timeout=20,
+                workers=8,
             ).execute({})
 
     def versions(self) -> dict[str, str]:

@@ -49,7 +49,12 @@ def test_comparison_marks_rows_of_its_own_account_only(resource, reading, other,
         load(resource, wtschat_conn_id=conn_id)
     there = accounts(resource)
     found = WtsChatReconcileOperator(
-        task_id="compare", resource=resource, sql_conn_id="warehouse", workers=4, wtschat_conn_id="wtschat_other"
+        task_id="compare",
+        resource=resource,
+        table=resource,
+        sql_conn_id="warehouse",
+        workers=4,
+        wtschat_conn_id="wtschat_other",
     ).execute({})
     assert (found["deleted"], found["missing"]) == (0, 0)
     assert found["stored"] == list(there.values()).count("wtschat_other")

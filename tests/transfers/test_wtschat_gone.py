@@ -47,7 +47,7 @@ def take_out(simulator: Simulator, resource: str, row_id: str) -> None:
 
 
 def compare(resource: str, **arguments: Any) -> dict[str, Any]:
-    given = {"sql_conn_id": "warehouse", "workers": 4, "min_share": 0, **arguments}
+    given = {"sql_conn_id": "warehouse", "workers": 4, "table": resource, "min_share": 0, **arguments}
     return WtsChatReconcileOperator(task_id="compare", resource=resource, **given).execute({})
 
 

@@ -14,7 +14,7 @@ STRANGER = "0b1c2d3e-0000-4000-8000-000000000001"
 
 
 def reconcile(resource: str = "sessions", **arguments: Any) -> dict[str, Any]:
-    given = {"sql_conn_id": "warehouse", "workers": 4, "fail_below": 0, **arguments}
+    given = {"sql_conn_id": "warehouse", "workers": 4, "table": resource, "fail_below": 0, **arguments}
     return WtsChatReconcileOperator(task_id="compare", resource=resource, **given).execute({})
 
 

@@ -223,12 +223,12 @@ def test_parquet_has_types(reading, lake):
     tables = [parquet.read_table(part.removeprefix("file://")) for part in named_parts(f"file://{lake}")]
     (schema,) = {table.schema for table in tables} if len(tables) == 1 else {tables[0].schema}
     kinds = {field.name: str(field.type) for field in schema}
-    assert (kinds["updated_at"], kinds["_read_at"]) == ("timestamp[us, tz=UTC]", "timestamp[us, tz=UTC]")
-    assert (kinds["unread_count"], kinds["classification_amount"]) == ("int64", "double")
+    assert (kinds["updated_at"], kinds["read_at"]) == ("timestamp[us, tz=UTC]", "timestamp[us, tz=UTC]")
+    assert (kinds["unread_count"], kinds["classification_amount"]) == ("int64", "decimal128(18, 4)")
     rows = [row for table in tables for row in table.to_pylist()]
     assert {row["id"]: one_spelling(row["updated_at"].isoformat()) for row in rows} == truth(reading)
     assert all(json.loads(row["payload"])["id"] == row["id"] for row in rows)
-    assert all(row["_read_at"] <= datetime.now(UTC).replace(year=2100) for row in rows)
+    assert all(row["read_at"] <= datetime.now(UTC).replace(year=2100) for row in rows)
 
 
 def test_parquet_needs_pyarrow(reading, lake, monkeypatch):

@@ -29,7 +29,7 @@ def test_merged_table_has_the_newest_row_of_each_id(kind, request, monkeypatch):
             cursor.execute(create_sql(kind, "tags", "tags"))
             cursor.execute(create_sql(kind, "tags", "raw"))
             for row in staged:
-                sql = "INSERT INTO raw (id, updated_at, _read_at, name, hash) VALUES (?, ?, ?, ?, ?)"
+                sql = "INSERT INTO raw (id, updated_at, read_at, name, hash) VALUES (?, ?, ?, ?, ?)"
                 database.ask(cursor, sql, row)
             cursor.execute(merge_sql(kind, "tags", target="tags", source="raw"))
             found = database.ask(cursor, "SELECT id, name, CAST(loaded_at AS TIMESTAMP) FROM tags ORDER BY id")
@@ -48,8 +48,8 @@ def test_statements_name_every_column_once(dialect, resource):
     made = create_sql(dialect, resource, "t")
     names = [line.split()[0] for line in made.splitlines()[1:-1]]
     assert len(names) == len(set(names))
-    for name in names:
-        assert name in merge
+    own = ("loaded_at", "deleted_at", "missing_since")
+    assert [name for name in names if name not in merge and name.strip('`"').lower() not in own] == []
 
 
 def test_unknown_names_are_refused():
