@@ -1,10 +1,25 @@
-"""The code that README and docs show does what they say, against the simulator."""
+"""
+The code that README and docs show does what they say, against the simulator.
+
+Before each block of Python stands a comment: ``<!-- example: NAME -->`` for one that a test below runs, or
+``<!-- fragment: REASON -->`` for one that cannot run here. Both are compiled, and their names and arguments checked.
+"""
 
 from __future__ import annotations
 
+import ast
+import inspect
+import json
 import re
+import sqlite3
+import subprocess
+import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,8 +27,12 @@ from uuid import uuid4
 import pytest
 
 from airflow_provider_wtschat.simulator import Simulator
+from airflow_provider_wtschat.triggers import feed
+from tests.conftest import AIRFLOW_2, FinishedRun
+from tests.waiting import QUICK
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DAG_AROUND = """
 from datetime import datetime
 from airflow.providers.common.compat.sdk import DAG
@@ -22,9 +41,99 @@ with DAG("{dag_id}", schedule=None, start_date=datetime(2026, 1, 1)):
 """
 
 
-def shown(page: str) -> list[str]:
-    """Return the Python code of a page, block by block."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+@dataclass(frozen=True)
+class Block:
+    """A block of Python: ``kind`` is ``example`` or ``fragment``, ``label`` its name or the reason."""
+
+    place: str
+    kind: str
+    label: str
+    code: str
+
+    @property
+    def name(self) -> str:
+        return self.label if self.kind == "example" else self.place
+
+
+def blocks() -> Iterator[Block]:
+    pattern = re.compile(r"(?:<!-- (example|fragment): (.+?) -->\n\n)?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    for page in PAGES:
+        text = page.read_text()
+        for found in pattern.finditer(text):
+            line = text.count("\n", 0, found.start(3))
+            yield Block(f"{page.name}:{line}", found[1] or "", found[2] or "", found[3])
+
+
+BLOCKS = list(blocks())
+EACH = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+
+
+def code(example: str) -> str:
+    """Return what an example shows."""
+    (found,) = [block.code for block in BLOCKS if (block.kind, block.label) == ("example", example)]
+    return found
+
+
+def test_each_block_is_an_example_or_a_fragment_with_a_reason():
+    assert [block.place for block in BLOCKS if not block.label] == []
+    assert sum(page.read_text().count("```python\n") for page in PAGES) == len(BLOCKS), "a block that was not found"
+
+
+def test_each_example_is_run_by_a_test():
+    run = set(re.findall(r'\b(?:code|run_example)\("([a-z-]+)"', Path(__file__).read_text()))
+    assert run == {block.label for block in BLOCKS if block.kind == "example"}
+
+
+def test_blocks_use_no_name_that_they_do_not_show(tmp_path: Path):
+    for number, block in enumerate(BLOCKS):
+        place = block.place.replace(":", "-")
+        (tmp_path / f"{number:02}-{place}.py").write_text(block.code)
+    command = [Path(sys.executable).parent / "ruff", "check", "--isolated", "--quiet", "--output-format=concise"]
+    done = subprocess.run([*command, "--select=F", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout + done.stderr == ""
+
+
+@EACH
+def test_blocks_import_and_call_what_is_there(block: Block):
+    names: dict[str, Any] = {}
+    tree = ast.parse(block.code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and not str(node.module).startswith(ELSEWHERE[AIRFLOW_2]):
+            for alias in node.names:
+                module = import_module(str(node.module))
+                found = getattr(module, alias.name, None) or import_module(f"{node.module}.{alias.name}")
+                names[alias.asname or alias.name] = found
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        function = node.func
+        if isinstance(function, ast.Attribute) and function.attr == "partial":
+            function = function.value
+        called = eval_name(function, names)
+        if called is None or not getattr(called, "__module__", "").startswith("airflow_provider_wtschat"):
+            continue
+        assert {keyword.arg for keyword in node.keywords} - {None} <= arguments(called), ast.unparse(node)
+
+
+ELSEWHERE = {False: ("airflow.providers.google",), True: ("airflow.providers.google", "airflow.sdk")}
+"""What is not installed where the tests run, by whether that is Airflow 2."""
+
+
+def eval_name(function: ast.expr, names: dict[str, Any]) -> Any:
+    if isinstance(function, ast.Name):
+        return names.get(function.id)
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        return getattr(names.get(function.value.id), function.attr, None)
+    return None
+
+
+def arguments(called: Any) -> set[str]:
+    """Return the keywords that something takes; an operator takes those of Airflow's base classes too."""
+    found = set(inspect.signature(called).parameters)
+    for cls in getattr(called, "__mro__", ()):
+        if "__init__" in vars(cls):
+            found |= set(inspect.signature(inspect.unwrap(cls.__init__)).parameters)
+    return found
 
 
 @pytest.fixture
@@ -36,30 +145,135 @@ def simulator(monkeypatch: pytest.MonkeyPatch, no_limits: None) -> Iterator[Simu
         simulator.check()
 
 
+@pytest.fixture
+def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A database with the tables that the pages query, behind the connection ``warehouse``."""
+    path = tmp_path / "warehouse.db"
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": str(path)}))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE invoices (number INTEGER, phone TEXT, name TEXT, amount TEXT, due_on TEXT)")
+        database.execute("INSERT INTO invoices VALUES (1, '(11) 90000-4001', 'Ana', 'R$ 10,00', date('now'))")
+        database.execute("CREATE TABLE customers (id INTEGER, phone TEXT)")
+        database.execute("INSERT INTO customers VALUES (1, '(11) 90000-4001'), (2, '(11) 90000-4002')")
+        database.commit()
+    return path
+
+
+@pytest.fixture
+def run_example(run_dag: Callable[..., FinishedRun], tmp_path: Path) -> Callable[..., FinishedRun]:
+    """Run an example as the Dag that it is, or within one: ``run_example("load")``; ``replace`` changes its text."""
+
+    def run(name: str, *replace: tuple[str, str]) -> FinishedRun:
+        text = code(name)
+        for old, new in replace:
+            assert old in text
+            text = text.replace(old, new)
+        if "with DAG(" not in text:
+            text = DAG_AROUND.format(dag_id=f"docs_{uuid4().hex}", body=textwrap.indent(text, "    "))
+        path = tmp_path / f"{name.replace('-', '_')}.py"
+        path.write_text(text)
+        return run_dag(path)
+
+    return run
+
+
 @pytest.mark.airflow
-def test_the_first_dag_concludes_stale_sessions(simulator: Simulator, run_dag: Callable[..., Any], tmp_path: Path):
-    (tmp_path / "first.py").write_text(shown("README.md")[0])
-    run = run_dag(tmp_path / "first.py")
+def test_the_first_dag_concludes_stale_sessions(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    run = run_example("first-dag")
     assert run.state == "success"
-    assert [write.operation for write in simulator.books] == ["PUT /chat/v1/session/{id}/complete"] * len(
-        run.xcom("stale")
-    )
-    assert simulator.books
+    concluded = [write.operation for write in simulator.books]
+    assert concluded == ["PUT /chat/v1/session/{id}/complete"] * len(run.xcom("stale"))
+    assert concluded
 
 
 def test_what_has_no_operator_is_a_line_of_the_hook(simulator: Simulator, capsys: pytest.CaptureFixture[str]):
     session_id = next(session.id for session in simulator.world.sessions if session.status == "PENDING")
-    exec(shown("README.md")[1], {"session_id": session_id})
+    exec(code("hook").replace('"..."', repr(session_id)), {})
     assert len(simulator.books) == 1
-    assert session_id not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert printed
+    assert session_id not in printed
+
+
+def test_users_test_their_own_dags(tmp_path: Path):
+    (tmp_path / "conftest.py").write_text(code("conftest"))
+    (tmp_path / "test_sessions.py").write_text(code("own-test"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 @pytest.mark.airflow
-def test_the_operators_of_the_page_about_operators_run(
-    simulator: Simulator, run_dag: Callable[..., Any], tmp_path: Path
-):
-    body = textwrap.indent(shown("docs/operators.md")[0], "    ")
-    (tmp_path / "operators.py").write_text(DAG_AROUND.format(dag_id=f"docs_{uuid4().hex}", body=body))
-    run = run_dag(tmp_path / "operators.py")
+def test_the_operators_of_the_page_about_operators_run(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    run = run_example("operators")
     assert run.state == "success"
     assert run.xcom("remind")["status"] in ("DELIVERED", "READ")
+
+
+@pytest.mark.airflow
+def test_the_campaigns_reach_each_row_once(
+    simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun]
+):
+    runs = [run_example("payment-reminders"), run_example("welcome"), run_example("four-workers")]
+    assert [(run.state, run.errors) for run in runs] == [("success", [])] * 3
+    assert [send.recipient for send in simulator.sends] == [
+        *("+55|11900004001",),
+        *("+55|11900004001", "+55|11900004002"),
+        *("+55|11900004001", "+55|11900004002"),
+    ]
+
+
+@pytest.mark.airflow
+def test_a_failure_is_told_to_everybody_named(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    assert run_example("alert").state == "failed"
+    assert sorted(send.recipient for send in simulator.sends) == ["+55|11900009001", "+55|11900009002"]
+    assert all("Airflow: task load of Dag sales failed" in str(send.text) for send in simulator.sends)
+
+
+@pytest.mark.airflow
+def test_sessions_are_waited_for(
+    simulator: Simulator, run_example: Callable[..., FinishedRun], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(feed, "PACE", QUICK)
+    done = threading.Event()
+
+    def agents() -> None:
+        """Conclude the sessions as soon as the Dag has listed them."""
+        while not done.wait(0.1):
+            if simulator.requests:
+                for session in [each for each in simulator.world.sessions if each.status == "IN_PROGRESS"]:
+                    simulator.world.conclude_session(session.id)
+
+    thread = threading.Thread(target=agents)
+    thread.start()
+    try:
+        run = run_example("wait", ("poke_interval=30", "poke_interval=1"), ("8 * 3600", "60"))
+    finally:
+        done.set()
+        thread.join()
+    assert run.state == "success", run.errors
+    assert run.xcom("talks")
+
+
+@pytest.mark.airflow
+@pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2 has no asset watchers")
+def test_the_run_reads_what_the_event_announces(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    assert run_example("asset-events").state == "success"
+    concluded = simulator.world.create_session(status="PENDING", type="INDIVIDUAL").id
+    simulator.world.conclude_session(concluded)
+    assert [row["id"] for row in run_example("asset-events").xcom("read")] == [concluded]
+
+
+@pytest.mark.airflow
+def test_the_loads_fill_a_table_and_a_folder(
+    simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun], tmp_path: Path
+):
+    assert run_example("load").state == "success"
+    with closing(sqlite3.connect(warehouse)) as database:
+        (rows,) = database.execute("SELECT count(*) FROM sessions").fetchone()
+    assert rows
+    run = run_example("copy", ("s3://aws_default@lake", f"file://{tmp_path}/lake"))
+    assert run.state == "success", run.errors
+    assert list(tmp_path.glob("lake/wtschat/sessions/**/*.parquet"))
