@@ -172,8 +172,12 @@ def filter(
     made = convert.choice("origin", origin, ContactOrigin)
     created = convert.window("CreatedAt", created_after, created_before, timezone, argument="created")
     updated = convert.window("UpdatedAt", updated_after, updated_before, timezone, argument="updated")
-    pairs = convert.some("metadata", convert.mapping("metadata", metadata))
-    said = pairs and {key: convert.text(f"metadata[{key!r}]", value) for key, value in pairs.items()}
+    said = convert.texts_by_key("metadata", metadata)
+    fields = convert.some("custom_fields", fields_of.encode(None, custom_fields))
+    for key, value in (fields or {}).items():
+        # In an update None empties a field; as a filter it would leave open what is looked for.
+        if convert.is_nothing(value):
+            convert.refuse(f"custom_fields[{key!r}]", value, "a value to look for is wanted")
     held = convert.given(
         status=wanted,
         origin=made,
@@ -192,7 +196,7 @@ def filter(
             **held,
             textFilter=convert.text("text_filter", text_filter),
             name=convert.text("name", name),
-            customFields=convert.some("custom_fields", fields_of.encode(None, custom_fields)),
+            customFields=fields,
             metadata=said,
             includeDetails=_details(include_details),
             createdAt=_bounds(created),

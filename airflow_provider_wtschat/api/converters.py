@@ -357,6 +357,21 @@ def mapping(name: str, value: Any) -> dict[str, Any] | None:
     return {str(key): item for key, item in value.items()}
 
 
+def texts_by_key(name: str, value: Any) -> dict[str, str] | None:
+    """
+    Take a filter by keys and their values.
+
+    :param name: name of the argument
+    :param value: mapping, or JSON or Python text of one; a value is a text, number or truth value
+    :raises WtsChatArgumentError: if it is empty, or a value is nothing
+    """
+    pairs = some(name, mapping(name, value))
+    if pairs is None:
+        return None
+    texts = {key: _query_text(item) if isinstance(item, bool) else item for key, item in pairs.items()}
+    return {key: required_text(f"{name}[{key!r}]", item) for key, item in texts.items()}
+
+
 def instant(name: str, value: Any, zone: str = "UTC") -> str | None:
     """
     Take an instant and write it as the API takes it.

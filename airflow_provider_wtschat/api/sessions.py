@@ -118,7 +118,7 @@ def list_(
     channels = convert.some("channel_ids", convert.uuids("channel_ids", channel_ids))
     contact = convert.uuid("contact_id", contact_id)
     kind = convert.choice("session_type", session_type, SessionType)
-    pairs = convert.some("metadata", convert.mapping("metadata", metadata))
+    pairs = convert.texts_by_key("metadata", metadata)
     return PagedRequest(
         method="GET",
         route="/chat/v2/session",
@@ -259,7 +259,7 @@ def update(
     :param department_id: id of the department
     :param user_id: ``userId`` of the agent, which is not the agent's ``id``
     :param classification: any of ``category`` (``WON``, ``LOST``, ``INFO``, ``OTHER``), ``amount`` and ``text``
-    :param metadata: keys and values that replace the session's metadata
+    :param metadata: keys and values that are added to the session's metadata; ``None`` as a value removes the key
     :param clear: fields to empty: ``end_at``, ``number``, ``department_id``, ``user_id``, ``classification``,
         ``metadata``
     :param autocomplete: true names the field ``Autocomplete`` in the mask. The contract has it in the mask and no value

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property, wraps
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from airflow_provider_wtschat._compat import AirflowFailException, BaseOperator
+from airflow_provider_wtschat._compat import AirflowFailException
+from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import lookup
 from airflow_provider_wtschat.api.instants import When
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 DEFAULT_MAX_ROWS = 1000
-_GIVEN = "_wtschat_given"
-_MAY_BE_EMPTY = frozenset(
-    ("arguments", "clear", "contact_metadata", "contacts", "include_details", "messages", "session_metadata",
-     "template_parameters")
-)  # fmt: skip
-"""Arguments of which an empty list or mapping says that there is nothing to add or to do."""
 ANY_ID = "00000000-0000-4000-8000-000000000000"
 """Stands for an id that is not known yet, while the other arguments are checked."""
 
@@ -58,7 +53,7 @@ def failing_for_good() -> Iterator[None]:
         raise error.retold(str(error), WtsChatFailedError) from error
 
 
-class WtsChatBaseOperator(BaseOperator):
+class WtsChatBaseOperator(CheckedOperator):
     """
     Send one request and return what it was answered with.
 
@@ -89,8 +84,6 @@ class WtsChatBaseOperator(BaseOperator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):
-            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
         if "template_fields" not in vars(cls):
             names = [
                 *_arguments(cls),
@@ -102,31 +95,10 @@ class WtsChatBaseOperator(BaseOperator):
         super().__init__(**kwargs)
         self.wtschat_conn_id = wtschat_conn_id
 
-    @classmethod
-    def partial(cls, **kwargs: Any) -> Any:
-        """
-        Set the arguments that all mapped tasks share.
-
-        :param kwargs: arguments by name; ``None`` is not given, as in the constructor
-        """
-        given = {name: value for name, value in kwargs.items() if value is not None or name not in cls.template_fields}
-        return super().partial(**given)
-
     @cached_property
     def hook(self) -> WtsChatHook:
         """The hook of the task's connection."""
         return WtsChatHook(self.wtschat_conn_id)
-
-    def check_given(self) -> None:
-        """
-        Refuse an argument that was given and has no value now: it must not be taken for one that was left out.
-
-        :raises WtsChatArgumentError: if there is one
-        """
-        given = vars(self).get(_GIVEN, {"wtschat_conn_id"})
-        for name in self.template_fields:
-            if name in given:
-                refuse_empty(name, getattr(self, name))
 
     def build(self, **values: Any) -> Request[Any]:
         """
@@ -282,49 +254,6 @@ class WtsChatBaseOperator(BaseOperator):
         with failing_for_good():
             self.check_given()
             return self.act(context)
-
-
-def refuse_empty(name: str, value: Any, *, path: str = "") -> None:
-    """
-    Refuse a value that is nothing: ``None``, a blank text, the text "None", and an empty list or mapping.
-
-    :param name: name of the argument
-    :param value: its value, after rendering
-    :param path: how the user names the argument, where it lies within another one. Default: its name
-    :raises WtsChatArgumentError: if it is nothing
-    """
-    if isinstance(value, str):
-        empty = value.strip() in ("", "None")
-    else:
-        empty = value is None or (isinstance(value, Collection) and not value and name not in _MAY_BE_EMPTY)
-    if empty:
-        reason = (
-            f"was given, and its value is {value!r} when the task runs. Without a value it would be left out of the "
-            "request, which may then apply to everything. See what its template or the task that it comes from "
-            "returned; leave the argument out where it is not wanted"
-        )
-        raise WtsChatArgumentError(path or name, reason)
-
-
-def _recording(constructor: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor record which of its own arguments were given, since rendering replaces their values."""
-    own = {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(constructor).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-
-    @wraps(constructor)
-    def recording(self: WtsChatBaseOperator, **kwargs: Any) -> None:
-        # What is mapped is resolved by now, so there None was given; elsewhere it is how one says "not given".
-        mapped = getattr(self, "_BaseOperator__from_mapped", False)
-        given = {name for name, default in own.items() if default is not None or kwargs.get(name) is not None} | {
-            name for name in own if mapped and name in kwargs
-        }
-        vars(self).setdefault(_GIVEN, {"wtschat_conn_id"}).update(given)
-        constructor(self, **kwargs)
-
-    return recording
 
 
 def name_argument(argument: str) -> str:

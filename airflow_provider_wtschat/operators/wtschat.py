@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
+from airflow_provider_wtschat._given import refuse_empty
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.operations import OPERATIONS
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.operators._arguments import ListOnceArguments
-from airflow_provider_wtschat.operators.base import WtsChatListOperator, refuse_empty
+from airflow_provider_wtschat.operators.base import WtsChatListOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
 if TYPE_CHECKING:

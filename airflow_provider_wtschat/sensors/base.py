@@ -17,6 +17,7 @@ from airflow_provider_wtschat._compat import (
     PokeReturnValue,
     conf,
 )
+from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
@@ -24,7 +25,6 @@ from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-from airflow_provider_wtschat.operators.base import _GIVEN, _recording, refuse_empty
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ _TOOK_TOO_LONG = ("Trigger timeout", "Trigger/execution timeout")
 """What Airflow gives as the ``error`` of a deferral that took too long: version 3, and 2.11."""
 
 
-_MAY_BE_NOTHING = {"failure_statuses"}
-
-
-class WtsChatBaseSensor(BaseSensorOperator):
+class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
     """
     Wait for something in WTS Chat.
 
@@ -70,8 +67,6 @@ class WtsChatBaseSensor(BaseSensorOperator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls):
-            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
         if "template_fields" not in vars(cls):
             own = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
             names = [parameter.name for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
@@ -103,11 +98,10 @@ class WtsChatBaseSensor(BaseSensorOperator):
         :param context: context of the task
         :raises WtsChatArgumentError: if an argument is refused
         """
+        # A filter without a value would be left out, and anything would end the wait.
+        self.check_given()
         condition = self.trigger_class.waits_for
         arguments = {name: getattr(self, name) for name in condition.argument_names()}
-        for name in vars(self).get(_GIVEN, set()) & arguments.keys() - _MAY_BE_NOTHING:
-            # A filter without a value would be left out, and anything would end the wait.
-            refuse_empty(name, arguments[name])
         if "since" in arguments:
             arguments["since"] = _since(arguments["since"], getattr(self, "timezone", "UTC"), context)
         return condition(**arguments)

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
-from airflow_provider_wtschat._compat import BaseHook, BaseOperator
+from airflow_provider_wtschat._compat import BaseHook
+from airflow_provider_wtschat._given import CheckedOperator, refuse_empty
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
@@ -76,7 +77,7 @@ class Window:
         return "/".join(ends) if self.given else ""
 
 
-class WtsChatReadingBaseOperator(BaseOperator):
+class WtsChatReadingBaseOperator(CheckedOperator):
     """
     Read a resource of WTS Chat into something else.
 
@@ -309,7 +310,8 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         :raises WtsChatArgumentError: if one is on a field that changes, and that was not allowed
         """
         filters = convert.mapping("filters", self.filters) or {}
-        filters = {name: value for name, value in filters.items() if value is not None}
+        for name, value in filters.items():
+            refuse_empty(name, value, path=f"filters[{name!r}]")
         ours = sorted(_OURS & set(filters))
         if ours:
             raise WtsChatArgumentError(

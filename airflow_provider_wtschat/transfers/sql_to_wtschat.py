@@ -230,6 +230,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         return threading.Event()
 
     def _dispatch(self, context: Context) -> Dispatch:
+        self.check_given()
         ti = context["ti"]
         kept = {"dry_run": "rehearsal"}
         names = [name for name in self.template_fields if name not in kept.values()]

@@ -119,6 +119,7 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             resource = find(convert.required_text("resource", self.resource))
             tally = Tally()
             options = self._options(resource, tally)

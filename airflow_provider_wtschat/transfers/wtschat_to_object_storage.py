@@ -92,6 +92,7 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             resource = self.checked_resource()
             filters = self.checked_filters(resource)
             given = self.checked_window()

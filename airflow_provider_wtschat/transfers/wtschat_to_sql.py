@@ -99,6 +99,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             resource = self.checked_resource()
             filters = self.checked_filters(resource)
             given = self.checked_window()

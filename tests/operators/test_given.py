@@ -122,3 +122,36 @@ def test_an_empty_list_is_nothing_too(account: Account, once: Tries, make: Any, 
     with pytest.raises(WtsChatFailedError, match="was given"):
         once(operator)
     assert account.requests == before
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize(
+    ("operator", "arguments"),
+    [
+        (ListSessionsOperator, lambda nested: {"metadata": nested}),
+        (FilterContactsOperator, lambda nested: {"metadata": nested}),
+        (FilterContactsOperator, lambda nested: {"custom_fields": nested}),
+        (WtsChatOperator, lambda nested: {"action": "sessions.list", "arguments": {"metadata": nested}}),
+        (WtsChatOperator, lambda nested: {"action": "contacts.filter", "arguments": {"metadata": nested}}),
+    ],
+    ids=["sessions", "contacts", "custom fields", "action sessions.list", "action contacts.filter"],
+)
+def test_none_within_a_filter(account: Account, once: Tries, operator: type, arguments: Any, native: bool):
+    """It would be compared with the text "None", or with nothing."""
+    before = account.requests
+    with new_dag(render_template_as_native_obj=native) as dag:
+        for value in VALUES:
+            nested = {"city": "{{ values." + value + " }}", "plan": "gold"}
+            task = operator(task_id=value, **arguments(nested))
+            task.render_template_fields({"values": VALUES, "dag": dag})
+            with pytest.raises(WtsChatFailedError, match=r"^(metadata|custom_fields)\['city'\]"):
+                once(task)
+    assert account.requests == before
+
+
+def test_a_filter_by_keys_takes_what_has_a_text(account: Account, once: Tries):
+    session = account.session()
+    account.world.change_session(session, metadata={"vip": "true", "plan": "7"})
+    account.session()
+    task = ListSessionsOperator(task_id="t", metadata={"vip": True, "plan": 7}, fields=["id"])
+    assert once(task) == [{"id": session}]
