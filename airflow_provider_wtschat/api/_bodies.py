@@ -40,22 +40,49 @@ def message(
     return body
 
 
-def recipient(to: Any, session_id: Any, phone_country: Any, *, users: bool = False) -> dict[str, Any]:
+def recipient(to: Any, session_id: Any, phone_country: Any, *, name: str = "") -> dict[str, Any]:
     """
-    Build the destination of a message: a phone number, a session, or a session and the number in it.
+    Build the destination of a message: a phone number or Instagram user, a session, or a session and who is in it.
 
-    :param to: phone number
+    :param to: phone number, or Instagram user such as ``@maria``
     :param session_id: id of the session
     :param phone_country: calling code of a number written without one
-    :param users: whether an Instagram user such as ``@maria`` will do in place of the number
+    :param name: item of a list that they are keys of, for the error. Default: they are arguments
     """
+    to_name, session_name = (f"{name}['to']", f"{name}['session_id']") if name else ("to", "session_id")
+    if _is_id(to):
+        raise WtsChatArgumentError(
+            to_name, f"an id was given; a phone number, or an Instagram user, is wanted. {_SESSION}"
+        )
     body = convert.given(
-        to=convert.address("to", to, phone_country, users=users), sessionId=convert.uuid("session_id", session_id)
+        to=convert.address(to_name, to, phone_country, users=True), sessionId=convert.uuid(session_name, session_id)
     )
     if not body:
-        msg = "no recipient; give one of them"
-        raise WtsChatArgumentError("to, session_id", msg)
+        reason = "no recipient; give 'to' or 'session_id'" if name else "no recipient; give one of them"
+        raise WtsChatArgumentError(name or "to, session_id", reason)
     return body
+
+
+def phone_recipient(name: str, to: Any, phone_country: Any) -> str | None:
+    """
+    Build the destination of a message that goes to phone numbers only.
+
+    :param name: name of the argument, for the error
+    :param to: phone number
+    :param phone_country: calling code of a number written without one
+    """
+    if _is_id(to) or str(to).strip().startswith("@"):
+        what = "an id" if _is_id(to) else "an Instagram user"
+        reason = f"{what} was given; this goes to phone numbers only. {_SESSION}, with a text or a file"
+        raise WtsChatArgumentError(name, reason)
+    return convert.phone(name, to, phone_country)
+
+
+_SESSION = "A contact of any channel is reached by session_id, the id of its session"
+
+
+def _is_id(to: Any) -> bool:
+    return to is not None and convert.only_id(str(to)) is not None
 
 
 def channel(from_channel: Any, phone_country: Any) -> str | None:
@@ -167,7 +194,7 @@ def chatbot(
     """
     return {
         "botKey": convert.required_uuid("bot_key", bot_key),
-        **recipient(to, session_id, phone_country, users=True),
+        **recipient(to, session_id, phone_country),
         **convert.given(
             **{"from": channel(from_channel, phone_country)},
             options=options,

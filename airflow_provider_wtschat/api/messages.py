@@ -250,7 +250,7 @@ def _body(
 ) -> dict[str, Any]:
     return convert.given(
         **{"from": _bodies.channel(from_channel, phone_country)},
-        to=convert.phone("to", convert.required("to", to), phone_country),
+        to=_bodies.phone_recipient("to", convert.required("to", to), phone_country),
         botKey=convert.uuid("bot_key", bot_key),
         body=message,
         department=department,

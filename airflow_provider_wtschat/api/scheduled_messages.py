@@ -344,7 +344,7 @@ def _body(
     )
     return convert.given(
         **{"from": _bodies.channel(from_channel, phone_country)},
-        to=convert.phone("to", to, phone_country),
+        to=_bodies.phone_recipient("to", to, phone_country),
         department=_bodies.department(department_id, department_name),
         type=convert.choice("message_type", message_type, ScheduledMessageType),
         templateId=None if template_id is None else convert.identifier("template_id", template_id),

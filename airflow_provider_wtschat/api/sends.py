@@ -13,7 +13,6 @@ from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import OtpDelivery, SentMessage, SentMessages, SentOtp
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 __all__ = [
     "get_chatbot_status",
@@ -64,7 +63,7 @@ def send_text(
     for a session that is new. What became of the message shows :func:`get_message_status`.
 
     :param text: the text. WhatsApp takes free text only while its 24 h window is open
-    :param to: phone number of the recipient, in any spelling
+    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
     :param session_id: id of a session to send into; a completed one is not reopened
@@ -131,7 +130,7 @@ def send_image(
 
     :param file: public URL of the file, or id of an uploaded file
     :param text: caption; whether it is shown depends on the channel
-    :param to: phone number of the recipient, in any spelling
+    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
     :param session_id: id of a session to send into; a completed one is not reopened
@@ -196,7 +195,7 @@ def send_audio(
     for a session that is new. What became of the message shows :func:`get_message_status`.
 
     :param file: public URL of the file, or id of an uploaded file
-    :param to: phone number of the recipient, in any spelling
+    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
     :param session_id: id of a session to send into; a completed one is not reopened
@@ -263,7 +262,7 @@ def send_video(
 
     :param file: public URL of the file, or id of an uploaded file
     :param text: caption; whether it is shown depends on the channel
-    :param to: phone number of the recipient, in any spelling
+    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
     :param session_id: id of a session to send into; a completed one is not reopened
@@ -330,7 +329,7 @@ def send_document(
 
     :param file: public URL of the file, or id of an uploaded file
     :param text: caption; whether it is shown depends on the channel
-    :param to: phone number of the recipient, in any spelling
+    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
     :param session_id: id of a session to send into; a completed one is not reopened
@@ -733,7 +732,7 @@ def _direct(
 
 def _addressed(to: Any, from_channel: Any, phone_country: Any) -> dict[str, Any]:
     return {
-        "to": convert.phone("to", convert.required("to", to), phone_country),
+        "to": _bodies.phone_recipient("to", convert.required("to", to), phone_country),
         "from": _bodies.channel(convert.required("from_channel", from_channel), phone_country),
     }
 
@@ -752,7 +751,7 @@ def _options(
 def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:
     to = convert.required(f"{name}['to']", item.get("to"))
     return convert.given(
-        to=convert.phone(f"{name}['to']", to, phone_country),
+        to=_bodies.phone_recipient(f"{name}['to']", to, phone_country),
         parameters=convert.template_parameters(f"{name}['parameters']", item.get("parameters")),
         fileIdOrUrl=convert.file(f"{name}['file']", item.get("file")),
         senderId=convert.text(f"{name}['sender_id']", item.get("sender_id")),
@@ -762,15 +761,9 @@ def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> di
 
 
 def _chatbot_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:
-    body = convert.given(
-        to=convert.address(f"{name}['to']", item.get("to"), phone_country, users=True),
-        sessionId=convert.uuid(f"{name}['session_id']", item.get("session_id")),
+    return _bodies.recipient(item.get("to"), item.get("session_id"), phone_country, name=name) | convert.given(
         senderId=convert.text(f"{name}['sender_id']", item.get("sender_id")),
         callbackUrl=convert.url(f"{name}['callback_url']", item.get("callback_url")),
         sessionMetadata=convert.json_mapping(f"{name}['session_metadata']", item.get("session_metadata")),
         contactMetadata=convert.json_mapping(f"{name}['contact_metadata']", item.get("contact_metadata")),
     )
-    if not {"to", "sessionId"} & set(body):
-        msg = "no recipient; give 'to' or 'session_id'"
-        raise WtsChatArgumentError(name, msg)
-    return body

@@ -164,7 +164,8 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
     """
     Send one message to a phone number, or into a session.
 
-    :param to: phone number of the recipient in any spelling; an unknown one becomes a contact (templated)
+    :param to: phone number of the recipient in any spelling; an unknown one becomes a contact (templated). A text or
+        file also goes to an Instagram user such as ``@maria``, who has a session on the channel already
     :param session_id: id of a session to send into; a concluded one is not reopened (templated)
     :param sender_id: an id of your own to track the message by (templated)
     :param callback_url: URL that the API calls when the message is sent or fails (templated)

@@ -173,7 +173,8 @@ def test_a_filter_pages_and_keeps_its_bounds_in_the_body():
     )
     assert isinstance(request, PagedRequest)
     assert request.safe_to_repeat
-    assert request.filters == {"status": ("ARCHIVED",), "origin": ("IMPORTED",)}
+    held = {"status": "ARCHIVED", "origin": "IMPORTED", "phoneNumber": "5511900000001", "metadata.erp": "7"}
+    assert request.filters == {name: (value,) for name, value in held.items()}
     assert request.bound("UpdatedAt.After") == "2026-09-01T03:00:00.000000Z"
     assert request.bound("CreatedAt.After") is None
     page = request.page(2, 50, order_by="CreatedAt", order_direction="ASCENDING",

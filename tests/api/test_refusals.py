@@ -165,7 +165,9 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
     ("sends.send_image", {"file": ID}, "to, session_id: no recipient"),
     ("sends.send_chatbot", {"bot_key": ID}, "to, session_id: no recipient"),
     ("chatbots.send", {"bot_key": ID}, "to, session_id: no recipient"),
-    ("sends.send_text", {"text": "a", "to": "@maria"}, "to: '@maria'"),
+    ("sends.send_text", {"text": "a", "to": "@ma ria"}, "to: "),
+    ("sends.send_text", {"text": "a", "to": ID}, "to: an id was given"),
+    ("sends.send_chatbot_batch", {"bot_key": ID, "messages": [{"to": ID}]}, "messages[0]['to']: an id was given"),
     ("sends.send_text", {"text": "a", "to": "90000-0001"}, "to: '99999-9999'"),
     ("sends.send_text", {"text": "a", "to": PHONE, "from_channel": "Vendas"}, "from_channel: 'Vendas'"),
     # values

@@ -17,10 +17,13 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatUncertainError,
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators.base import ANY_ID
+from airflow_provider_wtschat.operators.chatbot import SendChatbotOperator
 from airflow_provider_wtschat.operators.contact import CreateContactOperator, UpdateContactOperator
 from airflow_provider_wtschat.operators.memory import STATE_KEY, State
-from airflow_provider_wtschat.operators.message import SendTextOperator
+from airflow_provider_wtschat.operators.message import SendFileOperator, SendTemplateOperator, SendTextOperator
 from airflow_provider_wtschat.operators.panel import CreateCardOperator
+from airflow_provider_wtschat.operators.scheduled_message import ScheduleMessageOperator
 from airflow_provider_wtschat.operators.session import SendSessionFileOperator, SendSessionTextOperator
 from tests.conftest import AIRFLOW_2
 from tests.operators.account import Account
@@ -351,3 +354,41 @@ def test_send_and_wait_deferred_in_a_real_dag(account: Account, run_dag: Any):
     (message,) = account.sent_to(operator.to)
     assert run.xcom("send")["id"] == run.xcom("send", key="message_id") == message.message_id
     assert run.xcom("send")["status"] in ("DELIVERED", "READ")
+
+
+@pytest.mark.parametrize(
+    ("operator", "content"),
+    [
+        (SendTextOperator, {"text": "Oi"}),
+        (SendFileOperator, {"file_url": "https://example.com/a.png"}),
+        (SendFileOperator, {"file_url": "https://example.com/a.ogg"}),
+        (SendChatbotOperator, {"bot_name": "Triagem"}),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_an_instagram_user_is_written_to_by_name(account: Account, once: Tries, operator: type, content: Any):
+    channel, person = account.channel("@exemplo"), f"maria.{account.phone()}"
+    contact = account.world.create_contact(name="Maria", instagram=person)
+    session = account.world.create_session(contact_id=contact.id, channel_id=channel).id
+    once(operator(task_id="send", to=f" @{person}", from_channel="@exemplo", **content))
+    assert [send.session_id for send in account.sent_to(session)] == [session]
+
+
+@pytest.mark.parametrize(("to", "what"), [("@maria", "an Instagram user"), (ANY_ID, "an id")])
+@pytest.mark.parametrize(
+    ("operator", "content"),
+    [
+        (SendTemplateOperator, {"template_id": ANY_ID, "from_channel": "5511900000001"}),
+        (SendTextOperator, {"text": "Oi", "bot_key": ANY_ID, "from_channel": "5511900000001"}),
+        (SendTextOperator, {"text": "Oi", "synchronous": True, "from_channel": "5511900000001"}),
+        (ScheduleMessageOperator, {"template_id": ANY_ID, "scheduling": "2031-01-01", "from_channel": "5511900000001"}),
+    ],
+    ids=["template", "bot_key", "synchronous", "scheduled"],
+)
+def test_who_cannot_be_reached_is_refused_with_what_can(
+    account: Account, once: Tries, operator: type, content: Any, to: str, what: str
+):
+    before = account.requests
+    with pytest.raises(WtsChatFailedError, match=f"^to: {what} was given; this goes to phone numbers only.*session_id"):
+        once(operator(task_id="send", to=to, **content))
+    assert account.requests == before
