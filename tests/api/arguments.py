@@ -248,6 +248,7 @@ BY_OPERATION: dict[str, S] = {
     "sequences.list_contacts.include_details": some_of(types.SequenceContactDetail),
     "contacts.list.include_details": some_of(types.ContactDetail),
     "contacts.filter.include_details": some_of(types.ContactDetail),
+    "contacts.filter.custom_fields": as_mapping(WORD_MAPPINGS),
     "contacts.filter.metadata": as_mapping(WORD_MAPPINGS),
     "contacts.get.include_details": some_of(types.ContactDetail),
     "contacts.get_by_phone.include_details": some_of(types.ContactDetail),
