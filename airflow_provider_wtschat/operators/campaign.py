@@ -7,7 +7,7 @@ from contextlib import closing
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_wtschat._compat import BaseOperator
+from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import contacts
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.campaigns import people, replies
@@ -37,7 +37,7 @@ class Action(StrEnum):
 _STATES = {Action.PAUSE: State.PAUSED, Action.RESUME: State.GOING, Action.STOP: State.STOPPED}
 
 
-class WtsChatCampaignControlOperator(BaseOperator):
+class WtsChatCampaignControlOperator(CheckedOperator):
     """
     Pause, resume or stop a campaign, whichever tasks and workers are sending it.
 
@@ -80,6 +80,7 @@ class WtsChatCampaignControlOperator(BaseOperator):
         :raises WtsChatFailedError: if there is no such campaign
         """
         with failing_for_good():
+            self.check_given()
             action = Action(convert.required("action", convert.choice("action", self.action, Action)))
             campaign = convert.required_text("campaign", self.campaign).strip()
             hook = connected("table_conn_id", self.table_conn_id)
@@ -95,7 +96,7 @@ class WtsChatCampaignControlOperator(BaseOperator):
             return {"campaign": campaign, "table": rows.table, "state": _STATES[action].value, **counts}
 
 
-class WtsChatOptOutOperator(BaseOperator):
+class WtsChatOptOutOperator(CheckedOperator):
     """
     Turn replies by which people ask not to be written to any more into rows of the suppression table, and into a tag.
 
@@ -173,6 +174,7 @@ class WtsChatOptOutOperator(BaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             words = replies.WORDS if self.words is None else convert.some("words", convert.texts("words", self.words))
             argument = "sql_conn_id" if self.table_conn_id is None else "table_conn_id"
             tag = convert.text("tag_name", self.tag_name)
@@ -225,7 +227,7 @@ class WtsChatOptOutOperator(BaseOperator):
             self.log.info("Somebody who asked not to be written to is no contact of the account, so has no tag")
 
 
-class WtsChatErasePersonOperator(BaseOperator):
+class WtsChatErasePersonOperator(CheckedOperator):
     """
     Remove what the tables of campaigns and loads hold of one person, such as on a request under LGPD.
 
@@ -294,6 +296,7 @@ class WtsChatErasePersonOperator(BaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             number = f"+{convert.phone('phone', convert.required('phone', self.phone), self.phone_country)}"
             who = people.person(number)
             landing = {

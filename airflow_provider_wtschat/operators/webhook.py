@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from airflow_provider_wtschat._compat import BaseOperator
+from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, webhooks
 from airflow_provider_wtschat.api.types import WebhookSubscription
@@ -13,7 +13,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatSer
 from airflow_provider_wtschat.hooks import webhook_address
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.operators._arguments import BaseOperatorArguments, OperatorArguments
-from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good, refuse_empty
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class DeleteWebhookOperator(WtsChatBaseOperator):
         return ids
 
 
-class ReadWebhooksOperator(BaseOperator):
+class ReadWebhooksOperator(CheckedOperator):
     """
     Return the webhook events that came since the last run read them, out of the inbox.
 
@@ -196,8 +196,7 @@ class ReadWebhooksOperator(BaseOperator):
         """
         ti = context["ti"]
         with failing_for_good():
-            if self.events is not None:
-                refuse_empty("events", self.events)
+            self.check_given()
             types = convert.list_of("events", self.events, convert.identifier)
             consumer = convert.text("consumer", self.consumer) or f"{ti.dag_id}.{ti.task_id}"
             most = convert.required("max_events", convert.integer("max_events", self.max_events, minimum=1))
