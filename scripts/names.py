@@ -33,7 +33,8 @@ PUBLIC = {
     "links": ("",),
     "notifications": ("wtschat",),
     "operators": (
-        "campaign", "chatbot", "contact", "file", "message", "panel", "scheduled_message", "sequence", "session",
+        "ask",
+        "ask", "campaign", "chatbot", "contact", "file", "message", "panel", "scheduled_message", "sequence", "session",
         "session_event", "webhook", "wtschat",
     ),
     "sensors": ("message", "panel", "scheduled_message", "session"),

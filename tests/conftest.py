@@ -25,7 +25,7 @@ if "airflow" in sys.modules:
     message = "airflow was imported before tests/conftest.py could give it a home of its own"
     raise pytest.UsageError(message)
 
-pytest_plugins = ["tests.databases", "tests.loading"]
+pytest_plugins = ["tests.databases", "tests.loading", "tests.skips"]
 
 AIRFLOW_2 = metadata.version("apache-airflow").startswith("2.")
 

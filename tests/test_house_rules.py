@@ -22,6 +22,7 @@ from typing import Any, is_typeddict
 import pytest
 
 import airflow_provider_wtschat
+from airflow_provider_wtschat.get_provider_info import get_provider_info
 from scripts.names import MODULES, ONLY
 from tests.conftest import AIRFLOW_2
 
@@ -220,6 +221,20 @@ def test_every_part_says_what_it_may_import():
     assert parts - {"__init__"} == MAY_IMPORT.keys()
 
 
+def test_the_page_draws_the_arrows_as_they_are():
+    """Not all of them, or nobody could read it; but each one drawn is there, and every engine is drawn."""
+    page = (ROOT.parent / "docs" / "how-it-is-built.md").read_text()
+    arrows = re.findall(r"^    (\w+) --> (\w+)$", page, re.MULTILINE)
+    assert [(start, end) for start, end in arrows if end not in MAY_IMPORT[start]] == []
+    assert {name for arrow in arrows for name in arrow} >= {
+        "campaigns",
+        "extraction",
+        "waiting",
+        "warehouse",
+        *BUILDING_BLOCKS,
+    }
+
+
 def test_api_takes_nothing_from_airflow():
     """Only the tree of exceptions, a module of its own, stands on Airflow."""
     wrong = [
@@ -244,6 +259,27 @@ def test_names_of_airflow_come_from_one_module():
         if isinstance(node, ast.ImportFrom) and node.module in missing_somewhere
     ]
     assert wrong == []
+
+
+def test_what_airflow_is_told_of_is_public():
+    info = get_provider_info()
+    told = {
+        module
+        for kind in ("hooks", "operators", "sensors", "triggers", "transfers")
+        for item in info[kind]
+        for module in (item.get("python-modules") or [item["python-module"]])
+    }
+    assert told - set(MODULES) == set(), "add it to PUBLIC in scripts/names.py"
+
+
+def test_what_users_construct_is_public():
+    """All but what others build on."""
+    forgotten = [
+        name_of(cls)
+        for cls in airflow_classes()
+        if cls.__module__ in MODULES and not cls.__subclasses__() and not shown(cls)
+    ]
+    assert forgotten == [], "add it to __all__"
 
 
 def test_no_bare_airflow_exception_is_raised():

@@ -28,19 +28,6 @@ def test_nothing_public_has_changed():
     assert breaks(json.loads(SNAPSHOT.read_text()), public_names()) == []
 
 
-def test_what_airflow_is_told_of_is_public():
-    from airflow_provider_wtschat.get_provider_info import get_provider_info
-
-    info = get_provider_info()
-    told = {
-        module
-        for kind in ("hooks", "operators", "sensors", "triggers", "transfers")
-        for item in info[kind]
-        for module in (item.get("python-modules") or [item["python-module"]])
-    }
-    assert told - set(MODULES) == set()
-
-
 @pytest.mark.parametrize("path", [*PAGES, *EXAMPLES], ids=lambda path: path.name)
 def test_what_users_are_shown_is_public(path: Path):
     shown = {f"{PACKAGE}.{part}" for part in PUBLIC}

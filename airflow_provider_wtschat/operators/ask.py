@@ -36,6 +36,8 @@ from airflow_provider_wtschat.waiting.answers import Options, plain_mapping
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
+__all__ = ["QUESTION_KEY", "AskContactBranchOperator", "AskContactOperator"]
+
 _NET = timedelta(minutes=10)
 """How much later than the trigger itself Airflow ends a deferral."""
 _ENDED_BY_AIRFLOW = "__fail__"

@@ -23,7 +23,7 @@ from airflow_provider_wtschat.operators.base import failing_for_good
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
-__all__ = ["WtsChatCampaignControlOperator"]
+__all__ = ["WtsChatCampaignControlOperator", "WtsChatErasePersonOperator", "WtsChatOptOutOperator"]
 
 
 class Action(StrEnum):
