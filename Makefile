@@ -48,8 +48,10 @@ lint: $(READY) ## Check style and formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-types: $(READY) ## Check types
+types: $(READY) ## Check types: package, scripts, example Dags, tests, and the code of README and docs
 	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/python -m scripts.shown_code
 
 tests: $(READY) ## Run the tests on Airflow $(AIRFLOW)
 	$(BIN)/python $(PYTEST) -m "not soak"

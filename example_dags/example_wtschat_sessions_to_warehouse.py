@@ -10,7 +10,7 @@ Needs: a connection ``wtschat_default``, and a connection ``warehouse`` of any t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,7 +108,7 @@ def interval() -> tuple[datetime, datetime]:
     return end - timedelta(hours=1), end
 
 
-def as_row(session: dict[str, Any]) -> tuple[Any, ...]:
+def as_row(session: Mapping[str, Any]) -> tuple[Any, ...]:
     """Choose the columns of a session. Nested objects can be null."""
     return (
         session["id"],

@@ -30,7 +30,7 @@ def pins(path: Path) -> dict[str, str]:
     for line in path.read_text().splitlines():
         if line and not line.startswith("#"):
             name, _, version = line.partition(";")[0].strip().partition("==")
-            found[canonicalize_name(name)] = version
+            found[str(canonicalize_name(name))] = version
     return found
 
 

@@ -112,7 +112,7 @@ def from_info_on(text: str) -> Iterator[str]:
 # The same things as values in a program: what a debugger, an error report or a print would show.
 
 
-@pytest.fixture(params=PREFIX.values(), ids=PREFIX)
+@pytest.fixture(params=list(PREFIX.values()), ids=list(PREFIX))
 def simulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """An account behind ``wtschat_default``, with the token as people paste it."""
     with Simulator(sessions=20, seed=9, token=TOKEN, limits=False, strict=True) as account:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Generic, Literal, Self, TypedDict, TypeVar
+from typing import Any, Generic, Literal, Required, Self, TypedDict, TypeVar
 from urllib.parse import quote, urlencode
 
 from airflow_provider_wtschat.api import phones
@@ -46,7 +46,7 @@ def _camel(name: str) -> str:
 class Page(TypedDict, Generic[Row], total=False):
     """The envelope of a paged list, as the API sends it."""
 
-    items: list[Row]
+    items: Required[list[Row]]
     pageNumber: int
     pageSize: int
     totalItems: int

@@ -208,7 +208,7 @@ class CardChangeArguments(StepArguments, OnceArguments, total=False):
     tag_names: Sequence[str] | str | None
     contact_ids: Sequence[str] | str | None
     session_id: str | None
-    monetary_amount: float | None
+    monetary_amount: float | str | None
     custom_fields: Mapping[str, Any] | str | None
     metadata: Mapping[str, Any] | str | None
     timezone: str

@@ -265,7 +265,7 @@ class WtsChatCardChangeOperator(WtsChatStepOperator, WtsChatOnceOperator):
         tag_names: Sequence[str] | str | None = None,
         contact_ids: Sequence[str] | str | None = None,
         session_id: str | None = None,
-        monetary_amount: float | None = None,
+        monetary_amount: float | str | None = None,
         custom_fields: Mapping[str, Any] | str | None = None,
         metadata: Mapping[str, Any] | str | None = None,
         timezone: str = "UTC",

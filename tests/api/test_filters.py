@@ -117,7 +117,9 @@ def lists() -> Iterator[str]:
 
 def request(of: str, value: Any) -> PagedRequest[Any]:
     name, _, argument = of.rpartition(".")
-    return OPERATIONS[name](**{**dict.fromkeys(required(name), ID), argument: value})
+    built = OPERATIONS[name](**{**dict.fromkeys(required(name), ID), argument: value})
+    assert isinstance(built, PagedRequest)
+    return built
 
 
 def test_every_filter_is_held_or_says_why_not() -> None:

@@ -34,7 +34,7 @@ OUTCOMES = {
 DEFERRED_ONLY = ("crashed trigger", "ended deferral")
 
 
-def happening(simulator: Simulator, outcome: str, session_id: str) -> Callable[[], None] | None:
+def happening(simulator: Simulator, outcome: str, session_id: str) -> Callable[[], object] | None:
     world = simulator.world
     if outcome in ("reached", "passing fault"):
         return lambda: world.conclude_session(session_id) and None
