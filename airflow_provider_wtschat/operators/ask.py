@@ -69,6 +69,12 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
     A text reaches the contact only while WhatsApp's 24 h window is open; give a template to ask at any time. The API
     sends buttons only as part of an approved template.
 
+    .. code-block:: python
+
+        AskContactOperator(
+            task_id="ask", to="+55 11 90000-0001", subject="Does Tuesday at 10 suit you?", options=["Yes", "No"]
+        )
+
     :param subject: the question (templated)
     :param options: the options, such as ``["Sim", "Não"]`` (templated)
     :param body: what is to be known to answer it (templated). Default: nothing
@@ -399,6 +405,15 @@ class AskContactBranchOperator(AskContactOperator, BranchMixIn):
 
     The other tasks that follow are skipped. The answer is in the XCom ``answer``, in the words of
     :class:`AskContactOperator`.
+
+    Returns the ids of the tasks that it goes on with, as Airflow's branch operators do.
+
+    .. code-block:: python
+
+        AskContactBranchOperator(
+            task_id="ask", to="+55 11 90000-0001", from_channel_name="Matriz", subject="Keep the order?",
+            options=["Yes", "No"], options_mapping={"Yes": "ship", "No": "cancel"},
+        )
 
     :param options_mapping: by option, id of the task or task group to go on with (templated). Default: the option
         itself is the id

@@ -121,7 +121,8 @@ class WtsChatOptOutOperator(CheckedOperator):
     :param recipient_column: column with the phone number of who wrote, in any spelling (templated)
     :param text_column: column with the text (templated)
     :param words: words and phrases that count, in place of the usual ones (templated). Default: SAIR, STOP, PARAR, ...
-    :param tag_name: name of a tag to give to the contact, too: a request for each who is new (templated). Default: none
+    :param tag_name: name of a tag that the contact gets too, with a request for each new person (templated). Default:
+        none
     :param table_conn_id: id of the connection to the database with the suppression table (templated). Default: that of
         the query
     :param suppression_table: name of the table (templated). Default: ``wtschat_suppression``

@@ -19,6 +19,10 @@ class SendChatbotOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
 
     Returns the session. Give ``to``, or ``session_id``.
 
+    .. code-block:: python
+
+        SendChatbotOperator(task_id="triage", to="+55 11 90000-0001", bot_name="Triagem")
+
     :param bot_key: key of the chatbot, which is not its id (templated)
     :param bot_name: name of the chatbot, in place of its key (templated)
     :param to: phone number in any spelling, or Instagram user such as ``@maria`` (templated)

@@ -150,6 +150,12 @@ class CreateContactOperator(WtsChatUpsertOperator, WtsChatContactChangeOperator)
     Create a contact, or update or get the one that exists: ``POST /core/v1/contact``.
 
     With ``upsert`` or ``get_if_exists`` a task can run again; without them it creates at most once.
+
+    Returns the contact, as the API sent it.
+
+    .. code-block:: python
+
+        CreateContactOperator(task_id="create", name="Maria", phone_number="11 90000-0001", upsert=True)
     """
 
     operation = staticmethod(contacts.create)
@@ -163,6 +169,14 @@ class UpdateContactOperator(WtsChatContactChangeOperator):
     Update fields of a contact: ``PUT /core/v2/contact/{id}``.
 
     Only what is given changes. Keys of ``metadata`` are added to those that exist; ``None`` as a value removes a key.
+
+    Returns the contact, as the API sent it.
+
+    .. code-block:: python
+
+        UpdateContactOperator(
+            task_id="update", contact_id="{{ params.contact_id }}", custom_fields={"plan": "gold"}, clear=["annotation"]
+        )
 
     :param contact_id: id of the contact (templated)
     :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED`` (templated)
@@ -208,6 +222,12 @@ class GetContactOperator(WtsChatBaseOperator):
     """
     Get a contact: ``GET /core/v1/contact/{id}``.
 
+    Returns the contact, as the API sent it.
+
+    .. code-block:: python
+
+        GetContactOperator(task_id="contact", contact_id="{{ params.contact_id }}")
+
     :param contact_id: id of the contact (templated)
     :param include_details: what to add, such as ``["Tags", "CustomFields"]`` (templated)
     """
@@ -229,6 +249,12 @@ class GetContactOperator(WtsChatBaseOperator):
 class GetContactByPhoneOperator(WtsChatBaseOperator):
     """
     Get the contact with a phone number: ``GET /core/v1/contact/phonenumber/{phone}``.
+
+    Returns the contact, as the API sent it.
+
+    .. code-block:: python
+
+        GetContactByPhoneOperator(task_id="contact", phone_number="11 90000-0001")
 
     :param phone_number: phone number in any spelling (templated)
     :param include_details: what to add, such as ``["Tags", "CustomFields"]`` (templated)
@@ -257,6 +283,12 @@ class ListContactsOperator(WtsChatPeriodListOperator[Contact]):
 
     Only contacts of one status come; all of them are three lists.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        blocked = ListContactsOperator(task_id="blocked", status="BLOCKED", fields=["id"])
+
     :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED`` (templated). Default of the API: ``ACTIVE``
     :param include_details: what to add, such as ``["Tags", "CustomFields"]`` (templated)
     """
@@ -278,6 +310,12 @@ class ListContactsOperator(WtsChatPeriodListOperator[Contact]):
 class FilterContactsOperator(WtsChatContactFieldsOperator, WtsChatPeriodListOperator[Contact]):
     """
     List the contacts that fit a filter: ``POST /core/v1/contact/filter``.
+
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        vips = FilterContactsOperator(task_id="vips", tag_names=["VIP"], fields=["id", "phoneNumber"])
 
     :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED`` (templated). Default of the API: ``ACTIVE``
     :param text_filter: text to search in the contact's relevant texts (templated)
@@ -310,6 +348,14 @@ class BatchSaveContactsOperator(WtsChatUpsertOperator, WtsChatBatchOperator):
     One with the phone number, the Instagram username or the e-mail address of a contact that exists updates it, so a
     task can run again if every contact has one of them, and enters no sequence. Custom fields are held against their
     definitions before the first request.
+
+    Returns the contacts in the order given, as the API sent them.
+
+    .. code-block:: python
+
+        BatchSaveContactsOperator(
+            task_id="save", contacts=[{"name": "Maria", "phone_number": "11 90000-0001", "tag_names": ["VIP"]}]
+        )
 
     :param contacts: mappings with any of ``name``, ``phone_number``, ``email``, ``instagram``, ``annotation``,
         ``tag_ids`` or ``tag_names``, ``portfolio_ids`` or ``portfolio_names``, ``sequence_ids``, ``custom_fields`` and
@@ -369,6 +415,14 @@ class UpdateContactTagsOperator(WtsChatBaseOperator):
     Add, remove or replace tags of a contact: ``POST /core/v1/contact/{id}/tags``.
 
     Give the contact's id or phone number, with which it is ``POST /core/v1/contact/phonenumber/{phone}/tags``.
+
+    Returns the contact, as the API sent it.
+
+    .. code-block:: python
+
+        UpdateContactTagsOperator(
+            task_id="tag", phone_number="11 90000-0001", tag_names=["VIP"], tags_operation="InsertIfNotExists"
+        )
 
     :param contact_id: id of the contact (templated)
     :param phone_number: phone number of the contact in any spelling (templated)

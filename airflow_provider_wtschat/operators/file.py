@@ -23,6 +23,10 @@ class UploadFileOperator(WtsChatBaseOperator):
     Asks for an address (``GET /core/v2/file``), puts the bytes there and saves the file. Returns the file; its ``id``
     goes into messages and notes.
 
+    .. code-block:: python
+
+        report = UploadFileOperator(task_id="upload", file_path="s3://aws_default@reports/july.pdf")
+
     :param file_path: path of a file on the worker, or on any object storage that Airflow knows, such as
         ``s3://conn@bucket/report.pdf`` (templated)
     :param file_name: name of the file with its extension (templated). Default: as in the path

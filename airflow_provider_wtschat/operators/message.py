@@ -58,6 +58,12 @@ class ListMessagesOperator(WtsChatPeriodListOperator[Message]):
     """
     List the messages of a session: ``GET /chat/v1/message``.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        ListMessagesOperator(task_id="messages", session_id="{{ params.session_id }}", fields=["id", "text"])
+
     :param session_id: id of the session (templated)
     """
 
@@ -77,6 +83,12 @@ class GetMessageOperator(WtsChatBaseOperator):
     """
     Get a message: ``GET /chat/v1/message/{id}``.
 
+    Returns the message, as the API sent it.
+
+    .. code-block:: python
+
+        GetMessageOperator(task_id="message", message_id="{{ params.message_id }}")
+
     :param message_id: id of the message (templated)
     """
 
@@ -91,7 +103,11 @@ class GetMessageStatusOperator(WtsChatBaseOperator):
     """
     Get what became of a message: ``GET /chat/v1/message/{id}/status``.
 
-    ``failureReason`` of the answer says why a message is ``FAILED``.
+    Returns the status, as the API sent it. ``failureReason`` says why a message is ``FAILED``.
+
+    .. code-block:: python
+
+        GetMessageStatusOperator(task_id="status", message_id="{{ params.message_id }}")
 
     :param message_id: id of the message (templated)
     """
@@ -105,7 +121,7 @@ class GetMessageStatusOperator(WtsChatBaseOperator):
 
 class WtsChatOpeningOperator(WtsChatBaseOperator):
     """
-    Take the channel to send from, and what happens to a session that the sending opens.
+    Send from a channel, and say what becomes of a session that this opens.
 
     :param from_channel: number of the channel that sends, in any spelling, or its id (templated). Default: left to the
         API
@@ -169,12 +185,13 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
     :param session_id: id of a session to send into; a concluded one is not reopened (templated)
     :param sender_id: an id of your own to track the message by (templated)
     :param callback_url: URL that the API calls when the message is sent or fails (templated)
-    :param bot_key: key of the chatbot that answers the reply (templated). The message goes by
+    :param bot_key: key of the chatbot that answers the reply (templated). The message is sent with
         ``POST /chat/v1/message/send``, which takes a phone number only, and no ``sender_id``, ``callback_url``,
         ``delay_typing`` or ``session_metadata``
     :param bot_name: name of that chatbot, in place of its key (templated)
-    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated). It goes by
-        ``POST /chat/v1/message/send-sync``, which takes what ``bot_key`` allows. Default: false, it queues the message
+    :param synchronous: let the API wait up to 25 s for the channel, and answer with the message (templated). It is sent
+        with ``POST /chat/v1/message/send-sync``, which takes what ``bot_key`` allows. Default: false: it queues the
+        message
     """
 
     named: ClassVar = {**WtsChatOpeningOperator.named, "bot_key": "chatbot"}
@@ -239,6 +256,12 @@ class SendTextOperator(WtsChatDirectSendOperator):
     Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. WhatsApp takes free text
     only while its 24 h window is open; a conversation can only be started with a template.
 
+    Returns the queued message; with ``wait_for_status`` the status that the message reached.
+
+    .. code-block:: python
+
+        SendTextOperator(task_id="send", to="11 90000-0001", text="Your order is on its way")
+
     :param text: the text (templated)
     :param ref_id: id of the message that this one replies to (templated)
     :param delay_typing: seconds for which the contact sees someone typing first, at most 25 (templated)
@@ -264,8 +287,14 @@ class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
     """
     Send a file: ``POST /chat/v1/send/document``.
 
-    An image goes by ``POST /chat/v1/send/image``, an audio recording by ``POST /chat/v1/send/audio`` and a video by
-    ``POST /chat/v1/send/video``. Give the file in one of three ways, and ``to`` or ``session_id``.
+    An image is sent with ``POST /chat/v1/send/image``, an audio recording with ``POST /chat/v1/send/audio`` and a video
+    with ``POST /chat/v1/send/video``. Give the file in one of three ways, and ``to`` or ``session_id``.
+
+    Returns the queued message; with ``wait_for_status`` the status that the message reached.
+
+    .. code-block:: python
+
+        SendFileOperator(task_id="send", to="11 90000-0001", file_path="/data/invoice.pdf", text="Your invoice")
 
     :param file_kind: ``IMAGE``, ``AUDIO``, ``VIDEO`` or ``DOCUMENT`` (templated). Default: by the extension of path or
         URL, else ``DOCUMENT``
@@ -319,6 +348,15 @@ class SendTemplateOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
 
     A template is what starts a WhatsApp conversation. ``to`` and the channel are required.
 
+    Returns the queued message; with ``wait_for_status`` the status that the message reached.
+
+    .. code-block:: python
+
+        SendTemplateOperator(
+            task_id="welcome", to="11 90000-0001", from_channel_name="Matriz", template_name="boas_vindas",
+            template_parameters={"nome": "Maria"}, wait_for_status="DELIVERED",
+        )
+
     :param template_id: id of the template (templated)
     :param template_name: name of the template, in place of its id (templated)
     :param template_parameters: parameters of the template by name, or a list for parameters named 1, 2, 3 (templated).
@@ -362,6 +400,13 @@ class SendTemplateBatchOperator(WtsChatOpeningOperator, WtsChatBatchOperator):
     Returns for each recipient ``to`` and ``senderId``, and ``id``, ``sessionId``, ``status`` and ``failedReason`` as
     the API answered; one that the API's answer leaves out has the status ``UNKNOWN``. A message that was accepted can
     still fail: read its status later, or wait with ``MessageStatusSensor``.
+
+    .. code-block:: python
+
+        SendTemplateBatchOperator(
+            task_id="remind", template_name="lembrete_pagamento", from_channel_name="Matriz",
+            messages=[{"to": "11 90000-0001", "parameters": {"nome": "Maria", "valor": "R$ 10,00"}}],
+        )
 
     :param template_id: id of the template (templated)
     :param template_name: name of the template, in place of its id (templated)

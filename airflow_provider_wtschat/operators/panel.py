@@ -47,6 +47,12 @@ class ListPanelsOperator(WtsChatPeriodListOperator[Panel]):
     """
     List panels: ``GET /crm/v2/panel``.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        ListPanelsOperator(task_id="panels", fields=["id", "title"])
+
     :param title: title of the panel (templated)
     :param panel_type: ``MANAGEMENT`` or ``SALES`` (templated). Default: both
     :param include_details: what to add, such as ``["Steps", "Tags"]`` (templated)
@@ -87,6 +93,12 @@ class WtsChatPanelOperator(WtsChatBaseOperator):
 class GetPanelOperator(WtsChatPanelOperator):
     """
     Get a panel: ``GET /crm/v1/panel/{id}``.
+
+    Returns the panel, as the API sent it.
+
+    .. code-block:: python
+
+        GetPanelOperator(task_id="panel", panel_name="Vendas", include_details=["Steps"])
 
     :param include_details: what to add, such as ``["Steps", "Tags"]`` (templated)
     """
@@ -178,6 +190,12 @@ class ListCardsOperator(WtsChatStepOperator, WtsChatPeriodListOperator[Card]):
 
     **Without statuses only open cards come.** For every card give all four.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        won = ListCardsOperator(task_id="won", panel_name="Vendas", statuses=["WON"], fields=["id", "title"])
+
     :param contact_id: id of a contact (templated)
     :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id`` (templated)
     :param responsible_user_name: name or e-mail of the agent, in place of the id (templated)
@@ -212,6 +230,12 @@ class ListCardsOperator(WtsChatStepOperator, WtsChatPeriodListOperator[Card]):
 class GetCardOperator(WtsChatBaseOperator):
     """
     Get a card: ``GET /crm/v2/panel/card/{id}``.
+
+    Returns the card, as the API sent it.
+
+    .. code-block:: python
+
+        GetCardOperator(task_id="card", card_id="{{ params.card_id }}")
 
     :param card_id: id of the card (templated)
     :param include_details: what to add, such as ``["Contacts", "CustomFields"]`` (templated)
@@ -310,6 +334,12 @@ class CreateCardOperator(WtsChatCardChangeOperator):
     Create a card: ``POST /crm/v2/panel/card``.
 
     Give its step, by id or by name with the panel, and a title.
+
+    Returns the card, as the API sent it.
+
+    .. code-block:: python
+
+        CreateCardOperator(task_id="card", panel_name="Vendas", step_name="Lead", title="Order 17")
     """
 
     operation = staticmethod(panels.create_card)
@@ -335,6 +365,12 @@ class UpdateCardOperator(WtsChatCardChangeOperator):
     Only what is given changes. A step that is given by name is one of the card's own panel unless a panel is given.
     Custom fields that are not given keep their values; keys of ``metadata`` are added to those that exist, and ``None``
     as a value removes a key.
+
+    Returns the card, as the API sent it.
+
+    .. code-block:: python
+
+        UpdateCardOperator(task_id="won", card_id="{{ params.card_id }}", status="WON", monetary_amount=1200.5)
 
     :param card_id: id of the card (templated)
     :param status: ``OPEN``, ``WON``, ``LOST`` or ``ARCHIVED`` (templated)
@@ -387,6 +423,14 @@ class DuplicateCardOperator(WtsChatStepOfPanelOperator, WtsChatOnceOperator):
 
     The copy goes to the step that is given, of any panel, or else to the card's own.
 
+    Returns the copy, as the API sent it.
+
+    .. code-block:: python
+
+        DuplicateCardOperator(
+            task_id="copy", card_id="{{ params.card_id }}", panel_name="Vendas", copy_to_step_name="Lead"
+        )
+
     :param card_id: id of the card (templated)
     :param copy_to_step_id: id of the step that the copy is put in (templated). Default of the API: the card's own
     :param copy_to_step_name: title of that step, in place of its id; give its panel too (templated)
@@ -429,6 +473,12 @@ class ListCardNotesOperator(WtsChatPeriodListOperator[CardNote]):
     """
     List the notes of a card: ``GET /crm/v1/panel/card/{cardId}/note``.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        ListCardNotesOperator(task_id="notes", card_id="{{ params.card_id }}")
+
     :param card_id: id of the card (templated)
     """
 
@@ -442,6 +492,12 @@ class ListCardNotesOperator(WtsChatPeriodListOperator[CardNote]):
 class CreateCardTextNoteOperator(WtsChatOnceOperator):
     """
     Write a note on a card: ``POST /crm/v1/panel/card/{cardId}/note``.
+
+    Returns the note, as the API sent it.
+
+    .. code-block:: python
+
+        CreateCardTextNoteOperator(task_id="note", card_id="{{ params.card_id }}", text="Call on Monday")
 
     :param card_id: id of the card (templated)
     :param text: text of the note, up to 8,000 characters (templated)
@@ -462,6 +518,14 @@ class CreateCardTextNoteOperator(WtsChatOnceOperator):
 class CreateCardFileNoteOperator(WtsChatOnceOperator):
     """
     Put files on a card, as a note: ``POST /crm/v1/panel/card/{cardId}/note``.
+
+    Returns the note, as the API sent it.
+
+    .. code-block:: python
+
+        CreateCardFileNoteOperator(
+            task_id="note", card_id="{{ params.card_id }}", file_urls=["https://example.com/offer.pdf"]
+        )
 
     :param card_id: id of the card (templated)
     :param file_urls: up to 3 public URLs of files of 25 MB at most (templated)
@@ -487,7 +551,13 @@ class DeleteCardNoteOperator(WtsChatBaseOperator):
     """
     Delete a note of a card: ``DELETE /crm/v1/panel/card/{cardId}/note/{noteId}``.
 
-    One that is not there, or not any more, is as good as deleted.
+    A note that does not exist is deleted already: the task succeeds.
+
+    Returns ``None``.
+
+    .. code-block:: python
+
+        DeleteCardNoteOperator(task_id="delete", card_id="{{ params.card_id }}", note_id="{{ params.note_id }}")
 
     :param card_id: id of the card (templated)
     :param note_id: id of the note (templated)

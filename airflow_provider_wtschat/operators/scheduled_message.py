@@ -23,6 +23,15 @@ class ScheduleMessageOperator(WtsChatFileOperator, WtsChatOnceOperator):
 
     Give a template, or a chatbot, or a template with the chatbot that takes over after the contact replies.
 
+    Returns the scheduled message, as the API sent it.
+
+    .. code-block:: python
+
+        ScheduleMessageOperator(
+            task_id="schedule", to="11 90000-0001", from_channel_name="Matriz", template_name="boas_vindas",
+            scheduling="2031-01-31 08:00", timezone="America/Sao_Paulo",
+        )
+
     :param to: phone number of the recipient in any spelling (templated)
     :param scheduling: when to send it; a moment that has passed is refused when the task runs (templated)
     :param timezone: IANA time zone of ``scheduling`` if it has none (templated). Default: UTC
@@ -107,6 +116,12 @@ class ScheduleMessageOperator(WtsChatFileOperator, WtsChatOnceOperator):
 class CancelScheduledMessagesOperator(WtsChatBaseOperator):
     """
     Cancel scheduled messages: ``POST /chat/v1/scheduled-message/batch-cancel``.
+
+    Returns the scheduled messages in a list, as the API sent them.
+
+    .. code-block:: python
+
+        CancelScheduledMessagesOperator(task_id="cancel", scheduled_message_ids=["{{ params.scheduled_message_id }}"])
 
     :param scheduled_message_ids: ids of the scheduled messages (templated)
     """

@@ -225,7 +225,7 @@ def _message_id(context: Context) -> str:
 
 class WtsChatFileOperator(WtsChatOnceOperator):
     """
-    Take a file in one of three ways.
+    Send or store a file, which is given in one of three ways.
 
     :param file_url: public URL of the file (templated)
     :param file_id: id of an uploaded file (templated)
@@ -310,7 +310,7 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
 
     def things(self) -> list[dict[str, Any]]:
         """
-        Take the things.
+        Return the things that were given.
 
         :raises WtsChatArgumentError: if they are no list of mappings
         """

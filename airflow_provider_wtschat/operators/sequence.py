@@ -32,6 +32,12 @@ class ListSequencesOperator(WtsChatPeriodListOperator[Sequence]):
     """
     List sequences: ``GET /chat/v1/sequence``.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        ListSequencesOperator(task_id="sequences", fields=["id", "name"])
+
     :param name: name of the sequence (templated)
     :param contact_id: id of a contact who is in it (templated)
     :param include_details: what to add (templated)
@@ -81,6 +87,12 @@ class WtsChatSequenceOperator(WtsChatBaseOperator):
 class ListSequenceContactsOperator(WtsChatSequenceOperator, WtsChatPeriodListOperator[SequenceContact]):
     """
     List the contacts of a sequence: ``GET /chat/v2/sequence/{id}/contact``.
+
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        ListSequenceContactsOperator(task_id="contacts", sequence_name="Onboarding")
 
     :param name: name of the contact (templated)
     :param contact_id: id of the contact (templated)
@@ -145,6 +157,12 @@ class AddContactToSequenceOperator(WtsChatSequenceContactOperator, WtsChatOnceOp
     Add a contact to a sequence: ``POST /chat/v1/sequence/{id}/contact``.
 
     At most once, since a contact who has run through the sequence meanwhile would get every message of it again.
+
+    Returns the contact's place in the sequence, as the API sent it.
+
+    .. code-block:: python
+
+        AddContactToSequenceOperator(task_id="add", sequence_name="Onboarding", phone_number="11 90000-0001")
     """
 
     operation = staticmethod(sequences.add_contact)
@@ -159,6 +177,14 @@ class AddContactsToSequenceOperator(WtsChatSequenceContactsOperator, WtsChatOnce
 
     The API creates contacts for unknown phone numbers. At most once, since a contact who has run through the sequence
     meanwhile would get every message of it again.
+
+    Returns the API's answer, whose ``items`` are the contacts that were added.
+
+    .. code-block:: python
+
+        AddContactsToSequenceOperator(
+            task_id="add", sequence_name="Onboarding", phone_numbers=["11 90000-0001", "11 90000-0002"]
+        )
     """
 
     operation = staticmethod(sequences.add_contacts)
@@ -171,7 +197,13 @@ class RemoveContactFromSequenceOperator(WtsChatSequenceContactOperator):
     """
     Remove a contact from a sequence: ``DELETE /chat/v1/sequence/{id}/contact``.
 
-    One who is not in it, or not any more, is as good as removed.
+    A contact that is not in the sequence is removed already: the task succeeds.
+
+    Returns ``None``.
+
+    .. code-block:: python
+
+        RemoveContactFromSequenceOperator(task_id="remove", sequence_name="Onboarding", phone_number="11 90000-0001")
     """
 
     operation = staticmethod(sequences.remove_contact)
@@ -184,7 +216,15 @@ class RemoveContactsFromSequenceOperator(WtsChatSequenceContactsOperator):
     """
     Remove contacts from a sequence: ``DELETE /chat/v1/sequence/{id}/contact/batch``.
 
-    Those who are not in it, or not any more, are as good as removed.
+    Contacts that are not in the sequence are removed already: the task succeeds.
+
+    Returns ``None``.
+
+    .. code-block:: python
+
+        RemoveContactsFromSequenceOperator(
+            task_id="remove", sequence_name="Onboarding", phone_numbers=["11 90000-0001", "11 90000-0002"]
+        )
     """
 
     operation = staticmethod(sequences.remove_contacts)

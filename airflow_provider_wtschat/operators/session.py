@@ -41,6 +41,14 @@ class ListSessionsOperator(WtsChatPeriodListOperator[Session]):
     """
     List sessions: ``GET /chat/v2/session``.
 
+    Returns the rows in a list, as the API sent them, ready for ``.expand()``.
+
+    .. code-block:: python
+
+        ListSessionsOperator(
+            task_id="waiting", status=["PENDING"], department_name="Vendas", created_after="{{ ds }}", fields=["id"]
+        )
+
     :param status: statuses to list (templated): ``STARTED``, ``PENDING``, ``IN_PROGRESS``, ``COMPLETED``, ``HIDDEN``.
         Default: all
     :param department_id: id of the department (templated)
@@ -118,6 +126,14 @@ class GetSessionOperator(WtsChatSessionBaseOperator):
     """
     Get a session: ``GET /chat/v2/session/{id}``.
 
+    Returns the session, as the API sent it.
+
+    .. code-block:: python
+
+        GetSessionOperator(
+            task_id="session", session_id="{{ params.session_id }}", include_details=["ContactDetails"]
+        )
+
     :param session_id: id of the session (templated)
     :param include_details: what to add to ids (templated): ``AgentDetails``, ``DepartmentsDetails``,
         ``ContactDetails``, ``ChannelDetails``, ``ChannelTypeDetails``, ``ClassificationDetails``. Default: ids only
@@ -157,6 +173,15 @@ class ConcludeSessionOperator(WtsChatSessionChangeOperator):
 
     A session that is concluded already is returned as it is, so that a task can be run again.
 
+    Returns the session, as the API sent it.
+
+    .. code-block:: python
+
+        stale = ListSessionsOperator(task_id="stale", status="PENDING", fields=["id"])
+        ConcludeSessionOperator.partial(task_id="conclude").expand(
+            session_id=stale.output.map(lambda session: session["id"])
+        )
+
     :param reactivate_on_new_message: reopen the session when the contact writes again (templated).
         Default of the API: false
     """
@@ -195,6 +220,12 @@ class UpdateSessionStatusOperator(WtsChatSessionChangeOperator):
     """
     Change the status of a session: ``PUT /chat/v1/session/{id}/status``.
 
+    Returns the session, as the API sent it.
+
+    .. code-block:: python
+
+        UpdateSessionStatusOperator(task_id="wait", session_id="{{ params.session_id }}", status="PENDING")
+
     :param status: the new status (templated): ``STARTED``, ``PENDING``, ``IN_PROGRESS``, ``COMPLETED`` or ``HIDDEN``
     """
 
@@ -210,6 +241,14 @@ class UpdateSessionOperator(WtsChatSessionChangeOperator):
     Update fields of a session: ``PUT /chat/v2/session/{id}/partial``.
 
     Only what is given changes.
+
+    Returns the session, as the API sent it.
+
+    .. code-block:: python
+
+        UpdateSessionOperator(
+            task_id="classify", session_id="{{ params.session_id }}", classification={"category": "WON", "amount": 50}
+        )
 
     :param company_id: id of the company, which the API takes along without changing it (templated)
     :param status: the new status (templated)
@@ -274,6 +313,12 @@ class TransferSessionOperator(WtsChatSessionChangeOperator):
     """
     Transfer a session to a department, or to an agent of it: ``PUT /chat/v1/session/{id}/transfer``.
 
+    Returns the session, as the API sent it.
+
+    .. code-block:: python
+
+        TransferSessionOperator(task_id="transfer", session_id="{{ params.session_id }}", department_name="Vendas")
+
     :param department_id: id of the department that receives it (templated)
     :param department_name: name of the department, in place of its id (templated)
     :param user_id: ``userId`` of the agent of that department who receives it (templated). Default: the department
@@ -302,6 +347,12 @@ class TransferSessionOperator(WtsChatSessionChangeOperator):
 class AssignSessionOperator(WtsChatSessionChangeOperator):
     """
     Assign a session to an agent: ``PUT /chat/v1/session/{id}/assignee``.
+
+    Returns the session, as the API sent it.
+
+    .. code-block:: python
+
+        AssignSessionOperator(task_id="assign", session_id="{{ params.session_id }}", user_name="ana@example.com")
 
     :param user_id: ``userId`` of the agent, which is not the agent's ``id`` (templated)
     :param user_name: name or e-mail of the agent, in place of the id (templated)
@@ -363,6 +414,12 @@ class SendSessionTextOperator(WtsChatSessionSendOperator):
 
     WhatsApp takes free text only while its 24 h window is open (``windowStatus`` of the session is ``ACTIVE``).
 
+    Returns the queued message; with ``wait_for_status`` the status that the message reached.
+
+    .. code-block:: python
+
+        SendSessionTextOperator(task_id="send", session_id="{{ params.session_id }}", text="We are on it")
+
     :param text: the text (templated)
     """
 
@@ -381,6 +438,14 @@ class SendSessionFileOperator(WtsChatFileOperator, WtsChatSessionSendOperator):
 
     Give the file in one of three ways.
 
+    Returns the queued message; with ``wait_for_status`` the status that the message reached.
+
+    .. code-block:: python
+
+        SendSessionFileOperator(
+            task_id="send", session_id="{{ params.session_id }}", file_url="https://example.com/invoice.pdf"
+        )
+
     :param text: caption (templated)
     """
 
@@ -394,6 +459,15 @@ class SendSessionFileOperator(WtsChatFileOperator, WtsChatSessionSendOperator):
 class SendSessionTemplateOperator(WtsChatFileOperator, WtsChatSessionSendOperator):
     """
     Send a template into a session: ``POST /chat/v1/session/{id}/message``.
+
+    Returns the queued message; with ``wait_for_status`` the status that the message reached.
+
+    .. code-block:: python
+
+        SendSessionTemplateOperator(
+            task_id="send", session_id="{{ params.session_id }}", template_name="boas_vindas",
+            template_parameters={"nome": "Maria"},
+        )
 
     :param template_id: id of the template (templated)
     :param template_name: name of the template, in place of its id (templated)
@@ -426,6 +500,12 @@ class SendSessionTemplateOperator(WtsChatFileOperator, WtsChatSessionSendOperato
 class CreateSessionNoteOperator(WtsChatOnceOperator):
     """
     Write an internal note into a session, which the contact does not see: ``POST /chat/v1/session/{id}/note``.
+
+    Returns the note, as the API sent it.
+
+    .. code-block:: python
+
+        CreateSessionNoteOperator(task_id="note", session_id="{{ params.session_id }}", text="Paid on Friday")
 
     :param session_id: id of the session (templated)
     :param text: text of the note (templated)

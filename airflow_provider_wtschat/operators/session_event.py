@@ -43,6 +43,10 @@ class ReadSessionEventsOperator(WtsChatBaseOperator):
     operator. For thousands of changes per run use a load such as ``WtsChatToSqlOperator``, which keeps them out of
     XCom.
 
+    .. code-block:: python
+
+        concluded = ReadSessionEventsOperator(task_id="concluded", event="concluded", department_id="{{ params.id }}")
+
     :param event: ``new``, ``changed`` or ``concluded`` (templated). Default: ``changed``
     :param statuses: statuses that the session then has (templated). Default: all
     :param department_id: id of the department (templated). Default: all

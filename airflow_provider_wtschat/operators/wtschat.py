@@ -28,6 +28,12 @@ class WtsChatOperator(WtsChatListOperator[Any], WtsChatOnceOperator):
     A list is read as the list operators read theirs; what must not be done twice is done at most once; a deletion of
     what is not there is done already. The docs have a table of all actions.
 
+    Returns the answer, as the API sent it, and the rows of a list.
+
+    .. code-block:: python
+
+        WtsChatOperator(task_id="department", action="departments.create", arguments={"name": "Vendas"})
+
     :param action: name of the operation, such as ``departments.create`` (templated)
     :param arguments: its arguments by name, as the function of the action takes them (templated)
     """
