@@ -20,6 +20,7 @@ from pathlib import Path
 _BUSY_SECONDS = 4.0
 _ITERATIONS = 50_000
 """Makes each guess at a phone number cost some 30 ms."""
+_CLOCK_SLACK = 60.0
 _KEPT_SECONDS = 30 * 86_400.0
 _NAMED = 3
 """So many Dags are named in a summary."""
@@ -90,16 +91,17 @@ class Digest:
         :raises sqlite3.Error: if the file cannot be used
         :raises OSError: if the file cannot be used
         """
-        now = time.time()
         with self._transaction() as database:
             salt = _salt(database)
         # Slow, so others are not kept waiting for it.
         known = _digest(person, salt)
         with self._transaction() as database:
+            # Only now, since another process may have told while this one waited for the file.
+            now = time.time()
             row = database.execute("SELECT at FROM told WHERE person = ?", (known,)).fetchone()
             before = None if row is None else float(row[0])
             # A clock that was set back must not silence alerts for long.
-            if before is not None and 0 <= now - before < self._seconds:
+            if before is not None and -_CLOCK_SLACK <= now - before < self._seconds:
                 if dag_id is not None:
                     self._count(database, known, dag_id, 1, now)
                 return None

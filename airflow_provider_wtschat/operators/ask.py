@@ -103,7 +103,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         options: Sequence[str] | str,
         body: str | None = None,
         defaults: Sequence[str] | str | None = None,
-        response_timeout: timedelta | float = timedelta(days=1),
+        response_timeout: timedelta | float | str = timedelta(days=1),
         to: str | None = None,
         session_id: str | None = None,
         template_id: str | None = None,
@@ -181,7 +181,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
             context["ti"].xcom_push(key="message_id", value=sent["id"])
             with self._asked_already():
                 session_id = self._session_of(sent)
-                contact_id = contact_id or str(self.hook.run(sessions.get(session_id))["contactId"])
+                contact_id = contact_id or self.hook.run(sessions.get(session_id)).get("contactId")
         except BaseException:
             self._release(context, contact_id)
             raise
@@ -336,7 +336,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
 
     def _contact_id(self) -> str | None:
         if self.session_id is not None:
-            return str(self.hook.run(sessions.get(self.session_id))["contactId"])
+            return self.hook.run(sessions.get(self.session_id)).get("contactId")
         try:
             request = contacts.get_by_phone(convert.required("to", self.to), phone_country=self.phone_country)
             return str(self.hook.run(request)["id"])

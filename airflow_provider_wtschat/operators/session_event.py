@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
@@ -12,6 +13,7 @@ from airflow_provider_wtschat._compat import Variable
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, sessions
 from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.operators._arguments import OperatorArguments
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
 from airflow_provider_wtschat.waiting.changes import Place, SessionChange, SessionChanges, read_changes
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ReadSessionEventsOperator"]
 
 _RUNS_KEPT = 20
+_LONGEST_NAME = 250
+"""Characters that the name of a Variable has at most."""
 _REMEMBER = 2000 if airflow_version.startswith("2.") else 20_000
 """So many changes are remembered as seen: in MySQL a Variable of Airflow 2 has room for 64 KiB only."""
 
@@ -105,22 +109,19 @@ class ReadSessionEventsOperator(WtsChatBaseOperator):
             wanted = SessionChanges(event=self.event, **filters)
             overlap = timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
             name, run_id = _variable(context), context["ti"].run_id
-            kept = Variable.get(name, None, deserialize_json=True) or {}
-            began: dict[str, Any] = kept.get("began") or {}
-            place = Place.from_json(began.get(run_id) or kept) if kept else Place(self._first(context))
-            if not kept:
+            kept, began = _read(name)
+            place = began.get(run_id) or kept or Place(self._first(context))
+            if kept is None:
                 # Before reading, so that no later run begins after this one if it fails.
                 Variable.set(name, place.to_json(), serialize_json=True)
             found, reached = self.hook.perform(
                 read_changes(wanted, place, overlap=overlap, now=datetime.now(UTC), remember=_REMEMBER)
             )
-            latest = Place.from_json(kept) if kept else place
-            if reached.read_up_to >= latest.read_up_to:
-                latest = reached
+            latest = kept if kept is not None and kept.read_up_to > reached.read_up_to else reached
             # Of earlier runs without what they had seen, which is long.
-            earlier = {run: {**one, "seen": ""} for run, one in began.items() if run != run_id}
-            began = dict([*earlier.items(), (run_id, place.to_json())][-_RUNS_KEPT:])
-            Variable.set(name, {**latest.to_json(), "began": began}, serialize_json=True)
+            runs = {run: Place(one.read_up_to).to_json() for run, one in began.items() if run != run_id}
+            runs = dict([*runs.items(), (run_id, place.to_json())][-_RUNS_KEPT:])
+            Variable.set(name, {**latest.to_json(), "began": runs}, serialize_json=True)
         self.log.info("Read %d sessions, from %s up to %s", len(found), place.read_up_to, reached.read_up_to)
         return [change.reference() for change in found]
 
@@ -139,4 +140,20 @@ class ReadSessionEventsOperator(WtsChatBaseOperator):
 def _variable(context: Context) -> str:
     ti = context["ti"]
     index = "" if ti.map_index is None or ti.map_index < 0 else f".{ti.map_index}"
-    return f"wtschat_place_of_{ti.dag_id}.{ti.task_id}{index}"
+    name = f"wtschat_place_of_{ti.dag_id}.{ti.task_id}{index}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_NAME - len(digest) - 1]}.{digest}"
+
+
+def _read(name: str) -> tuple[Place | None, dict[str, Place]]:
+    try:
+        kept = Variable.get(name, None, deserialize_json=True)
+        if kept is None:
+            return None, {}
+        began = {run: Place.from_json(place) for run, place in (kept.get("began") or {}).items()}
+        return Place.from_json(kept), began
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = "does not hold what this operator wrote; delete it, and the next run begins anew"
+        raise WtsChatArgumentError(argument=f"Variable {name}", reason=reason) from error

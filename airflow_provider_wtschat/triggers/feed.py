@@ -2,7 +2,7 @@
 What the triggers of one connection share in one triggerer: a single reader of what changes.
 
 The account allows a few requests per second to everything that it runs, so a trigger must not ask for itself. A
-:class:`Feed` reads the sessions that changed since its last look and tells whoever waits for them: what it costs grows
+:class:`Feed` reads the sessions that changed since its last look and tells those who wait for them: what it costs grows
 with what changes, not with who waits. Things that no list tells of (messages, cards) it asks for one by one, in turn,
 within a share of the account's limit.
 
@@ -397,7 +397,7 @@ class Feed:
 
         :param work: what to run
         """
-        # In a context of its own: else it would log into the task of whoever came first.
+        # In a context of its own: else it would log into the task of the first waiter.
         task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)

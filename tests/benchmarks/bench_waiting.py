@@ -1,5 +1,5 @@
 """
-How soon triggers hear of what they wait for, and what that costs: one feed for all, next to one poll per trigger.
+How soon triggers notice what they wait for, and what that costs: one feed for all, next to one poll per trigger.
 
 Each run has an account of its own with the real limits, and a process of its own that stands for a triggerer, whose CPU
 and memory are measured. Sessions complete one after the other over two minutes.
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--changes", type=int, default=1000, help="sessions that complete")
     parser.add_argument("--seconds", type=float, default=120.0, help="over how long")
-    parser.add_argument("--patience", type=float, default=300.0, help="how long to wait for what was not heard of then")
+    parser.add_argument("--patience", type=float, default=300.0, help="how long to wait for what was not noticed then")
     parser.add_argument("--triggerer", nargs=2, metavar=("WAY", "CHANGES"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.triggerer:
@@ -39,7 +39,7 @@ def main() -> None:
         return
     print(f"{arguments.changes} sessions complete over {arguments.seconds:.0f} s; poll interval {POLL_INTERVAL:.0f} s")
     print(
-        f"{'':22}{'heard of':>10}{'median s':>10}{'worst s':>9}{'requests':>10}{'a minute':>10}{'429s':>6}"
+        f"{'':22}{'noticed':>10}{'median s':>10}{'worst s':>9}{'requests':>10}{'a minute':>10}{'429s':>6}"
         f"{'CPU s':>8}{'MiB':>7}{'+MiB':>7}"
     )
     for way, waiters in (("feed", 1000), ("feed", 10_000), ("poll", 1000)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -48,3 +50,33 @@ def test_session_events_read_what_no_run_has_read(
     assert run.state == "success", run.errors
     assert [row["id"] for row in run.xcom("read")] == concluded
     assert sum(run.xcom("count").values()) == 2
+
+
+@pytest.mark.parametrize(("answer", "status"), [("Pode sim!", "COMPLETED"), ("2", "IN_PROGRESS")])
+def test_ask_contact(
+    simulate: Callable[..., Simulator],
+    run_example: Callable[..., FinishedRun],
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    status: str,
+) -> None:
+    monkeypatch.setattr(feed, "PACE", QUICK)
+    simulator = simulate(sessions=40)
+    one = simulator.world.create_session(status="IN_PROGRESS", type="INDIVIDUAL").id
+    simulator.world.add_inbound_message(one)
+
+    def reply() -> None:
+        for _ in range(2000):
+            if simulator.sends:
+                break
+            time.sleep(0.02)
+        simulator.world.add_inbound_message(str(simulator.sends[0].session_id), answer)
+
+    thread = threading.Thread(target=reply)
+    thread.start()
+    run = run_example("ask_contact", change=lambda dag: setattr(dag.get_task("ask"), "poll_interval", 0.1))
+    thread.join()
+    assert run.state == "success", run.errors
+    assert run.states["conclude" if status == "COMPLETED" else "leave_open"] == "success"
+    assert simulator.world.sessions.get(run.xcom("choose")).status == status
+    assert len(simulator.sends) == 1

@@ -179,6 +179,23 @@ def test_of_many_who_fail_at_the_same_time_one_tells(tmp_path: Path) -> None:
     assert sum(rest.counted.values()) == 63
 
 
+def test_one_who_waited_for_the_file_does_not_tell_again(
+    tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real = tmp_path / "alerts.db", digest._digest
+
+    def overtaken(person: str, salt: bytes) -> str:
+        # Meanwhile another process tells, a moment later by the clock.
+        monkeypatch.setattr(digest, "_digest", real)
+        clock[0] += 1
+        assert Digest(60, path).take("person", "d") is not None
+        clock[0] -= 0.5
+        return real(person, salt)
+
+    monkeypatch.setattr(digest, "_digest", overtaken)
+    assert Digest(60, path).take("person", "d") is None
+
+
 def test_a_clock_that_was_set_back_silences_nobody(tmp_path: Path, clock: list[float]) -> None:
     path = tmp_path / "alerts.db"
     assert Digest(60, path).take("person", "d") is not None

@@ -182,16 +182,13 @@ def test_a_template_to_a_number(simulator: Simulator, variables: Variables) -> N
 
 
 def test_two_questions_at_once_are_refused(simulator: Simulator, variables: Variables, session_id: str) -> None:
-    refused: list[BaseException] = []
-
-    def meanwhile() -> None:
-        with pytest.raises(WtsChatFailedError, match="the contact has another one to answer, of task ask") as raised:
-            run(question(session_id, task_id="other"))
-        refused.append(raised.value)
-        simulator.world.add_inbound_message(session_id, "sim")
-
-    assert run(question(session_id), meanwhile)["chosen_options"] == ["Sim"]
-    assert refused
+    first, context = question(session_id), {"ti": TaskInstance("ask")}
+    with pytest.raises(TaskDeferred) as deferred:
+        first.execute(context)
+    with pytest.raises(WtsChatFailedError, match="the contact has another one to answer, of task ask"):
+        run(question(session_id, task_id="other"))
+    event = run_in_triggerer(deferred.value.trigger, says(simulator, session_id, "sim"))
+    assert first.execute_complete(context, event)["chosen_options"] == ["Sim"]
     assert len(simulator.sends) == 1
     # The first one is answered, so the next may be asked.
     assert run(question(session_id, task_id="other"), says(simulator, session_id, "2"))["chosen_options"] == ["Não"]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
+from airflow_provider_wtschat.exceptions import WtsChatFailedError
 from airflow_provider_wtschat.operators import session_event
 from airflow_provider_wtschat.operators.session_event import ReadSessionEventsOperator
 from airflow_provider_wtschat.simulator import Simulator
@@ -165,6 +166,21 @@ def test_a_first_run_that_fails_loses_nothing(simulator: Simulator, variables: V
     with pytest.raises(Exception, match="token"):
         run("1", initial_since=since)
     assert set(run("2", initial_since=datetime.now(UTC) + timedelta(days=1))) >= set(made)
+
+
+@pytest.mark.parametrize("broken", ["soon", "[]", "{}", '{"read_up_to": "soon"}', '{"read_up_to": 3, "began": 4}'])
+def test_a_place_that_somebody_broke_is_named(simulator: Simulator, variables: Variables, broken: str) -> None:
+    variables.values["wtschat_place_of_d.read"] = broken
+    with pytest.raises(WtsChatFailedError, match=r"^Variable wtschat_place_of_d.read: .*delete it"):
+        run("1")
+
+
+def test_long_ids_have_a_place_each(simulator: Simulator, variables: Variables, monkeypatch: Any) -> None:
+    for ending in "ab":
+        monkeypatch.setattr(TaskInstance, "dag_id", "d" * 249 + ending)
+        run("1")
+    assert len(variables.values) == 2
+    assert max(map(len, variables.values)) <= 250
 
 
 def test_filters_hold(simulator: Simulator, variables: Variables) -> None:
