@@ -56,12 +56,13 @@ class Block:
 
 
 def blocks() -> Iterator[Block]:
-    pattern = re.compile(r"(?:<!-- (example|fragment): (.+?) -->\n\n)?^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    comment, shown = r"(?: *<!-- (example|fragment): ([^\n]+?) -->\n\n)?", r"^( *)```python\n(.*?)^\3```$"
+    pattern = re.compile(comment + shown, re.DOTALL | re.MULTILINE)
     for page in PAGES:
         text = page.read_text()
         for found in pattern.finditer(text):
-            line = text.count("\n", 0, found.start(3))
-            yield Block(f"{page.name}:{line}", found[1] or "", found[2] or "", found[3])
+            line = text.count("\n", 0, found.start(4))
+            yield Block(f"{page.name}:{line}", found[1] or "", found[2] or "", textwrap.dedent(found[4]))
 
 
 BLOCKS = list(blocks())
@@ -75,7 +76,8 @@ def code(example: str) -> str:
 
 
 def test_each_block_is_an_example_or_a_fragment_with_a_reason():
-    assert [block.place for block in BLOCKS if not block.label] == []
+    bare = [block.place for block in BLOCKS if not block.label]
+    assert bare == [], "put <!-- example: NAME --> and a test, or <!-- fragment: REASON -->, before them"
     assert sum(page.read_text().count("```python\n") for page in PAGES) == len(BLOCKS), "a block that was not found"
 
 
@@ -115,7 +117,10 @@ def test_blocks_import_and_call_what_is_there(block: Block):
         assert {keyword.arg for keyword in node.keywords} - {None} <= arguments(called), ast.unparse(node)
 
 
-ELSEWHERE = {False: ("airflow.providers.google",), True: ("airflow.providers.google", "airflow.sdk")}
+ELSEWHERE = {
+    False: ("airflow.providers.google",),
+    True: ("airflow.providers.google", "airflow.providers.standard.operators.hitl", "airflow.sdk"),
+}
 """What is not installed where the tests run, by whether that is Airflow 2."""
 
 
@@ -230,6 +235,12 @@ def test_a_failure_is_told_to_everybody_named(simulator: Simulator, run_example:
     assert run_example("alert").state == "failed"
     assert sorted(send.recipient for send in simulator.sends) == ["+55|11900009001", "+55|11900009002"]
     assert all("Airflow: task load of Dag sales failed" in str(send.text) for send in simulator.sends)
+
+
+@pytest.mark.airflow
+def test_a_flush_without_alerts_tells_nobody(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    assert run_example("flush").state == "success"
+    assert simulator.sends == []
 
 
 @pytest.mark.airflow
