@@ -53,6 +53,7 @@ def test_readers_go_on_where_they_were(inbox: Inbox, conn_id: str):
     assert inbox.cursor(conn_id) == some[-1].place
     inbox.move(conn_id, some[0].place)  # never back
     assert inbox.cursor(conn_id) == some[-1].place
+    assert inbox.cursors()[conn_id] == some[-1].place
     assert numbers(inbox, conn_id, after=some[-1].place) == [4, 5, 6, 7, 8, 9]
     assert numbers(inbox, conn_id, after=inbox.end(conn_id)) == []
     inbox.put([(conn_id, event(10))])

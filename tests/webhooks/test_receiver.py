@@ -176,6 +176,9 @@ class Broken(Inbox):
     def cursor(self, name: str) -> str | None:
         return self.inner.cursor(name)
 
+    def cursors(self) -> dict[str, str]:
+        return self.inner.cursors()
+
     def move(self, name: str, place: str) -> None:
         self.inner.move(name, place)
 

@@ -79,6 +79,10 @@ class Inbox(ABC):
         """
 
     @abstractmethod
+    def cursors(self) -> dict[str, str]:
+        """Return how far each reader has read, by name."""
+
+    @abstractmethod
     def move(self, name: str, place: str) -> None:
         """
         Remember how far a reader has read; never back.

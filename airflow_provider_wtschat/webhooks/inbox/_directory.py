@@ -93,6 +93,11 @@ class DirectoryInbox(Inbox):
             row = connection.execute("SELECT place FROM cursors WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else None
 
+    def cursors(self) -> dict[str, str]:
+        """Return how far each reader has read."""
+        with self._use() as connection:
+            return {name: str(place) for name, place in connection.execute("SELECT name, place FROM cursors")}
+
     def move(self, name: str, place: str) -> None:
         """Remember how far a reader has read."""
         with self._use() as connection:

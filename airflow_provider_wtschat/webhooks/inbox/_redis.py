@@ -100,6 +100,10 @@ class RedisInbox(Inbox):
         found: str | None = self._call(lambda client: client.hget(_key("cursors"), name))
         return found
 
+    def cursors(self) -> dict[str, str]:
+        """Return how far each reader has read."""
+        return dict(self._call(lambda client: client.hgetall(_key("cursors"))))
+
     def move(self, name: str, place: str) -> None:
         """Remember how far a reader has read."""
         self._call(lambda _: self._move(keys=[_key("cursors")], args=[name, place]))
