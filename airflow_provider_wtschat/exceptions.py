@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from airflow_provider_wtschat._compat import AirflowException, AirflowFailException
@@ -21,6 +23,8 @@ __all__ = [
 ]
 
 E = TypeVar("E", bound="WtsChatError")
+_STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
+_PLACE = re.compile(rf"([^\[\],]+)((?:{_STEP.pattern})*)(?:, )?")
 
 
 class WtsChatError(AirflowException):
@@ -79,24 +83,44 @@ class WtsChatArgumentError(WtsChatError, ValueError):
     """
     An argument was refused before any request was made.
 
-    :param argument: the argument as the caller named it, such as ``tag_ids``; several are separated by a comma and a
-        blank
+    :param argument: the argument as the caller named it, such as ``tag_ids`` or, for a value inside of it,
+        ``messages[1]['to']``; several are separated by a comma and a blank
     :param reason: what was given, what is wanted, and what to do
     :param facts: of the request, where one was being made
     """
 
-    def __init__(self, argument: str, reason: str = "", **facts: Any) -> None:
-        super().__init__(f"{argument}: {reason}" if reason else argument, **facts)
+    def __init__(self, argument: str, reason: str, **facts: Any) -> None:
+        super().__init__(f"{argument}: {reason}", **facts)
         self.argument = argument
         self.reason = reason
 
-    def renamed(self, argument: str) -> WtsChatArgumentError:
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The refused arguments, without the places inside of them: ``("messages",)`` of ``messages[1]['to']``."""
+        return tuple(dict.fromkeys(name for name, _ in self._places()))
+
+    @property
+    def position(self) -> tuple[int | str, ...]:
+        """Where in the argument the refused value lies: ``(1, "to")`` of ``messages[1]['to']``, empty for all of it."""
+        positions = [position for _, position in self._places()]
+        common = takewhile(lambda steps: len(set(steps)) == 1, zip(*positions, strict=False))
+        return tuple(steps[0] for steps in common)
+
+    def renamed(self, *names: str, position: tuple[int | str, ...] | None = None) -> WtsChatArgumentError:
         """
         Return the same refusal under the name that the caller knows.
 
-        :param argument: the caller's argument
+        :param names: the caller's argument, or several
+        :param position: place inside of it. Default: as it was
         """
-        return type(self)(argument, self.reason)
+        place = "".join(f"[{step!r}]" for step in (self.position if position is None else position))
+        return type(self)(", ".join(name + place for name in names), self.reason)
+
+    def _places(self) -> list[tuple[str, tuple[int | str, ...]]]:
+        return [
+            (found[1], tuple(int(number) if number else word for number, word in _STEP.findall(found[2])))
+            for found in _PLACE.finditer(self.argument)
+        ]
 
 
 class WtsChatAuthenticationError(WtsChatError):

@@ -631,8 +631,8 @@ def _item(name: str, contact: Mapping[str, Any], phone_country: str) -> dict[str
     try:
         return _known(_values(**contact, phone_country=phone_country))
     except WtsChatArgumentError as error:
-        argument = f"{name}: {error.argument}"
-        raise error.renamed(argument) from error
+        places = [f"{name}[{field!r}]" for field in error.names]
+        raise error.renamed(*places) from error
 
 
 def _known(body: dict[str, Any]) -> dict[str, Any]:

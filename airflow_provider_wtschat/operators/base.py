@@ -121,24 +121,24 @@ class WtsChatBaseOperator(CheckedOperator):
         try:
             return operation(**values)
         except WtsChatArgumentError as error:
-            known = self.known_as(error.argument)
-            if known == error.argument:
+            known = self.known_as(*error.names, whole=not error.position)
+            if known == error.names:
                 raise
-            raise error.renamed(known) from error
+            raise error.renamed(*known) from error
 
-    def known_as(self, parameter: str) -> str:
+    def known_as(self, *parameters: str, whole: bool = True) -> tuple[str, ...]:
         """
-        Return what the user knows a refused parameter by: the argument, or two where a name will do for an id.
+        Return what the user knows refused parameters by: the arguments, or two where a name will do for an id.
 
-        :param parameter: parameters of the operation, as an error has them, such as ``tag_ids, tag_names``
+        :param parameters: parameters of the operation, such as ``tag_ids`` and ``tag_names``
+        :param whole: whether they were refused as a whole, and not something inside of them
         """
-        names, bracket, item = parameter.partition("[")
-        known = [self.renamed.get(name, name) for name in names.split(", ")]
-        for argument in [argument for argument in known if argument in self.named and not bracket]:
+        known = [self.renamed.get(name, name) for name in parameters]
+        for argument in [argument for argument in known if argument in self.named and whole]:
             twin = name_argument(argument)
             if twin not in known and getattr(self, argument) is None:
                 known.insert(known.index(argument) + 1, twin)
-        return ", ".join(known) + bracket + item
+        return tuple(known)
 
     def given(self) -> dict[str, Any]:
         """

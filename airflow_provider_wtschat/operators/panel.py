@@ -159,15 +159,16 @@ class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
         """
         return str(found.get("panel_id") or convert.required_uuid("panel_id", self.panel_id))
 
-    def known_as(self, parameter: str) -> str:
+    def known_as(self, *parameters: str, whole: bool = True) -> tuple[str, ...]:
         """
-        Return what the user knows a refused parameter by, with the step's name where that will do.
+        Return what the user knows refused parameters by, with the step's name where that will do.
 
-        :param parameter: parameters of the operation, as an error has them
+        :param parameters: parameters of the operation
+        :param whole: whether they were refused as a whole, and not something inside of them
         """
-        known = super().known_as(parameter)
-        twin = name_argument(self.step)
-        return f"{known}, {twin}" if known == self.step and getattr(self, self.step) is None else known
+        known = super().known_as(*parameters, whole=whole)
+        twin = (name_argument(self.step),) if known == (self.step,) and getattr(self, self.step) is None else ()
+        return known + twin
 
 
 class WtsChatStepOperator(WtsChatStepOfPanelOperator):

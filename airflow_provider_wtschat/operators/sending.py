@@ -195,10 +195,9 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         try:
             return waiting.MessageHasStatus(message_id=message_id, target_statuses=self.wait_for_status)
         except WtsChatArgumentError as error:
-            name, bracket, item = error.argument.partition("[")
-            if name != "target_statuses":
+            if error.names != ("target_statuses",):
                 raise
-            raise error.renamed("wait_for_status" + bracket + item) from None
+            raise error.renamed("wait_for_status") from None
 
     def _seconds(self, argument: str) -> float:
         return convert.required(argument, convert.seconds(argument, getattr(self, argument)))
@@ -389,12 +388,10 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
             return self.build(**values | part)
         except WtsChatArgumentError as error:
             # The operation counts within the request, the user within all of them.
-            name, _, item = error.argument.partition("[")
-            if name != self.batch or not item:
-                raise
-            number, _, rest = item.partition("]")
-            counted = f"{name}[{int(number) + start}]{rest}"
-            raise error.renamed(counted) from error
+            match error.position:
+                case (int(number), *rest) if error.names == (self.batch,):
+                    raise error.renamed(self.batch, position=(number + start, *rest)) from error
+            raise
 
     def _send(self, part: tuple[list[dict[str, Any]], Request[Any]]) -> list[Any]:
         things, request = part

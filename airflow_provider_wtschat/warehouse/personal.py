@@ -208,10 +208,10 @@ def editor(row: type, mode: Mode, key: bytes | None = None, exclude: Iterable[st
         return None
     if mode is Mode.HASH and not key:
         msg = (
-            "personal_data_conn_id: personal_data='hash' needs a key: the password of a connection, long and random, "
+            "personal_data='hash' needs a key: the password of a connection, long and random, "
             "and the same for all tables that are to be joined"
         )
-        raise WtsChatArgumentError(msg)
+        raise WtsChatArgumentError("personal_data_conn_id", msg)
     return _Editor(mode, key or b"", row, paths)
 
 
@@ -308,8 +308,8 @@ def mode_of(value: Any) -> Mode:
 def _check(row: type, path: tuple[str, ...]) -> None:
     whole = ".".join(path)
     if path[0] in NEEDED:
-        msg = f"exclude: {whole} cannot be left out; rows are kept apart and ordered by it"
-        raise WtsChatArgumentError(msg)
+        msg = f"{whole} cannot be left out; rows are kept apart and ordered by it"
+        raise WtsChatArgumentError("exclude", msg)
     kind: Any = row
     for name in path:
         if get_origin(kind) is dict:
@@ -317,8 +317,8 @@ def _check(row: type, path: tuple[str, ...]) -> None:
         known = fields(kind) if is_typeddict(kind) else {}
         if name not in known:
             where = ", ".join(known) or "nothing inside of it"
-            msg = f"exclude: there is no {whole} in {row.__name__}; at {name!r} there is {where}"
-            raise WtsChatArgumentError(msg)
+            msg = f"there is no {whole} in {row.__name__}; at {name!r} there is {where}"
+            raise WtsChatArgumentError("exclude", msg)
         kind = known[name]
         kind = get_args(kind)[0] if get_origin(kind) is list else kind
 
