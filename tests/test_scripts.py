@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def start(home: Path, module: str = "airflow_provider_wtschat.demo", *options: s
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_demo_loads_an_account_whatever_an_earlier_one_left(tmp_path: Path):
@@ -83,7 +91,8 @@ def test_interrupted_demo_leaves_nothing_running(tmp_path: Path, number):
         for line in process.stdout:
             if "runs the Dag" in line:
                 break
-        time.sleep(1)  # into the Dag
+        log = tmp_path / "logs" / "first-load.log"
+        wait_until(lambda: log.exists() and "load_contacts" in log.read_text())
         assert len(left_running(tmp_path)) == 1
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
