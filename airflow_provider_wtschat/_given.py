@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat._compat import BaseOperator
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -27,6 +27,12 @@ class CheckedOperator(BaseOperator):
     ``None`` in the text of a Dag is how one says "not given"; a template, or the output of a task, that has no value
     when the task runs is a mistake.
     """
+
+    if TYPE_CHECKING:
+
+        @property
+        def output(self) -> Any:
+            """The task's result, which stands for any argument of another task."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

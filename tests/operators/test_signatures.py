@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -84,11 +85,21 @@ def test_airflows_own_arguments_are_known():
 RIGHT = """
 from datetime import timedelta
 from airflow_provider_wtschat.operators.message import SendTextOperator
-from airflow_provider_wtschat.operators.session import ConcludeSessionOperator
+from airflow_provider_wtschat.operators.session import ConcludeSessionOperator, ListSessionsOperator
+from airflow_provider_wtschat.sensors.session import SessionReplySensor
+from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
 
 SendTextOperator(task_id="send", to="1", text="Oi", retries=2, retry_delay=timedelta(1), wtschat_conn_id="x")
 ConcludeSessionOperator(task_id="conclude", session_id="{{ params.id }}", pool="wtschat", doc_md="# Why")
 ConcludeSessionOperator.partial(task_id="mapped", retries=1).expand(session_id=["x"])
+
+waiting = ListSessionsOperator(task_id="waiting", fields=["id"])
+sent = SendTextOperator(task_id="first", to="1", text="Oi")
+SendTextOperator(task_id="second", session_id=sent.output["sessionId"], text=sent.output, wait_timeout=sent.output)
+ListSessionsOperator(task_id="same", contact_id=sent.output["contactId"], status=sent.output, created_after=sent.output)
+ConcludeSessionOperator.partial(task_id="all").expand(session_id=waiting.output.map(lambda row: row["id"]))
+SessionReplySensor(task_id="reply", session_id=sent.output["sessionId"])
+WtsChatToSqlOperator(task_id="load", resource="sessions", sql_conn_id="x", filters={"contact_id": sent.output["id"]})
 """
 WRONG = """
 from airflow_provider_wtschat.operators.message import SendTextOperator
@@ -116,3 +127,14 @@ def test_a_misspelt_argument_fails_the_checker(tmp_path: Path):
     lines = [number for number, line in enumerate(WRONG.splitlines(), start=1) if line[:1].isupper()]
     assert [int(line.split(":")[1]) for line in wrong] == lines, done.stdout
     assert all("wrong.py" in line and "[call-arg]" in line for line in wrong)
+
+
+@pytest.mark.skipif(find_spec("pyright") is None, reason="pyright is installed beside the newest release series only")
+def test_pyright_takes_the_output_of_a_task_for_any_argument(tmp_path: Path):
+    root = Path(import_module(PACKAGE).__file__).parents[1]
+    (tmp_path / "right.py").write_text(RIGHT)
+    settings = {"extraPaths": [str(root)], "typeCheckingMode": "standard"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, "--outputjson"]
+    done: Any = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["generalDiagnostics"] == []
