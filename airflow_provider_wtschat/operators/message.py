@@ -7,11 +7,12 @@ from enum import StrEnum
 from typing import Any, ClassVar, Unpack
 from uuid import uuid4
 
+from airflow_provider_wtschat._compat import AirflowSkipException
+from airflow_provider_wtschat.api import contacts, files, lookup, messages, sends, sessions
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import files, messages, sends
 from airflow_provider_wtschat.api.request import Request
-from airflow_provider_wtschat.api.types import Message
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.api.types import Message, SessionStatus
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatFailedError, WtsChatNotFoundError
 from airflow_provider_wtschat.operators._arguments import (
     DirectSendArguments,
     FileDirectSendArguments,
@@ -19,7 +20,7 @@ from airflow_provider_wtschat.operators._arguments import (
     OperatorArguments,
     PeriodListArguments,
 )
-from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator
+from airflow_provider_wtschat.operators.base import ANY_ID, WtsChatBaseOperator, WtsChatPeriodListOperator
 from airflow_provider_wtschat.operators.sending import (
     WtsChatBatchOperator,
     WtsChatFileOperator,
@@ -249,25 +250,49 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
         return self.checking(type(self).operation, **values)
 
 
+class ClosedWindow(StrEnum):
+    """What to do with a text where WhatsApp's 24 h window is not open."""
+
+    TEMPLATE = "template"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
 class SendTextOperator(WtsChatDirectSendOperator):
     """
     Send a text: ``POST /chat/v1/send/text``.
 
-    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. WhatsApp takes free text
-    only while its 24 h window is open; a conversation can only be started with a template.
+    Give ``to``, or ``session_id``, which alone reaches a contact of Messenger. WhatsApp takes free text only while its
+    24 h window is open, which the contact opens by writing; a text that is sent later is queued and fails. With
+    ``when_window_closed`` the session is asked first (its ``windowStatus``), and a text that would fail is not sent.
 
     Returns the queued message; with ``wait_for_status`` the status that the message reached.
 
     .. code-block:: python
 
-        SendTextOperator(task_id="send", to="11 90000-0001", text="Your order is on its way")
+        SendTextOperator(
+            task_id="send", to="11 90000-0001", from_channel_name="Matriz", text="Your order is on its way",
+            when_window_closed="template", fallback_template_name="boas_vindas",
+            fallback_template_parameters={"nome": "Maria"},
+        )
 
     :param text: the text (templated)
     :param ref_id: id of the message that this one replies to (templated)
     :param delay_typing: seconds for which the contact sees someone typing first, at most 25 (templated)
+    :param when_window_closed: what to do where the window is not open: ``template`` sends the template below, ``skip``
+        skips the task, ``fail`` fails it without retries (templated). It takes ``session_id``, or a phone number and
+        the channel. Default: send the text without asking
+    :param fallback_template_id: id of the template (templated)
+    :param fallback_template_name: name of the template, in place of its id (templated)
+    :param fallback_template_parameters: parameters of the template by name, or a list for parameters named 1, 2, 3
+        (templated)
     """
 
     operation = staticmethod(sends.send_text)
+    renamed: ClassVar = {
+        "template_id": "fallback_template_id",
+        "template_parameters": "fallback_template_parameters",
+    }
 
     def __init__(
         self,
@@ -275,12 +300,113 @@ class SendTextOperator(WtsChatDirectSendOperator):
         text: str,
         ref_id: str | None = None,
         delay_typing: int | None = None,
+        when_window_closed: str | None = None,
+        fallback_template_id: str | None = None,
+        fallback_template_name: str | None = None,
+        fallback_template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
         **kwargs: Unpack[DirectSendArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.text = text
         self.ref_id = ref_id
         self.delay_typing = delay_typing
+        self.when_window_closed = when_window_closed
+        self.fallback_template_id = fallback_template_id
+        self.fallback_template_name = fallback_template_name
+        self.fallback_template_parameters = fallback_template_parameters
+
+    def checked(self) -> Request[Any]:
+        """
+        Build the request from what is given, and check what would be done in its place.
+
+        :raises WtsChatArgumentError: if an argument is refused
+        """
+        checked = super().checked()
+        way = self._when_window_closed()
+        fallback = [name for name in _FALLBACK if getattr(self, name) is not None]
+        if fallback and way != ClosedWindow.TEMPLATE:
+            raise WtsChatArgumentError(", ".join(fallback), "give it with when_window_closed='template' only")
+        if way is None:
+            return checked
+        if self.session_id is None:
+            if self.from_channel is None and self.from_channel_name is None:
+                reason = "is required with when_window_closed and to, since each channel has a window of its own"
+                raise WtsChatArgumentError("from_channel, from_channel_name", reason)
+            if str(self.to).strip().startswith("@"):
+                reason = "who has no phone number is asked for by session_id; give that with when_window_closed"
+                raise WtsChatArgumentError("to", reason)
+        if way == ClosedWindow.TEMPLATE:
+            if (self.fallback_template_id is None) == (self.fallback_template_name is None):
+                raise WtsChatArgumentError("fallback_template_id, fallback_template_name", "give one of them")
+            convert.text("fallback_template_name", self.fallback_template_name)
+            self._template(self.given(), self.fallback_template_id or ANY_ID)
+        return checked
+
+    def looked_up(self) -> dict[str, Any]:
+        """Return what takes requests to find, with what may be sent in place of the text."""
+        own = {name: getattr(self, name) for name in ("when_window_closed", *_FALLBACK)}
+        # As it was before these arguments were there, so that a later try knows what an earlier one sent.
+        return super().looked_up() | (own if self.when_window_closed is not None else {})
+
+    def prepared(self, checked: Request[Any]) -> Request[Any]:
+        """
+        Do all that comes before the sending: ask for the window, and decide what is sent.
+
+        :param checked: the request, with any id in place of those that take requests to find
+        :raises AirflowSkipException: if the window is not open, and the task is to be skipped then
+        :raises WtsChatFailedError: if the window is not open, and the task is to fail then
+        """
+        way = self._when_window_closed()
+        if way is None or self._window_is_open():
+            return super().prepared(checked)
+        if way == ClosedWindow.TEMPLATE:
+            self.log.info("WhatsApp's 24 h window is not open: the template is sent in place of the text")
+            template_id = self.fallback_template_id or self.hook.perform(
+                lookup.template(str(self.fallback_template_name), argument="fallback_template_name")
+            )
+            return self._template(self.given() | self.found(), template_id)
+        reason = "The text was not sent: WhatsApp's 24 h window is not open, so the contact has to write first"
+        if way == ClosedWindow.SKIP:
+            raise AirflowSkipException(reason)
+        msg = f"{reason}. Send a template, or let when_window_closed='template' do it"
+        raise WtsChatFailedError(msg)
+
+    def _when_window_closed(self) -> str | None:
+        return convert.choice("when_window_closed", self.when_window_closed, ClosedWindow)
+
+    def _window_is_open(self) -> bool:
+        if self.session_id is not None:
+            return self.hook.run(sessions.get(self.session_id)).get("windowStatus") == _OPEN
+        name = self.from_channel_name or self.from_channel
+        channel_id = convert.only_id(str(name)) or self.hook.perform(lookup.channel(str(name), argument="from_channel"))
+        number = convert.required("to", self.to)
+        try:
+            contact = self.hook.run(contacts.get_by_phone(number, phone_country=self.phone_country))
+        except WtsChatNotFoundError:
+            return False
+        # A text that goes into no open session begins one, whose window the contact has not opened.
+        return any(
+            session.get("windowStatus") == _OPEN and session.get("status") != SessionStatus.COMPLETED
+            for session in self.hook.iterate(sessions.list_(contact_id=contact["id"], channel_ids=[channel_id]))
+        )
+
+    def _template(self, values: dict[str, Any], template_id: str) -> Request[Any]:
+        """Build the request that sends the template in place of the text."""
+        template = {"template_id": template_id, "template_parameters": self.fallback_template_parameters}
+        if self.to is not None:
+            kept = {name: value for name, value in values.items() if name not in ("text", "ref_id", "delay_typing")}
+            if values["bot_key"] is None and not convert.boolean("synchronous", self.synchronous):
+                del kept["bot_key"]
+                return self.checking(sends.send_template, **kept, **template)
+            return self.build(**kept, **template)
+        for name in ("sender_id", "callback_url"):
+            if getattr(self, name) is not None:
+                raise WtsChatArgumentError(name, "a template that is sent into a session has none; leave it out")
+        return self.checking(sessions.send, session_id=self.session_id, **template)
+
+
+_OPEN = "ACTIVE"
+_FALLBACK = ("fallback_template_id", "fallback_template_name", "fallback_template_parameters")
 
 
 class SendFileOperator(WtsChatFileOperator, WtsChatDirectSendOperator):
