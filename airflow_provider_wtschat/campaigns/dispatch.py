@@ -27,6 +27,7 @@ from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message, Template
 from airflow_provider_wtschat.budget.limits import READ, SEND
+from airflow_provider_wtschat.campaigns.pace import Pace, QuietHours
 from airflow_provider_wtschat.campaigns.people import (
     Exclusions,
     Suppression,
@@ -77,6 +78,7 @@ LOOK_PAUSE = 2 * SEND.seconds / SEND.limit
 """Seconds from one look-up of a message to the next: half of the limit that sends share with it."""
 
 _HOURLY = timedelta(hours=1)
+_MINUTE = timedelta(minutes=1)
 _CLOCKS = timedelta(minutes=5)
 """How far the clocks of workers and server may be apart."""
 _OTHERS_SOON, _OTHERS_LATE = timedelta(seconds=0.5), timedelta(minutes=1)
@@ -93,7 +95,7 @@ _FAILURE = "failure"
 """Why somebody came into the suppression table: a message failed in a way that says so."""
 _NOT_SCHEDULED = (
     "enable_bot", "file_column", "force_start_session", "user_email", "user_id", "user_name", "user_phone",
-    "wait_for_status",
+    "wait_for_status", "quiet_hours", "quiet_days", "canary",
 )  # fmt: skip
 _FACTS = {
     "template_id": "template",
@@ -141,6 +143,10 @@ class Purpose(StrEnum):
     """Other workers, which have claimed rows."""
     RESUMPTION = "resumption"
     """Somebody who resumes it."""
+    QUIET = "quiet hours"
+    """The end of the quiet hours of some recipients."""
+    CANARY = "canary"
+    """What becomes of the first messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +219,7 @@ class Options:
     resend_uncertain: bool
     resend_refused: tuple[str, ...] | None
     retention: timedelta | None
+    pace: Pace
     exclusions: Exclusions
     suppression_table: str
     target: str | None
@@ -266,6 +273,7 @@ class Options:
             resend_uncertain=_flag("resend_uncertain", arguments["resend_uncertain"]),
             resend_refused=_reasons("resend_refused", arguments["resend_refused"]),
             retention=None if arguments["retention"] is None else _period("retention", arguments["retention"]),
+            pace=Pace.read(arguments),
             exclusions=Exclusions(
                 sql=convert.text("exclude_sql", arguments["exclude_sql"]),
                 tags=tuple(convert.texts("exclude_tags", arguments["exclude_tags"]) or ()),
@@ -347,6 +355,7 @@ class Dispatch:
         self._progress = Progress()
         self._unclear = self._refused = 0
         self._template_due = 0.0
+        self._canary_passed = False
 
     def __enter__(self) -> Self:
         return self
@@ -458,11 +467,23 @@ class Dispatch:
             age = datetime.now(UTC) - oldest
             soon = datetime.now(UTC) + min(max(age, _OTHERS_SOON), _OTHERS_LATE)
             return Pause(until=min(soon, max(oldest + STALE_AFTER, datetime.now(UTC))), purpose=Purpose.OTHERS)
-        if looking:
-            self._look()
+        if (moment := table.next_start()) is not None:
+            return self._until_morning(moment)
+        if looking and self._options.target is not None:
+            self._look(self._options.target)
         if (moment := self._next_look(looked=looking)) is not None:
             return Pause(until=moment, purpose=Purpose.LOOK)
         return report(table, max_failed=self._options.max_failed)
+
+    def _until_morning(self, moment: datetime) -> Pause:
+        end = self._options.send_before
+        if end is not None and moment >= end:
+            msg = (
+                f"send_before: {instants.write(end)} comes before the end of the quiet hours of some recipients; what "
+                "is planned stays planned"
+            )
+            raise WtsChatFailedError(msg)
+        return Pause(until=max(moment, datetime.now(UTC)), purpose=Purpose.QUIET)
 
     def _abandon(self) -> None:
         if left := self.table.abandon(self._origin.owner):
@@ -621,12 +642,68 @@ class Dispatch:
         if scheduled and (number := self.table.counts()[Status.PLANNED]):
             log.info("Scheduling %d messages one by one: a request each, of the account's %s", number, READ)
         sent = False
-        while (claim := self.table.claim(self._origin.owner, size, self._check_send)) is not None:
+        while True:
+            upto = self._canary()
+            claim = self.table.claim(self._origin.owner, self._room(size), self._check_send, upto=upto)
+            if claim is None:
+                if upto is None or not self._passed(upto):
+                    break
+                continue
             sent = True
-            if (claim := self._without_suppressed(claim)).rows:
+            if (claim := self._sendable(claim)).rows:
                 self._send_claim(claim)
         if sent:
             self._progress.say()
+
+    def _room(self, size: int) -> int:
+        """Return how many rows may be claimed now, and wait until there are some."""
+        limit = self._options.pace.per_minute
+        if limit is None:
+            return size
+        while (room := limit - self.table.claimed_since(datetime.now(UTC) - _MINUTE)) <= 0:
+            self._stop.wait(1.0)
+            self._check_stop()
+        return min(size, room)
+
+    def _canary(self) -> int | None:
+        """Return the number of the last row that may be sent before it is known how the first ones fared."""
+        canary = self._options.pace.canary
+        if canary is None or self._canary_passed:
+            return None
+        facts = self.table.facts() or {}
+        if facts.get("canary_passed"):
+            self._canary_passed = True
+            return None
+        upto = facts.get("canary_upto")
+        if upto is None and (upto := self.table.nth_planned(canary)) is not None:
+            self.table.note(canary_upto=upto)
+        return None if upto is None else int(upto)
+
+    def _passed(self, upto: int) -> bool:
+        """Judge the first rows; ``False`` while some of them are not sent yet."""
+        open_, _, last = self.table.first_rows(upto)
+        if open_ or last is None:
+            return not open_ and self._go_on_after(upto)
+        moment = last + self._options.pace.canary_wait
+        if datetime.now(UTC) < moment:
+            raise _OnHold(Pause(until=moment, purpose=Purpose.CANARY))
+        self._look(Target.READ, upto=upto)
+        _, failed, _ = self.table.first_rows(upto)
+        canary, most = convert.required("canary", self._options.pace.canary), self._options.max_failed or 0
+        if failed > (most if most >= 1 else most * canary):
+            msg = (
+                f"canary: {failed} of the first {canary} messages failed, and at most {most:g} may; the rest is still "
+                "planned. Clear the task when the cause is mended, with a larger max_failed or without canary to go on "
+                "all the same"
+            )
+            raise WtsChatFailedError(msg)
+        return self._go_on_after(upto)
+
+    def _go_on_after(self, upto: int) -> bool:
+        log.info("The first messages, up to row %d, fared well: the others follow", upto)
+        self.table.note(canary_passed=True)
+        self._canary_passed = True
+        return True
 
     def _check_send(self) -> None:
         """Refuse to claim more rows when the time for it is over."""
@@ -646,24 +723,40 @@ class Dispatch:
             self._approved_template()
         self._suppression.refresh()
 
-    def _without_suppressed(self, claim: Claim) -> Claim:
-        """Leave out who must not be written to by now."""
+    def _sendable(self, claim: Claim) -> Claim:
+        """Leave out who must not be written to by now, has had enough, or sleeps."""
+        pace = self._options.pace
+        people = {row.seq: person(row.phone) for row in claim.rows}
         try:
-            found = self._left_out(list({person(row.phone) for row in claim.rows}))
+            found = self._left_out(list(set(people.values())))
+            out = {seq: found[who] for seq, who in people.items() if who in found}
+            if pace.cap is not None:
+                out |= self._over_cap(claim, {seq: who for seq, who in people.items() if seq not in out}, *pace.cap)
+            awake = [row for row in claim.rows if row.seq not in out]
+            asleep = {} if pace.quiet is None else _asleep(pace.quiet, awake)
         except BaseException:
             self.table.release(claim)
             raise
-        out = [
-            Outcome(seq=row.seq, status=Status.SUPPRESSED, reason=found[who])
-            for row in claim.rows
-            if (who := person(row.phone)) in found
-        ]
-        if not out:
+        if not out and not asleep:
             return claim
-        self.table.record(claim, out)
-        self._progress.count(out)
-        numbers = {outcome.seq for outcome in out}
-        return replace(claim, rows=[row for row in claim.rows if row.seq not in numbers])
+        outcomes = [Outcome(seq=seq, status=Status.SUPPRESSED, reason=reason) for seq, reason in out.items()]
+        self.table.record(claim, outcomes)
+        self._progress.count(outcomes)
+        self.table.postpone(claim, asleep)
+        return replace(claim, rows=[row for row in claim.rows if row.seq not in out and row.seq not in asleep])
+
+    def _over_cap(self, claim: Claim, people: Mapping[int, str], most: int, period: timedelta) -> dict[int, str]:
+        marks = {who: self._people.pseudonym(who) for who in people.values()}
+        if not marks:
+            return {}
+        had = self.table.messages_to(list(marks.values()), datetime.now(UTC) - period, claim)
+        out = {}
+        for seq, who in people.items():
+            number = had.get(marks[who], 0)
+            if number >= most:
+                out[seq] = f"max_per_contact: had {number} messages of campaigns in {period}"
+            had[marks[who]] = number + 1
+        return out
 
     def _send_claim(self, claim: Claim) -> None:
         """Send the rows of a claim, and record what became of them whatever happens."""
@@ -800,11 +893,11 @@ class Dispatch:
             return None if looked else now
         return min(next(moment for moment in looks(started) if moment > now), end)
 
-    def _look(self) -> None:
+    def _look(self, target: str, *, upto: int | None = None) -> None:
         """Ask for each message that may still change, at half the pace that the limit of sends allows."""
-        target = convert.required("wait_for_status", self._options.target)
+        bound = {} if upto is None else {"upto": upto}
         after, asked, due = 0, 0, time.monotonic()
-        while batch := self.table.to_follow(_done(target), after):
+        while batch := self.table.to_follow(_done(target), after, **bound):
             found: dict[int, tuple[str, str | None]] = {}
             try:
                 for seq, message_id, who in batch:
@@ -937,6 +1030,12 @@ def _find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
     # Likely this one, yet no proof: another dispatch may have sent the same template.
     reason = f"the recipient has a message of this template since then, {alike[-1]['id']}, without the id of this row"
     return Outcome(seq=row.seq, status=Status.UNCERTAIN, message_id=None, reason=reason)
+
+
+def _asleep(quiet: QuietHours, rows: Sequence[Claimed]) -> dict[int, datetime]:
+    now = datetime.now(UTC)
+    ends = {row.seq: quiet.next_start(row.phone, now) for row in rows}
+    return {seq: moment for seq, moment in ends.items() if moment is not None}
 
 
 def _all(claim: Claim, status: Status, reason: str | None, key: str | None = None) -> list[Outcome]:

@@ -169,7 +169,7 @@ class Database:
         self._about = about
         self._connection: Any = None
 
-    def ensure(self, table: str, columns: Mapping[str, str], *constraints: str) -> None:
+    def ensure(self, table: str, columns: Mapping[str, str], *constraints: str) -> set[str]:
         """
         Make a table where it is missing, and add columns that one of an earlier version lacks.
 
@@ -178,9 +178,11 @@ class Database:
         :param table: its name
         :param columns: definition by name; those that are added later must not be NOT NULL
         :param constraints: constraints of the table
+        :return: the columns that were made
         :raises WtsChatArgumentError: if the table's engine knows no transactions
         """
         there = self._columns(table)
+        before = there or set()
         if there is None:
             lines = ", ".join([*(f"{name} {kind}" for name, kind in columns.items()), *constraints])
             self._unless_done(
@@ -192,6 +194,7 @@ class Database:
             if name not in there:
                 self._add_column(table, name, kind)
         self._check_engine(table)
+        return columns.keys() - before
 
     def query(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> list[Any]:
         """
@@ -292,6 +295,17 @@ class Database:
             lambda cursor: cursor.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"),
             lambda: name in (self._columns(table) or ()),
         )
+
+    def index(self, table: str, name: str, *columns: str) -> None:
+        """
+        Make an index where that is possible; without it everything works, and slower.
+
+        :param table: name of the table, one that :meth:`ensure` has just made or added a column to
+        :param name: name of the index
+        :param columns: its columns
+        """
+        with suppress(WtsChatError):
+            self.do(lambda cursor: cursor.execute(f"CREATE INDEX {name} ON {table} ({', '.join(columns)})"))
 
     def _unless_done(self, work: Callable[[Any], Any], done: Callable[[], bool]) -> None:
         """Do what several workers may be doing at once, of which one fails."""

@@ -32,6 +32,7 @@ LATEST_LOOK_UP = timedelta(hours=48)
 
 _NAMESPACE = UUID("0c2f3c0e-6f0b-4b43-9a53-2f0d1b7f5f5e")
 _ROWS_PER_STATEMENT = 500
+_LAST = 2**31 - 1
 _PLAN = 0
 """Number of the row that stands for the plan itself."""
 
@@ -53,6 +54,7 @@ _COLUMNS = {
     "failed_key": "VARCHAR(100)",
     "expires_at": "VARCHAR(30)",
     "person": "VARCHAR(64)",
+    "not_before": "VARCHAR(30)",
 }
 
 
@@ -181,7 +183,9 @@ class CampaignTable:
 
     def create(self) -> None:
         """Make the table where it is missing, and add columns that one of an earlier version lacks."""
-        self._database.ensure(self.table, _COLUMNS, "PRIMARY KEY (campaign, seq)")
+        made = self._database.ensure(self.table, _COLUMNS, "PRIMARY KEY (campaign, seq)")
+        if "person" in made:
+            self._database.index(self.table, f"{self.table.rpartition('.')[2]}_person", "person")
 
     def facts(self) -> dict[str, Any] | None:
         """Return what was noted with the plan; ``None`` if nothing is planned."""
@@ -247,18 +251,16 @@ class CampaignTable:
         """
 
         def add(cursor: Any) -> bool:
-            where = "WHERE campaign = ? AND seq = ?"
-            # It holds the row until the transaction ends, so that others who add wait, and then see these.
-            self._execute(cursor, f"UPDATE {{table}} SET content = content {where}", self.campaign, _PLAN)  # noqa: S608
-            self._execute(cursor, f"SELECT content FROM {{table}} {where}", self.campaign, _PLAN)  # noqa: S608
-            noted = facts(json.loads(cursor.fetchall()[0][0]))
+            noted = facts(self._held(cursor))
             if noted is None:
                 return False
             self._execute(cursor, "SELECT max(seq) FROM {table} WHERE campaign = ?", self.campaign)
             last = int(cursor.fetchall()[0][0])
             self._insert_rows(cursor, rows(), last, expires_at, only_new=True)
             self._execute(
-                cursor, f"UPDATE {{table}} SET content = ? {where}", json.dumps(noted), self.campaign, _PLAN  # noqa: S608
+                cursor,
+                "UPDATE {table} SET content = ? WHERE campaign = ? AND seq = ?",
+                json.dumps(noted), self.campaign, _PLAN,
             )  # fmt: skip
             return True
 
@@ -275,18 +277,21 @@ class CampaignTable:
         rows = self._query("SELECT sender_id FROM {table} WHERE sender_id IN ({many})", many=list(by_id))
         return {by_id[found] for (found,) in rows}
 
-    def claim(self, owner: str, size: int, check: Callable[[], None] = lambda: None) -> Claim | None:
+    def claim(
+        self, owner: str, size: int, check: Callable[[], None] = lambda: None, *, upto: int | None = None
+    ) -> Claim | None:
         """
         Claim the next rows: nobody else may send them from now on.
 
         :param owner: the task instance
         :param size: how many rows at most
         :param check: raises if no more rows are to be claimed; it is asked only if there are some
-        :return: the claim; ``None`` if no planned row is left
+        :param upto: number of the last row that may be claimed
+        :return: the claim; ``None`` if no planned row is left whose time has come
         """
         name = f"{owner}-{uuid4().hex}"
         while True:
-            found = [seq for (seq,) in self._next(size)]
+            found = [seq for (seq,) in self._next(size, upto)]
             if not found:
                 return None
             check()
@@ -360,6 +365,111 @@ class CampaignTable:
             Status.PLANNED, self.campaign, claim.name, *_OPEN, many=[row.seq for row in claim.rows],
         )  # fmt: skip
         self._after = _PLAN
+
+    def postpone(self, claim: Claim, moments: Mapping[int, datetime]) -> None:
+        """
+        Give rows back which are not to be sent before a moment of their own.
+
+        :param claim: the claim
+        :param moments: when they may be sent, by the number of the row
+        """
+        by_moment: dict[datetime, list[int]] = {}
+        for seq, moment in moments.items():
+            by_moment.setdefault(moment, []).append(seq)
+        for moment, found in by_moment.items():
+            self._change(
+                "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, not_before = ?"
+                " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
+                Status.PLANNED, instants.write(moment), self.campaign, claim.name, *_OPEN, many=found,
+            )  # fmt: skip
+
+    def next_start(self) -> datetime | None:
+        """Return when the first planned row may be sent, of those that are not to be sent yet."""
+        ((moment,),) = self._query(
+            "SELECT min(not_before) FROM {table} WHERE campaign = ? AND seq > ? AND status = ?",
+            self.campaign, _PLAN, Status.PLANNED,
+        )  # fmt: skip
+        return None if moment is None else instants.read(moment)
+
+    def claimed_since(self, moment: datetime) -> int:
+        """
+        Count the rows that were claimed to be sent since a moment.
+
+        :param moment: the moment
+        """
+        ((number,),) = self._query(
+            "SELECT count(*) FROM {table} WHERE campaign = ? AND seq > ? AND claimed_at > ? AND status <> ?",
+            self.campaign, _PLAN, instants.write(moment), Status.SUPPRESSED,
+        )  # fmt: skip
+        return int(number)
+
+    def messages_to(self, people: Sequence[str], since: datetime, claim: Claim) -> dict[str, int]:
+        """
+        Count what people were sent, or may have been, by all dispatches of the table.
+
+        :param people: what stands for them
+        :param since: from when on
+        :param claim: a claim whose rows do not count
+        """
+        rows = self._query(
+            "SELECT person, count(*) FROM {table} WHERE claimed_at > ? AND status IN (?, ?, ?)"
+            " AND (claimed_by IS NULL OR claimed_by <> ?) AND person IN ({many}) GROUP BY person",
+            instants.write(since), Status.SENT, Status.CLAIMED, Status.UNCERTAIN, claim.name, many=people,
+        )  # fmt: skip
+        return {str(who): int(number) for who, number in rows}
+
+    def nth_planned(self, number: int) -> int | None:
+        """
+        Return the number of the row that is the n-th to be sent, in the order of the plan.
+
+        :param number: n, from 1
+        """
+        rows = self._query(
+            "SELECT seq FROM {table} WHERE campaign = ? AND seq > ? AND (status = ? OR claimed_at IS NOT NULL)"
+            " ORDER BY seq LIMIT 1 OFFSET ?",
+            self.campaign, _PLAN, Status.PLANNED, number - 1,
+        )  # fmt: skip
+        return int(rows[0][0]) if rows else None
+
+    def note(self, **facts: Any) -> None:
+        """
+        Note something with the plan.
+
+        :param facts: facts by name
+        """
+
+        def amend(cursor: Any) -> None:
+            known = self._held(cursor)
+            self._execute(
+                cursor,
+                "UPDATE {table} SET content = ? WHERE campaign = ? AND seq = ?",
+                json.dumps({**known, **facts}), self.campaign, _PLAN,
+            )  # fmt: skip
+
+        self._database.do(amend)
+
+    def _held(self, cursor: Any) -> dict[str, Any]:
+        """Read what is noted with the plan, and let others who would change it wait until the transaction ends."""
+        where = "WHERE campaign = ? AND seq = ?"
+        self._execute(cursor, f"UPDATE {{table}} SET content = content {where}", self.campaign, _PLAN)  # noqa: S608
+        self._execute(cursor, f"SELECT content FROM {{table}} {where}", self.campaign, _PLAN)  # noqa: S608
+        return dict(json.loads(cursor.fetchall()[0][0]))
+
+    def first_rows(self, upto: int) -> tuple[int, int, datetime | None]:
+        """
+        Tell how the first rows of a plan fared.
+
+        :param upto: number of the last of them
+        :return: how many are still planned or claimed, how many failed in any way, and when the last was claimed
+        """
+        ((open_, failed, last),) = self._query(
+            "SELECT sum(CASE WHEN status IN (?, ?) THEN 1 ELSE 0 END),"
+            " sum(CASE WHEN claimed_at IS NOT NULL AND (status IN (?, ?) OR delivery IN (?, ?)) THEN 1 ELSE 0 END),"
+            " max(claimed_at) FROM {table} WHERE campaign = ? AND seq > ? AND seq <= ?",
+            Status.PLANNED, Status.CLAIMED, Status.REFUSED, Status.UNCERTAIN, "FAILED", "DELETED",
+            self.campaign, _PLAN, upto,
+        )  # fmt: skip
+        return int(open_ or 0), int(failed or 0), None if last is None else instants.read(last)
 
     def abandon(self, owner: str) -> int:
         """
@@ -480,7 +590,7 @@ class CampaignTable:
         for start in range(0, len(found), _ROWS_PER_STATEMENT):
             self._change(
                 "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL, failed_key = NULL,"
-                " message_id = NULL, looked_up_at = NULL"
+                " message_id = NULL, looked_up_at = NULL, not_before = NULL"
                 " WHERE campaign = ? AND status = ? AND phone IS NOT NULL AND seq IN ({many})",
                 Status.PLANNED, self.campaign, status, many=found[start : start + _ROWS_PER_STATEMENT],
             )  # fmt: skip
@@ -543,18 +653,21 @@ class CampaignTable:
         )  # fmt: skip
         return None if moment is None else instants.read(moment)
 
-    def to_follow(self, done: Sequence[str], after: int = _PLAN, limit: int = 100) -> list[tuple[int, str, str | None]]:
+    def to_follow(
+        self, done: Sequence[str], after: int = _PLAN, limit: int = 100, upto: int = _LAST
+    ) -> list[tuple[int, str, str | None]]:
         """
         Read the number, the message id and the person of sent rows whose messages may still change.
 
         :param done: statuses of messages that need no further look
         :param after: number of the row to begin behind
         :param limit: how many rows at most
+        :param upto: number of the last row to read
         """
         rows = self._query(
-            "SELECT seq, message_id, person FROM {table} WHERE campaign = ? AND seq > ? AND status = ?"
+            "SELECT seq, message_id, person FROM {table} WHERE campaign = ? AND seq > ? AND seq <= ? AND status = ?"
             " AND message_id IS NOT NULL AND (delivery IS NULL OR delivery NOT IN ({many})) ORDER BY seq LIMIT ?",
-            self.campaign, after, Status.SENT, limit, many=done,
+            self.campaign, after, upto, Status.SENT, limit, many=done,
         )  # fmt: skip
         return [(int(seq), str(message_id), who) for seq, message_id, who in rows]
 
@@ -580,11 +693,13 @@ class CampaignTable:
         """Close the connection; the next statement opens another one."""
         self._database.close()
 
-    def _next(self, size: int) -> list[tuple[int]]:
+    def _next(self, size: int, upto: int | None) -> list[tuple[int]]:
+        last = _LAST if upto is None else upto
         for after in dict.fromkeys((self._after, _PLAN)):
             rows = self._query(
-                "SELECT seq FROM {table} WHERE campaign = ? AND seq > ? AND status = ? ORDER BY seq LIMIT ?",
-                self.campaign, after, Status.PLANNED, size,
+                "SELECT seq FROM {table} WHERE campaign = ? AND seq > ? AND seq <= ? AND status = ?"
+                " AND (not_before IS NULL OR not_before <= ?) ORDER BY seq LIMIT ?",
+                self.campaign, after, last, Status.PLANNED, instants.write(datetime.now(UTC)), size,
             )  # fmt: skip
             if rows:
                 return rows

@@ -94,6 +94,16 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     :param ignore_suppression: write to people of the suppression table too (templated). Default: they are left out
     :param suppression_table: name of the table of people who are never written to, in the same database as ``table``
         (templated). Default: ``wtschat_suppression``
+    :param quiet_hours: times of the day between which nobody is written to, such as ``20:00-08:00``, by the clock where
+        the recipient's number is; rows wait (templated). It needs the extra ``phones``. Default: none
+    :param quiet_days: names of days on which nobody is written to, such as ``["SUNDAY"]`` (templated). Default: none
+    :param max_per_contact: how many messages a person may get from all campaigns of the table, and in which time, such
+        as ``(1, timedelta(days=7))``; more are ``suppressed`` (templated). Default: any number
+    :param per_minute: how many messages to send in a minute, all workers together, about (templated). Default: what the
+        account's limit allows
+    :param canary: send so many first, wait, and go on only if at most ``max_failed`` of them failed (templated).
+        Default: send all
+    :param canary_wait: seconds, or a timedelta, to wait then (templated). Default: 15 minutes
     :param wait_for_status: follow the messages until they are ``SENT``, ``DELIVERED`` or ``READ``: each is looked at,
         with a request, after 1, 5, 15 and 60 minutes and then every hour, as long as that may change (templated).
         Default: do not follow
@@ -113,6 +123,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         "max_recipients", "rehearsal", "send_before", "schedule_at", "max_scheduled", "timezone", "resend_uncertain",
         "resend_refused", "retention", "exclude_sql", "exclude_tags", "include_blocked", "ignore_suppression",
         "suppression_table", "audience",
+        "quiet_hours", "quiet_days", "max_per_contact", "per_minute", "canary", "canary_wait",
         "wait_for_status", "follow_up_for", "max_failed", "deferrable",
     )  # fmt: skip
     template_ext: Sequence[str] = (".sql",)
@@ -155,6 +166,12 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         include_blocked: bool = False,
         ignore_suppression: bool = False,
         suppression_table: str = people.DEFAULT_TABLE,
+        quiet_hours: str | None = None,
+        quiet_days: Sequence[str] | str | None = None,
+        max_per_contact: Sequence[Any] | None = None,
+        per_minute: int | None = None,
+        canary: int | None = None,
+        canary_wait: float | timedelta = timedelta(minutes=15),
         wait_for_status: str | None = None,
         follow_up_for: float | timedelta | str = timedelta(hours=24),
         max_failed: float | None = None,
@@ -191,6 +208,12 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         self.include_blocked = include_blocked
         self.ignore_suppression = ignore_suppression
         self.suppression_table = suppression_table
+        self.quiet_hours = quiet_hours
+        self.quiet_days = quiet_days
+        self.max_per_contact = max_per_contact
+        self.per_minute = per_minute
+        self.canary = canary
+        self.canary_wait = canary_wait
         self.wait_for_status = wait_for_status
         self.follow_up_for = follow_up_for
         self.max_failed = max_failed

@@ -69,9 +69,18 @@ def arm(kill: str | None, times: int) -> None:
 
 
 def dispatch_of(simulator: Simulator) -> dict[str, Any]:
-    """Return the arguments of the dispatch, with every option that leaves people out."""
+    """Return the arguments of the dispatch, with every option that leaves people out or lets rows wait."""
     tag = next(iter(simulator.world.tags))["name"]
-    return arguments(simulator, exclude_sql="SELECT phone FROM opt_outs", exclude_tags=[tag])
+    return arguments(
+        simulator,
+        exclude_sql="SELECT phone FROM opt_outs",
+        exclude_tags=[tag],
+        max_per_contact=[1, 604800],
+        per_minute=100_000,
+        canary=50,
+        canary_wait=0.1,
+        max_failed=CUSTOMERS,
+    )
 
 
 def leave_out(simulator: Simulator, warehouse: Warehouse) -> set[str]:
