@@ -19,7 +19,7 @@ In a test, with the books and the account at hand:
 For measurements, ``Simulator.spawn(...)`` does the same in a process of its own. For tests of Dags there is the fixture
 ``wtschat_simulator``, see `airflow_provider_wtschat.simulator.pytest_plugin`.
 
-It delivers no webhooks: subscriptions and callback addresses are kept and nothing is sent to them.
+It posts events to webhook subscriptions and callback addresses on this machine, and to no other.
 """
 
 try:

@@ -37,7 +37,7 @@ class Control:
     ``GET requests|writes|sends|violations?since=N`` list the books, ``GET summary`` counts them, and
     ``POST call`` with ``{"name": ..., "arguments": {...}}`` does one of: the methods of `World` that change it,
     ``inject``, ``clear_faults``, ``freeze``, ``resume``, ``advance``, ``set_changes_per_s``, ``set_token``,
-    ``fail_recipient``, ``clear_books``.
+    ``fail_recipient``, ``clear_books``, ``lose_webhooks``, ``repeat_webhooks``.
     """
 
     def __init__(self, world: World, faults: Faults) -> None:
@@ -57,6 +57,8 @@ class Control:
             "set_token": self._set_token,
             "fail_recipient": self._fail_recipient,
             "clear_books": world.books.clear,
+            "lose_webhooks": world.deliveries.lose,
+            "repeat_webhooks": world.deliveries.repeat,
             **{name: getattr(world, name) for name in _WORLD_CALLS},
         }
 

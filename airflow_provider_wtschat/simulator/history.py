@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,8 @@ class History:
         self._by_session: dict[str, dict[str, Message]] = {}
         self._session_of: dict[str, str] = {}
         self._seeded: dict[str, Session] = {}
+        self.watch: Callable[[Message | None, Message], None] | None = None
+        """Is told of each version of a message, and of the one before it."""
         self._by_seq: dict[int, str] = {}
         self._limits: dict[int, int] = {}
         self.files: tuple[Record, ...] = ()
@@ -138,10 +141,15 @@ class History:
         """Append a message or a note."""
         self._past(message.session_id)[message.id] = message
         self._session_of[message.id] = message.session_id
+        if self.watch is not None:
+            self.watch(None, message)
 
     def replace(self, message: Message) -> None:
         """Store the next version of a message."""
-        self._past(message.session_id)[message.id] = message
+        past = self._past(message.session_id)
+        old, past[message.id] = past.get(message.id), message
+        if self.watch is not None:
+            self.watch(old, message)
 
     def _past(self, session_id: str) -> dict[str, Message]:
         known = self._by_session.get(session_id)

@@ -201,6 +201,7 @@ class Simulator:
 
     def stop(self) -> None:
         """Stop serving; the books stay readable."""
+        self.world.deliveries.close()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(timeout=10)

@@ -137,6 +137,8 @@ class Table(Generic[R]):
         self._indexes = {name: _Index(key) for name, key in keys.items()}
         self._late: list[tuple[int, int, str, R]] = []
         self._late_order = count()
+        self.watch: Callable[[R | None, R], None] | None = None
+        """Is told of each version that is stored, and of the one before it."""
         self._changes = changes or Changes()
         self._results: OrderedDict[Hashable, tuple[int, list[R]]] = OrderedDict()
 
@@ -171,7 +173,10 @@ class Table(Generic[R]):
 
         :param listed_at: when lists begin to show it; at once by default.
         """
+        old = self._rows.get(row.id)
         self._rows[row.id] = row
+        if self.watch is not None:
+            self.watch(old, row)
         if listed_at is None:
             self._list(row)
         else:

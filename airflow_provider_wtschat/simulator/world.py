@@ -11,6 +11,7 @@ from uuid import UUID
 
 from airflow_provider_wtschat.simulator.books import Books
 from airflow_provider_wtschat.simulator.churn import Churn
+from airflow_provider_wtschat.simulator.deliveries import Deliveries
 from airflow_provider_wtschat.simulator.history import History
 from airflow_provider_wtschat.simulator.instants import DAY, SECOND, Clock, datetime_of, instant_text
 from airflow_provider_wtschat.simulator.lives import Times, Turn
@@ -97,6 +98,7 @@ class World:
         for session in self.sessions:
             self._note_session(session)
         self.churn = Churn(self, options.changes_per_s)
+        self.deliveries = Deliveries(self)
         if options.start is None:
             self.clock = Clock(options.skew)
         else:

@@ -92,7 +92,7 @@ def get_subscription(call: Call) -> Any:
 
 @handles("POST /core/v1/webhook/subscription")
 def create_subscription(call: Call) -> Any:
-    """Create a subscription; the simulator keeps it and delivers nothing."""
+    """Create a subscription; the simulator delivers to addresses on this machine."""
     world, body = call.world, call.body
     _check(body)
     row = world.record(
