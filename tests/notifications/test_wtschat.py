@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib import metadata
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -20,6 +21,8 @@ from airflow_provider_wtschat.notifications import wtschat
 from airflow_provider_wtschat.notifications.wtschat import WtsChatNotifier, describe, send_wtschat_notification
 from airflow_provider_wtschat.simulator import Simulator
 from tests.conftest import AIRFLOW_2
+
+AIRFLOW_3_0 = metadata.version("apache-airflow").startswith("3.0.")
 
 PHONE = "+55 11 98888-7777"
 OTHER = "(21) 97777-6666"
@@ -94,8 +97,10 @@ def test_a_failure_is_told(simulator: Simulator, run_dag: Any):
     assert len(lines) == 4
     for line, task in ((lines[0], "load"), (lines[2], "store")):
         start = f"Airflow: task {task} of Dag sales failed (try 1 of 1) in run {run.dag_run.run_id} - "
-        assert line.startswith(f"{start}ValueError: the file of {SECRET} is missing http")
-        assert f"/dags/sales/{'' if AIRFLOW_2 else 'runs/'}" in line
+        # In 3.0 the runner of dag.test(), unlike the real one, gives callbacks no exception and no address of the log.
+        said = start.removesuffix(" - ") if AIRFLOW_3_0 else f"{start}ValueError: the file of {SECRET} is missing http"
+        assert line.startswith(said)
+        assert AIRFLOW_3_0 or f"/dags/sales/{'' if AIRFLOW_2 else 'runs/'}" in line
     assert all(send.text == f"Alerta: {send.parameters['1']}" for send in simulator.sends if send.parameters)
 
 
@@ -322,7 +327,7 @@ def test_arguments_survive_json(simulator: Simulator):
 
 
 async def test_a_deadline_alert_is_told(simulator: Simulator):
-    if AIRFLOW_2:
+    if AIRFLOW_2 or AIRFLOW_3_0:
         pytest.skip("Airflow has deadline alerts from 3.1 on")
     sdk = pytest.importorskip("airflow.sdk")
     from airflow.triggers.callback import CallbackTrigger
@@ -341,7 +346,7 @@ async def test_a_deadline_alert_is_told(simulator: Simulator):
 
 
 def test_a_question_for_people_is_told(simulator: Simulator):
-    if AIRFLOW_2:
+    if AIRFLOW_2 or AIRFLOW_3_0:
         pytest.skip("Airflow has people in the loop from 3.1 on")
     hitl = pytest.importorskip("airflow.providers.standard.operators.hitl")
     notifier = WtsChatNotifier(to=PHONE)
