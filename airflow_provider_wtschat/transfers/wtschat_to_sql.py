@@ -62,7 +62,8 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
         of its file (templated)
     :param table: name of the table, with or without its schema (templated). Default: ``wtschat_`` and the
         resource
-    :param history: also append every version that is seen to ``<table>_history`` (templated). Default: no
+    :param history: also append every version that is seen to ``<table>_history``, and make the view
+        ``<table>_periods`` that tells from when to when each was valid (templated). Default: no
     :param lock_timeout: seconds to wait for another run of the same load before failing (templated). Default: 180
     """
 

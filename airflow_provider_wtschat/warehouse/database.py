@@ -180,9 +180,14 @@ class Database:
             for column in columns:
                 # Keys of MySQL have to be short, and texts of a key are ids or names.
                 short = self.dialect.name == "mysql" and column.name in key and column.kind is Kinds.TEXT
-                parts.append(f"{quote(column.name)} {'VARCHAR(190)' if short else kinds[column.kind]}")
+                parts.append(
+                    f"{quote(column.name)} {'VARCHAR(190)' if short else kinds[column.kind]}"
+                    f"{'' if own else self.dialect.column_comment(column.comment)}"
+                )
             parts.append(f"PRIMARY KEY ({', '.join(map(quote, key))})")
             statements = [f"CREATE TABLE {quote(table)} ({', '.join(parts)}){self.dialect.table_options}"]
+            said = [self.dialect.comment(table, column.name, column.comment) for column in (() if own else columns)]
+            statements += filter(None, said)
             for name in indexes if self.dialect.indexed else ():
                 # Of the table's schema, whose name an index cannot have.
                 index = quote(shortened(alone, f"_{name}"))

@@ -209,6 +209,26 @@ class Dialect(ABC):
             "ON CONFLICT DO NOTHING"
         )
 
+    def column_comment(self, text: str) -> str:
+        """
+        Write what says, where a table is made, what a column holds.
+
+        :param text: a sentence
+        :return: what follows the column's type; empty where the database has none
+        """
+        return ""
+
+    def comment(self, table: str, column: str, text: str) -> str | None:
+        """
+        Write the statement that says what a column holds.
+
+        :param table: name of the table
+        :param column: name of the column
+        :param text: a sentence
+        :return: the statement, ``None`` where the database has none
+        """
+        return None
+
     def add_column(self, table: str, column: Column) -> str:
         """
         Write the statement that adds a column.
@@ -288,6 +308,16 @@ class Postgres(Dialect):
         Kinds.JSON: "JSONB",
         Kinds.HASH: "TEXT",
     }
+
+    def comment(self, table: str, column: str, text: str) -> str | None:
+        """
+        Write the statement that says what a column holds.
+
+        :param table: name of the table
+        :param column: name of the column
+        :param text: a sentence
+        """
+        return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
 
     def columns(self, cursor: Any, table: str) -> set[str]:
         """
@@ -373,6 +403,14 @@ class MySql(Dialect):
         :param value: the value
         """
         return str(value).replace("T", " ").removesuffix("Z") if kind is Kinds.INSTANT else value
+
+    def column_comment(self, text: str) -> str:
+        """
+        Write what says, where a table is made, what a column holds.
+
+        :param text: a sentence
+        """
+        return f" COMMENT '{_escaped(text)}'"
 
     def columns(self, cursor: Any, table: str) -> set[str]:
         """
@@ -514,6 +552,16 @@ class DuckDb(Dialect):
         """
         cursor.execute("BEGIN")
 
+    def comment(self, table: str, column: str, text: str) -> str | None:
+        """
+        Write the statement that says what a column holds.
+
+        :param table: name of the table
+        :param column: name of the column
+        :param text: a sentence
+        """
+        return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
+
     def columns(self, cursor: Any, table: str) -> set[str]:
         """
         Return the names of a table's columns; none if it is not there.
@@ -594,6 +642,10 @@ class DuckDb(Dialect):
             (moment,),
         )
         return written + self.count(cursor)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("'", "''").replace("%", "%%")
 
 
 class DuckDbBusyError(Exception):

@@ -124,7 +124,8 @@ class Shaper:
         """
         values: list[Any] = []
         for column, fits in self._columns:
-            value = _at(row, column)
+            path = column.path
+            value = row.get(str(path[0])) if len(path) == 1 else _at(row, column)
             if column.seconds:
                 value = seconds(value)
             if value is not None and not fits(value):

@@ -104,7 +104,7 @@ class Run:
             for name, table in self._tables.items():
                 before[name] = self.database.ensure(name, table.stored, ("id",), table.indexes)
                 if self._keeps_versions(table):
-                    self.database.ensure(_history_of(name), (*table.loaded, LOADED_AT), ("id", "updated_at", "hash"))
+                    self._ensure_history(name, table)
             self.staging.create()
             for name in self._tables:
                 self._probe(name)
@@ -220,6 +220,27 @@ class Run:
             self.staging.clear(cursor)
         self.written += written
         return written
+
+    def _ensure_history(self, name: str, table: Table) -> None:
+        columns, quote = (*table.loaded, LOADED_AT), self.database.dialect.quote
+        there = self.database.ensure(_history_of(name), columns, ("id", "updated_at", "hash"))
+        periods = f"{name}_periods"
+        if there >= {column.name for column in columns} and self.database.columns(periods):
+            return
+        listed = ", ".join(f"h.{quote(column.name)}" for column in columns)
+        following = "LEAD(h.updated_at) OVER (PARTITION BY h.id ORDER BY h.updated_at, h.read_at)"
+        query = (
+            f"SELECT h.updated_at AS valid_from, COALESCE({following}, t.{table.mark.name}) AS valid_to, "  # noqa: S608
+            f"{listed} FROM {quote(_history_of(name))} AS h LEFT JOIN {quote(name)} AS t ON t.id = h.id"
+        )
+        try:
+            with self.database.transaction() as cursor:
+                cursor.execute(f"DROP VIEW IF EXISTS {quote(periods)}")
+                cursor.execute(f"CREATE VIEW {quote(periods)} AS {query}")
+        except WtsChatDestinationError as error:
+            if error.retryable:
+                raise
+            log.warning("The view %s is not made anew, so it may lack columns: %s", periods, error)
 
     def _keeps_versions(self, table: Table) -> bool:
         return self._history and table.child is None

@@ -45,6 +45,30 @@ class Column:
     path: tuple[str | int, ...] = ()
     seconds: bool = False
 
+    @property
+    def comment(self) -> str:
+        """What the column holds, in a sentence."""
+        if self.name in _COMMENTS and (not self.path or self.seconds):
+            return _COMMENTS[self.name]
+        path = ".".join(str(name) for name in self.path if isinstance(name, str))
+        return f"{path} of the API" if path else _COMMENTS.get(self.name, "id of the row that holds the list")
+
+
+_COMMENTS = {
+    "id": "made of the parent's id and what tells its rows apart",
+    "updated_at": "when the row that holds the list had changed last",
+    "time_wait_seconds": "timeWait of the API in seconds",
+    "time_service_seconds": "timeService of the API in seconds",
+    "payload": "the whole row as JSON, without personal data that was left out",
+    "hash": "SHA-256 of the payload: it differs if anything does",
+    "read_at": "when the row was read, on the server's clock",
+    "account": "the account that the row is of",
+    "loaded_at": "when the row was written, or marked; incremental models go by it",
+    "deleted_at": "since when the account has no such row",
+    "missing_since": "since when the row is not among those that are there",
+}
+"""What the columns hold that the load itself adds."""
+
 
 @dataclass(frozen=True)
 class Child:

@@ -165,6 +165,26 @@ def test_history_keeps_every_version_that_was_seen(reading, destination):
     assert [row.title for row in versions][1:] == ["Um", "Dois"]
     assert len(Table("sessions_history").rows("id")) == 122
 
+    periods = Table("sessions_periods").rows("valid_from, valid_to, title", f"WHERE id = '{changed}'")
+    assert [row.title for row in periods][1:] == ["Um", "Dois"]
+    assert [row.valid_to for row in periods] == [*(row.valid_from for row in periods[1:]), None]
+    mark = "2031-01-01T00:00:00.000000Z" if destination == "sqlite" else "2031-01-01 00:00:00"
+    execute(f"UPDATE sessions SET deleted_at = '{mark}' WHERE id = '{changed}'")
+    closed = Table("sessions_periods").rows("valid_from, valid_to", f"WHERE id = '{changed}'")[-1]
+    assert str(closed.valid_to).startswith("2031")
+
+
+def test_periods_follow_columns_that_are_new(reading, destination, monkeypatch):
+    if destination == "duckdb":
+        pytest.skip("it drops no column of a table with a key")
+    load(history=True)
+    execute("DROP VIEW sessions_periods")
+    for name in ("sessions", "sessions_history"):
+        execute(f"ALTER TABLE {name} DROP COLUMN title")
+    execute("CREATE VIEW sessions_periods AS SELECT id FROM sessions_history")
+    load(history=True)
+    assert len(Table("sessions_periods").rows("valid_from, id, title")) >= 120
+
 
 @pytest.mark.reads(sessions=12)
 def test_children_are_read_once(reading, destination):
