@@ -65,6 +65,9 @@ if TYPE_CHECKING:
         Stats as Stats,
     )
     from airflow.providers.common.compat.sdk import (
+        TaskGroup as TaskGroup,
+    )
+    from airflow.providers.common.compat.sdk import (
         TaskInstanceKey as TaskInstanceKey,
     )
     from airflow.providers.common.compat.sdk import (
@@ -109,6 +112,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "ObjectStoragePath": ("airflow.sdk", "airflow.io.path"),
     "PokeReturnValue": ("airflow.sdk", "airflow.sensors.base"),
     "Stats": ("airflow.sdk.observability.stats", "airflow.observability.stats", "airflow.stats"),
+    "TaskGroup": ("airflow.sdk", "airflow.utils.task_group"),
     "TaskInstanceKey": ("airflow.sdk.types", "airflow.models.taskinstancekey"),
     "Variable": ("airflow.sdk", "airflow.models.variable"),
     "XCom": ("airflow.sdk.execution_time.xcom", "airflow.models.xcom"),
