@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.api import sends
 from scripts import shown_code
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +84,14 @@ def test_pyright_refuses_what_cannot_work(tmp_path: Path):
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
     found = shown_code.pyright(tmp_path)
     assert sorted({one.line for one in found}) == REFUSED, found
+
+
+@pytest.mark.parametrize("send", [sends.send_text, sends.send_image, sends.send_audio, sends.send_video])
+def test_a_misspelt_argument_of_a_send_is_a_type_error(send: Callable[..., Any]):
+    content = {name: "https://example.com/a" for name in inspect.signature(send).parameters if name in ("text", "file")}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'too'"):
+        send(**content, too="11 90000-0001")
+    assert list(inspect.signature(send).parameters)[-1] == "phone_country"
 
 
 def test_blocks_of_a_page_keep_their_lines(tmp_path: Path):

@@ -35,7 +35,7 @@ def get(agent_id: str) -> Request[Agent]:
     Get an agent: ``GET /core/v1/agent/{id}``.
 
     :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET", route="/core/v1/agent/{id}", path_params=_id(agent_id), result=Agent, safe_to_repeat=True
@@ -204,7 +204,7 @@ def logout(agent_id: str) -> Request[None]:
     Log an agent out: ``POST /core/v1/agent/{id}/logout``.
 
     :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="POST",

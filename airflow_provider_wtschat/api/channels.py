@@ -14,7 +14,7 @@ def list_(*, channel_type: str | None = None) -> Request[list[Channel]]:
     List the channels: ``GET /chat/v1/channel``.
 
     :param channel_type: kind, see :class:`~airflow_provider_wtschat.api.types.ChannelType`. Default: left to the API
-    :raises WtsChatArgumentError: if it is no such kind
+    :raises WtsChatArgumentError: if it is not one of them
     """
     return Request(
         method="GET",

@@ -79,7 +79,7 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     Take a text that says something.
 
     :param name: name of the argument
-    :param value: text or number; blank, ``None``, ``null`` and ``undefined`` in words are refused
+    :param value: text or number; blank, ``None``, ``null`` and ``undefined`` as a text are refused
     :param max_length: longest text allowed
     :raises WtsChatArgumentError: if it is refused
     """
@@ -144,7 +144,7 @@ def uuid(name: str, value: Any) -> str | None:
 
     :param name: name of the argument
     :param value: the id
-    :raises WtsChatArgumentError: if it is no UUID
+    :raises WtsChatArgumentError: if it is not a UUID
     """
     if value is None:
         return None
@@ -201,7 +201,7 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
     :param value: the number, in text too
     :param minimum: smallest number allowed
     :param maximum: largest number allowed
-    :raises WtsChatArgumentError: if it is none, or out of bounds
+    :raises WtsChatArgumentError: if it is not a number, or out of bounds
     """
     result = number(name, value, minimum=minimum, maximum=maximum)
     if result is None:
@@ -219,7 +219,7 @@ def number(name: str, value: Any, *, minimum: float | None = None, maximum: floa
     :param value: the number, in text too
     :param minimum: smallest number allowed
     :param maximum: largest number allowed
-    :raises WtsChatArgumentError: if it is none, or out of bounds
+    :raises WtsChatArgumentError: if it is not a number, or out of bounds
     """
     if value is None:
         return None
@@ -308,7 +308,7 @@ def uuids(name: str, value: Any) -> list[str] | None:
 
     :param name: name of the argument
     :param value: as :func:`listing` takes it
-    :raises WtsChatArgumentError: naming the item that is no UUID
+    :raises WtsChatArgumentError: naming the item that is not a UUID
     """
     return list_of(name, value, uuid)
 
@@ -319,7 +319,7 @@ def texts(name: str, value: Any) -> list[str] | None:
 
     :param name: name of the argument
     :param value: as :func:`listing` takes it
-    :raises WtsChatArgumentError: naming the item that is no text
+    :raises WtsChatArgumentError: naming the item that is not a text
     """
     return list_of(name, value, text)
 
@@ -346,7 +346,7 @@ def mapping(name: str, value: Any) -> dict[str, Any] | None:
 
     :param name: name of the argument
     :param value: mapping, or JSON or Python text of one
-    :raises WtsChatArgumentError: if it is none
+    :raises WtsChatArgumentError: if it is not one
     """
     if value is None:
         return None
@@ -379,7 +379,7 @@ def instant(name: str, value: Any, zone: str = "UTC") -> str | None:
     :param name: name of the argument
     :param value: as :func:`airflow_provider_wtschat.api.instants.parse` takes it
     :param zone: time zone of a value without one
-    :raises WtsChatArgumentError: if it is none
+    :raises WtsChatArgumentError: if it is not one
     """
     return None if value is None else instants.write(instants.parse(name, value, zone))
 
@@ -390,7 +390,7 @@ def seconds(name: str, value: Any) -> float | None:
 
     :param name: name of the argument
     :param value: seconds, in text too, or a timedelta
-    :raises WtsChatArgumentError: if it is none, or negative
+    :raises WtsChatArgumentError: if it is not a number of seconds, or negative
     """
     if isinstance(value, timedelta):
         value = value.total_seconds()
@@ -403,7 +403,7 @@ def url(name: str, value: Any) -> str | None:
 
     :param name: name of the argument
     :param value: the URL
-    :raises WtsChatArgumentError: if it is none
+    :raises WtsChatArgumentError: if it is not one
     """
     if value is None:
         return None
@@ -485,7 +485,7 @@ def rows(name: str, value: Any, allowed: Collection[str]) -> list[dict[str, Any]
     :param name: name of the argument
     :param value: list of mappings, text of one, or a single mapping
     :param allowed: keys that a mapping may have; ``None`` in one means "not given"
-    :raises WtsChatArgumentError: if an item is no mapping, or has another key
+    :raises WtsChatArgumentError: if an item is not a mapping, or has another key
     """
     parsed = _parsed(value) if isinstance(value, str) else value
     items = listing(name, [parsed] if isinstance(parsed, Mapping) else parsed)
@@ -507,7 +507,7 @@ def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX
     :param value: as :func:`rows` takes it
     :param allowed: keys that an item may have; ``None`` in one means "not given"
     :param maximum: most items that one request takes. Default: 100
-    :raises WtsChatArgumentError: if there are none or too many, or an item has another key
+    :raises WtsChatArgumentError: if none or too many are given, or an item has another key
     """
     items = required(name, rows(name, value, allowed))
     if not 1 <= len(items) <= maximum:
@@ -585,7 +585,7 @@ def window(
     :param before: upper bound
     :param zone: time zone of values without one
     :param argument: stem of the arguments' names for the error; default: the name in snake_case
-    :raises WtsChatArgumentError: if a bound is no instant, or ``after`` is later than ``before``
+    :raises WtsChatArgumentError: if a bound is not an instant, or ``after`` is later than ``before``
     """
     stem = argument or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
     low, high = instant(f"{stem}_after", after, zone), instant(f"{stem}_before", before, zone)
@@ -607,7 +607,7 @@ def period(
     :param updated_after: lower bound of the last change
     :param updated_before: upper bound of the last change
     :param zone: time zone of values without one
-    :raises WtsChatArgumentError: if a bound is no instant, or the lower one is later than the upper one
+    :raises WtsChatArgumentError: if a bound is not an instant, or the lower one is later than the upper one
     """
     return query(
         **window("CreatedAt", created_after, created_before, zone, argument="created"),
@@ -795,7 +795,7 @@ def json_mapping(name: str, value: Any) -> dict[str, Any] | None:
 
     :param name: name of the argument
     :param value: mapping, or JSON or Python text of one
-    :raises WtsChatArgumentError: if it is none, or a value has no JSON form
+    :raises WtsChatArgumentError: if it is not a mapping, or a value has no JSON form
     """
     given_mapping = mapping(name, value)
     return None if given_mapping is None else {key: plain(f"{name}[{key!r}]", v) for key, v in given_mapping.items()}

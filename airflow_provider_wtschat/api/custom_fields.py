@@ -71,7 +71,7 @@ def encode(
     :param values: value by the field's key; ``None`` as a value empties the field. Dates and times have no zone; an
         option is named by its name or id
     :param timezone: IANA time zone of a ``DATETIME`` value that has none. Default: UTC
-    :return: the values in JSON; ``None`` if none were given
+    :return: the values in JSON; ``None`` if nothing was given
     :raises WtsChatArgumentError: if a key or an option is unknown or a value impossible; the error shows the candidates
     """
     given = convert.mapping("custom_fields", values)

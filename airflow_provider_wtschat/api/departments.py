@@ -167,7 +167,7 @@ def delete(department_id: str) -> Request[None]:
     Delete a department: ``DELETE /core/v1/department/{id}``.
 
     :param department_id: id of the department
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="DELETE",
@@ -184,7 +184,7 @@ def list_channels(department_id: str) -> Request[DepartmentChannels]:
 
     :param department_id: id of the department
     :return: the request; its answer is the scope and, where it is ``SELECTED``, the ids of the channels
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",

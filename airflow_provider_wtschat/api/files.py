@@ -55,7 +55,7 @@ def save(temp_file_id: str) -> Request[SavedFile]:
     Save an uploaded file, whose id messages can name then: ``POST /core/v2/file``.
 
     :param temp_file_id: ``tempFileId`` of :func:`get_upload_url`
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="POST",

@@ -24,7 +24,7 @@ def parse(name: str, value: Any, zone: str = "UTC") -> datetime:
     :param value: datetime (pendulum too), date, or text such as ``2026-09-01``, ``2026-09-01 08:30`` or ISO 8601
     :param zone: IANA time zone of a value that has none of its own. Default: UTC
     :return: the instant in UTC
-    :raises WtsChatArgumentError: if it is no date, or the zone does not exist
+    :raises WtsChatArgumentError: if it is not a date, or the zone does not exist
     """
     local = time_zone(zone)
     try:
@@ -48,7 +48,7 @@ def time_zone(name: str) -> pendulum.Timezone:
 
     :param name: IANA name, such as ``America/Sao_Paulo``
     :return: the zone
-    :raises WtsChatArgumentError: if there is none of that name
+    :raises WtsChatArgumentError: if no zone has that name
     """
     try:
         zone = pendulum.timezone(name)
@@ -91,7 +91,7 @@ def read(text: str) -> datetime:
 
     :param text: such as ``2026-09-09T11:48:00.99776200``
     :return: the instant in UTC, cut to microseconds, which is what the server compares
-    :raises ValueError: if it is no instant
+    :raises ValueError: if it is not an instant
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -58,7 +58,7 @@ def get(message_id: str) -> Request[Message]:
     Get a message: ``GET /chat/v1/message/{id}``.
 
     :param message_id: id of the message
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",
@@ -74,7 +74,7 @@ def delete(message_id: str) -> Request[Message]:
     Delete a message: ``DELETE /chat/v1/message/{id}``.
 
     :param message_id: id of the message
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="DELETE",
@@ -92,7 +92,7 @@ def get_status(message_id: str) -> Request[MessageDelivery]:
     ``failureReason`` of the answer says why a message is ``FAILED``.
 
     :param message_id: id of the message
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",

@@ -535,7 +535,7 @@ def delete_card_note(card_id: str, note_id: str) -> Request[None]:
 
     :param card_id: id of the card
     :param note_id: id of the note
-    :raises WtsChatArgumentError: if one is no id
+    :raises WtsChatArgumentError: if one is not an id
     """
     return Request(
         method="DELETE",

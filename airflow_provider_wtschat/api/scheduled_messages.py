@@ -280,7 +280,7 @@ def cancel(scheduled_message_id: str) -> Request[None]:
     Cancel a scheduled message: ``POST /chat/v1/scheduled-message/{id}/cancel``.
 
     :param scheduled_message_id: id of the scheduled message
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="POST",
@@ -296,7 +296,7 @@ def cancel_batch(scheduled_message_ids: Sequence[str] | str) -> Request[list[Sch
     Cancel scheduled messages: ``POST /chat/v1/scheduled-message/batch-cancel``.
 
     :param scheduled_message_ids: ids of the scheduled messages
-    :raises WtsChatArgumentError: if one is no id, or there is none
+    :raises WtsChatArgumentError: if one is not an id, or none is given
     """
     ids = convert.uuids("scheduled_message_ids", scheduled_message_ids)
     if not ids:

@@ -6,8 +6,9 @@ An unknown number becomes a contact. A WhatsApp conversation can only be started
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
@@ -36,33 +37,10 @@ _TEMPLATE_ITEM = ("to", "parameters", "file", "sender_id", "callback_url", "sess
 _CHATBOT_ITEM = ("to", "session_id", "sender_id", "callback_url", "session_metadata", "contact_metadata")
 
 
-def send_text(
-    *,
-    text: str,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    ref_id: str | None = None,
-    delay_typing: int | None = None,
-    callback_url: str | None = None,
-    sender_id: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[SentMessage]:
+class _SendArguments(TypedDict, total=False):
     """
-    Send a text: ``POST /chat/v1/send/text``.
+    What the sends of a text and of a file have in common.
 
-    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
-    for a session that is new. What became of the message shows :func:`get_message_status`.
-
-    :param text: the text. WhatsApp takes free text only while its 24 h window is open
     :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
@@ -80,47 +58,83 @@ def send_text(
     :param department_id: id of the department that gets the session
     :param department_name: name of that department
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    """
+
+    to: str | int | None
+    from_channel: str | int | None
+    session_id: str | None
+    ref_id: str | None
+    delay_typing: int | None
+    callback_url: str | None
+    sender_id: str | None
+    enable_bot: bool | None
+    hidden_session: bool | None
+    force_start_session: bool | None
+    user_id: str | None
+    user_phone: str | int | None
+    user_email: str | None
+    department_id: str | None
+    department_name: str | None
+    phone_country: str
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _taking(shared: type) -> Callable[[_F], _F]:
+    """
+    Show the arguments of a TypedDict in signature and docstring, as if each were written there.
+
+    :param shared: the type of the function's keyword arguments, in whose docstring they are described
+    """
+    described = (shared.__doc__ or "").partition("    :param")
+    defaults = {"phone_country": phones.DEFAULT_COUNTRY}
+    arguments = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=hint.__forward_arg__
+        )
+        for name, hint in shared.__annotations__.items()
+    ]
+
+    def showing(function: _F) -> _F:
+        signature = inspect.signature(function)
+        own = [given for given in signature.parameters.values() if given.kind is not given.VAR_KEYWORD]
+        function.__signature__ = signature.replace(parameters=[*own, *arguments])  # type: ignore[attr-defined]
+        before, raises, after = (function.__doc__ or "").partition("    :raises")
+        function.__doc__ = before + "".join(described[1:]).rstrip(" ") + raises + after
+        return function
+
+    return showing
+
+
+@_taking(_SendArguments)
+def send_text(
+    *,
+    text: str,
+    **shared: Unpack[_SendArguments],
+) -> Request[SentMessage]:
+    """
+    Send a text: ``POST /chat/v1/send/text``.
+
+    Give ``to``, or ``session_id``, which alone reaches a contact of Instagram or Messenger. Agent and department are
+    for a session that is new. What became of the message shows :func:`get_message_status`.
+
+    :param text: the text. WhatsApp takes free text only while its 24 h window is open
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return _direct(
         "/chat/v1/send/text",
         {"text": convert.required_text("text", text)},
-        recipient=_bodies.recipient(to, session_id, phone_country),
-        from_channel=_bodies.channel(from_channel, phone_country),
-        ref_id=ref_id,
-        delay_typing=delay_typing,
-        callback_url=callback_url,
-        sender_id=sender_id,
-        options=_options(
-            enable_bot,
-            hidden_session,
-            force_start_session,
-            _bodies.user(user_id, user_phone, user_email, phone_country),
-            _bodies.department(department_id, department_name),
-        ),
+        **shared,
     )
 
 
+@_taking(_SendArguments)
 def send_image(
     *,
     file: str,
     text: str | None = None,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    ref_id: str | None = None,
-    delay_typing: int | None = None,
-    callback_url: str | None = None,
-    sender_id: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_SendArguments],
 ) -> Request[SentMessage]:
     """
     Send an image: ``POST /chat/v1/send/image``.
@@ -130,63 +144,20 @@ def send_image(
 
     :param file: public URL of the file, or id of an uploaded file
     :param text: caption; whether it is shown depends on the channel
-    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param ref_id: id of the message that this one replies to
-    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
-    :param callback_url: URL that the API calls when the message is sent or fails
-    :param sender_id: an id of your own to track the message by
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return _direct(
         "/chat/v1/send/image",
         {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
-        recipient=_bodies.recipient(to, session_id, phone_country),
-        from_channel=_bodies.channel(from_channel, phone_country),
-        ref_id=ref_id,
-        delay_typing=delay_typing,
-        callback_url=callback_url,
-        sender_id=sender_id,
-        options=_options(
-            enable_bot,
-            hidden_session,
-            force_start_session,
-            _bodies.user(user_id, user_phone, user_email, phone_country),
-            _bodies.department(department_id, department_name),
-        ),
+        **shared,
     )
 
 
+@_taking(_SendArguments)
 def send_audio(
     *,
     file: str,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    ref_id: str | None = None,
-    delay_typing: int | None = None,
-    callback_url: str | None = None,
-    sender_id: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_SendArguments],
 ) -> Request[SentMessage]:
     """
     Send an audio recording: ``POST /chat/v1/send/audio``.
@@ -195,64 +166,21 @@ def send_audio(
     for a session that is new. What became of the message shows :func:`get_message_status`.
 
     :param file: public URL of the file, or id of an uploaded file
-    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param ref_id: id of the message that this one replies to
-    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
-    :param callback_url: URL that the API calls when the message is sent or fails
-    :param sender_id: an id of your own to track the message by
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return _direct(
         "/chat/v1/send/audio",
         {"fileIdOrUrl": convert.file("file", convert.required("file", file))},
-        recipient=_bodies.recipient(to, session_id, phone_country),
-        from_channel=_bodies.channel(from_channel, phone_country),
-        ref_id=ref_id,
-        delay_typing=delay_typing,
-        callback_url=callback_url,
-        sender_id=sender_id,
-        options=_options(
-            enable_bot,
-            hidden_session,
-            force_start_session,
-            _bodies.user(user_id, user_phone, user_email, phone_country),
-            _bodies.department(department_id, department_name),
-        ),
+        **shared,
     )
 
 
+@_taking(_SendArguments)
 def send_video(
     *,
     file: str,
     text: str | None = None,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    ref_id: str | None = None,
-    delay_typing: int | None = None,
-    callback_url: str | None = None,
-    sender_id: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_SendArguments],
 ) -> Request[SentMessage]:
     """
     Send a video: ``POST /chat/v1/send/video``.
@@ -262,64 +190,21 @@ def send_video(
 
     :param file: public URL of the file, or id of an uploaded file
     :param text: caption; whether it is shown depends on the channel
-    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param ref_id: id of the message that this one replies to
-    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
-    :param callback_url: URL that the API calls when the message is sent or fails
-    :param sender_id: an id of your own to track the message by
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return _direct(
         "/chat/v1/send/video",
         {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
-        recipient=_bodies.recipient(to, session_id, phone_country),
-        from_channel=_bodies.channel(from_channel, phone_country),
-        ref_id=ref_id,
-        delay_typing=delay_typing,
-        callback_url=callback_url,
-        sender_id=sender_id,
-        options=_options(
-            enable_bot,
-            hidden_session,
-            force_start_session,
-            _bodies.user(user_id, user_phone, user_email, phone_country),
-            _bodies.department(department_id, department_name),
-        ),
+        **shared,
     )
 
 
+@_taking(_SendArguments)
 def send_document(
     *,
     file: str,
     text: str | None = None,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    ref_id: str | None = None,
-    delay_typing: int | None = None,
-    callback_url: str | None = None,
-    sender_id: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_SendArguments],
 ) -> Request[SentMessage]:
     """
     Send a document: ``POST /chat/v1/send/document``.
@@ -329,41 +214,12 @@ def send_document(
 
     :param file: public URL of the file, or id of an uploaded file
     :param text: caption; whether it is shown depends on the channel
-    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param ref_id: id of the message that this one replies to
-    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
-    :param callback_url: URL that the API calls when the message is sent or fails
-    :param sender_id: an id of your own to track the message by
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return _direct(
         "/chat/v1/send/document",
         {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
-        recipient=_bodies.recipient(to, session_id, phone_country),
-        from_channel=_bodies.channel(from_channel, phone_country),
-        ref_id=ref_id,
-        delay_typing=delay_typing,
-        callback_url=callback_url,
-        sender_id=sender_id,
-        options=_options(
-            enable_bot,
-            hidden_session,
-            force_start_session,
-            _bodies.user(user_id, user_phone, user_email, phone_country),
-            _bodies.department(department_id, department_name),
-        ),
+        **shared,
     )
 
 
@@ -424,12 +280,16 @@ def send_template(
         sessionMetadata=convert.json_mapping("session_metadata", session_metadata),
         callbackUrl=convert.url("callback_url", callback_url),
         senderId=convert.text("sender_id", sender_id),
-        options=_options(
-            enable_bot,
-            hidden_session,
-            force_start_session,
-            _bodies.user(user_id, user_phone, user_email, phone_country),
-            _bodies.department(department_id, department_name),
+        options=_session(
+            enable_bot=enable_bot,
+            hidden_session=hidden_session,
+            force_start_session=force_start_session,
+            user_id=user_id,
+            user_phone=user_phone,
+            user_email=user_email,
+            department_id=department_id,
+            department_name=department_name,
+            phone_country=phone_country,
         ),
     )
 
@@ -475,12 +335,16 @@ def send_template_batch(
         body=convert.given(
             **{"from": _bodies.channel(convert.required("from_channel", from_channel), phone_country)},
             templateId=convert.identifier("template_id", template_id),
-            options=_options(
-                enable_bot,
-                hidden_session,
-                force_start_session,
-                _bodies.user(user_id, user_phone, user_email, phone_country),
-                _bodies.department(department_id, department_name),
+            options=_session(
+                enable_bot=enable_bot,
+                hidden_session=hidden_session,
+                force_start_session=force_start_session,
+                user_id=user_id,
+                user_phone=user_phone,
+                user_email=user_email,
+                department_id=department_id,
+                department_name=department_name,
+                phone_country=phone_country,
             ),
             messages=[
                 _template_item(f"messages[{i}]", item, phone_country)
@@ -639,7 +503,7 @@ def send_typing(session_id: str) -> Request[None]:
     Show the contact of a session that someone is typing: ``POST /chat/v1/send/typing``.
 
     :param session_id: id of the session, which must be an active one
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="POST",
@@ -658,7 +522,7 @@ def get_message_status(message_id: str) -> Request[SentMessage]:
     ``failedReason`` of the answer says why a message is ``FAILED``.
 
     :param message_id: id that the sending answered with
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",
@@ -674,7 +538,7 @@ def get_chatbot_status(send_id: str) -> Request[SentMessage]:
     Get what became of a chatbot that was sent: ``GET /chat/v1/send/chatbot/{id}``.
 
     :param send_id: id that the sending answered with
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",
@@ -690,7 +554,7 @@ def get_otp_status(otp_id: str) -> Request[OtpDelivery]:
     Get what became of a one-time code: ``GET /chat/v1/send/otp/{id}``.
 
     :param otp_id: id that the sending answered with, or the ``sender_id`` it was given
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",
@@ -709,18 +573,22 @@ def _direct(
     route: str,
     content: dict[str, Any],
     *,
-    recipient: dict[str, Any],
-    from_channel: str | int | None,
-    ref_id: Any,
-    delay_typing: Any,
-    callback_url: Any,
-    sender_id: Any,
-    options: dict[str, Any] | None,
+    to: Any = None,
+    from_channel: Any = None,
+    session_id: Any = None,
+    ref_id: Any = None,
+    delay_typing: Any = None,
+    callback_url: Any = None,
+    sender_id: Any = None,
+    phone_country: Any = phones.DEFAULT_COUNTRY,
+    **session: Any,
 ) -> Request[SentMessage]:
+    # First, because it is here that a misspelt argument is found.
+    options = _session(phone_country=phone_country, **session)
     return _send(
         route,
-        **{"from": from_channel},
-        **recipient,
+        **{"from": _bodies.channel(from_channel, phone_country)},
+        **_bodies.recipient(to, session_id, phone_country),
         **content,
         refId=convert.uuid("ref_id", ref_id),
         delayTyping=convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
@@ -737,15 +605,23 @@ def _addressed(to: Any, from_channel: Any, phone_country: Any) -> dict[str, Any]
     }
 
 
-def _options(
-    enable_bot: Any,
-    hidden_session: Any,
-    force_start_session: Any,
-    user: dict[str, Any] | None,
-    department: dict[str, Any] | None,
+def _session(
+    *,
+    enable_bot: Any = None,
+    hidden_session: Any = None,
+    force_start_session: Any = None,
+    user_id: Any = None,
+    user_phone: Any = None,
+    user_email: Any = None,
+    department_id: Any = None,
+    department_name: Any = None,
+    phone_country: Any,
 ) -> dict[str, Any] | None:
-    session = _bodies.session_options(enable_bot, hidden_session, force_start_session)
-    return {**session, **convert.given(user=user, department=department)} or None
+    """Build what a send does to its session, and who gets a new one; ``None`` where nothing is given."""
+    options = _bodies.session_options(enable_bot, hidden_session, force_start_session)
+    user = _bodies.user(user_id, user_phone, user_email, phone_country)
+    department = _bodies.department(department_id, department_name)
+    return {**options, **convert.given(user=user, department=department)} or None
 
 
 def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:

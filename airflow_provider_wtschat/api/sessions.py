@@ -521,7 +521,7 @@ def get_note(note_id: str) -> Request[Message]:
     Get an internal note: ``GET /chat/v1/session/note/{id}``.
 
     :param note_id: id of the note
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",
@@ -537,7 +537,7 @@ def delete_note(note_id: str) -> Request[Message]:
     Delete an internal note: ``DELETE /chat/v1/session/note/{id}``.
 
     :param note_id: id of the note
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="DELETE",

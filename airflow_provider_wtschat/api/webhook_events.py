@@ -74,7 +74,7 @@ class WebhookEvent:
 
         :param body: the bytes, as they came
         :return: the event
-        :raises WtsChatArgumentError: if it is no JSON object
+        :raises WtsChatArgumentError: if it is not a JSON object
         """
         try:
             value = json.loads(body, parse_constant=_refuse_constant)

@@ -35,7 +35,7 @@ def get(subscription_id: str) -> Request[WebhookSubscription]:
     Get a subscription: ``GET /core/v1/webhook/subscription/{subscriptionId}``.
 
     :param subscription_id: id of the subscription
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="GET",
@@ -105,7 +105,7 @@ def delete(subscription_id: str) -> Request[None]:
     Delete a subscription: ``DELETE /core/v1/webhook/subscription/{subscriptionId}``.
 
     :param subscription_id: id of the subscription
-    :raises WtsChatArgumentError: if it is no id
+    :raises WtsChatArgumentError: if it is not an id
     """
     return Request(
         method="DELETE",
