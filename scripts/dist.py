@@ -8,6 +8,7 @@ found here. Each check raises `Problem`.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import re
@@ -211,10 +212,13 @@ def prepare_tools(home: Path = ROOT / ".venvs" / "dist") -> Path:
     """
     stamp = home / ".ready"
     wanted = PINS.read_text()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        python = make_environment(home, sys.executable)
-        install(python, "--requirements", PINS)
-        stamp.write_text(wanted)
+    home.parent.mkdir(exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests ask for it in several processes
+        if not stamp.exists() or stamp.read_text() != wanted:
+            python = make_environment(home, sys.executable)
+            install(python, "--requirements", PINS)
+            stamp.write_text(wanted)
     return home / "bin"
 
 

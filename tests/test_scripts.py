@@ -148,3 +148,16 @@ def test_clean_removes_all_that_is_ignored(tmp_path: Path):
 
 def test_the_registry_is_told_of_everything():
     assert registry.PATH.read_text() == registry.text(), "run make registry"
+
+
+def test_every_command_that_a_page_names_is_there():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.*")]
+    named = {
+        (path.name, word)
+        for path in pages
+        for words in re.findall(r"(?:`|run: )make ((?:[a-z]+ ?)+)", path.read_text())
+        for word in words.split()
+    }
+    assert len(named) > 20
+    assert {(page, word) for page, word in named if word not in targets} == set()
