@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, partial
 from typing import Any, Self
+from uuid import uuid4
 
 from airflow_provider_wtschat.api import contacts, instants, messages, scheduled_messages, sends, sessions, templates
 from airflow_provider_wtschat.api import converters as convert
@@ -86,6 +88,9 @@ _OTHERS_SOON, _OTHERS_LATE = timedelta(seconds=0.5), timedelta(minutes=1)
 _SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
 _INVALID = frozenset({400, 413, 422})
 """HTTP statuses of a request that the API did not act on, because of what it says."""
+_PREVIEWED = 5
+"""How many messages a preview shows."""
+_PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _MOST_RUNS = 100
 """How many Dag runs a plan remembers to have been part of it."""
 _SHORTEST_PRIVATE = 3
@@ -95,7 +100,7 @@ _FAILURE = "failure"
 """Why somebody came into the suppression table: a message failed in a way that says so."""
 _NOT_SCHEDULED = (
     "enable_bot", "file_column", "force_start_session", "user_email", "user_id", "user_name", "user_phone",
-    "wait_for_status", "quiet_hours", "quiet_days", "canary",
+    "wait_for_status", "quiet_hours", "quiet_days", "canary", "test_recipient",
 )  # fmt: skip
 _FACTS = {
     "template_id": "template",
@@ -219,6 +224,9 @@ class Options:
     resend_uncertain: bool
     resend_refused: tuple[str, ...] | None
     retention: timedelta | None
+    holdout: float | None
+    preview: bool
+    test_recipient: str | None
     pace: Pace
     exclusions: Exclusions
     suppression_table: str
@@ -273,6 +281,9 @@ class Options:
             resend_uncertain=_flag("resend_uncertain", arguments["resend_uncertain"]),
             resend_refused=_reasons("resend_refused", arguments["resend_refused"]),
             retention=None if arguments["retention"] is None else _period("retention", arguments["retention"]),
+            holdout=_share("holdout", arguments["holdout"]),
+            preview=_flag("preview", arguments["preview"]),
+            test_recipient=convert.phone("test_recipient", arguments["test_recipient"], arguments["phone_country"]),
             pace=Pace.read(arguments),
             exclusions=Exclusions(
                 sql=convert.text("exclude_sql", arguments["exclude_sql"]),
@@ -356,6 +367,7 @@ class Dispatch:
         self._unclear = self._refused = 0
         self._template_due = 0.0
         self._canary_passed = False
+        self._template_text = ""
 
     def __enter__(self) -> Self:
         return self
@@ -519,6 +531,7 @@ class Dispatch:
         if (planned := table.facts()) is None:
             options.check_time()
             with self._recipients() as recipients:
+                self._try_out(recipients)
                 rows = partial(recipients.planned, self._people.pseudonym)
                 if table.plan(rows, facts | {"runs": [run_id]}, expires_at):
                     self._say_planned(recipients)
@@ -558,12 +571,15 @@ class Dispatch:
 
     def _recipients(self, known: Callable[[Sequence[str]], Collection[str]] = lambda keys: ()) -> Recipients:
         options = self._options
-        self._check_template()
+        self._template_text = self._check_template()
         recipients = Recipients()
         try:
             source = connected("sql_conn_id", options.sql_conn_id)
             recipients.read(source, options.sql, options.parameters, options.layout, options.bounds, known)
             recipients.suppress(self._left_out)
+            if options.holdout is not None:
+                held_out = recipients.hold_out(options.holdout, options.campaign)
+                log.info("Kept a control group of %d recipients, who get no message", held_out)
         except BaseException:
             recipients.close()
             raise
@@ -594,7 +610,8 @@ class Dispatch:
             raise WtsChatArgumentError(argument, msg)
         return template
 
-    def _check_template(self) -> None:
+    def _check_template(self) -> str:
+        """Return the text of the template."""
         template = self._approved_template()
         wanted = self._template_named[1]
         needed = {str(param["name"]) for param in template.get("params") or () if param.get("name")}
@@ -604,6 +621,29 @@ class Dispatch:
             unknown = f"it has no {', '.join(sorted(given - needed))}" if given - needed else ""
             msg = f"the template {wanted!r} has other parameters: {lacking or unknown}"
             raise WtsChatArgumentError("parameter_columns", msg)
+        return str(template.get("text") or "")
+
+    def _try_out(self, recipients: Recipients) -> None:
+        """Show what the first messages say, and send the first to somebody who looks at it, before it is planned."""
+        options = self._options
+        if options.preview:
+            for number, content in enumerate(recipients.examples(_PREVIEWED), start=1):
+                said = fill_in(self._template_text, content.get("parameters") or {})
+                log.info("Message %d says: %s", number, masked(said))
+        if options.test_recipient is None or options.dry_run:
+            return
+        for content in recipients.examples(1):
+            # A new id: it is no message of the campaign, and each plan sends one.
+            message = {"to": f"+{options.test_recipient}", "sender_id": str(uuid4()), **content}
+            answer = self._hook.answer(
+                sends.send_template_batch(**self._values, messages=[message]), stop=self._stop
+            ).value
+            failed = [one for one in answer.get("results") or () if one.get("status") == "FAILED"]
+            if failed:
+                reason = _reason(failed[0].get("failedReason")) or "the API says that it failed"
+                msg = f"test_recipient: the first message failed, so nothing was planned: {reason}"
+                raise WtsChatFailedError(msg)
+            log.info("Sent the first message to the test recipient")
 
     def _rehearse(self) -> dict[str, Any]:
         options, table = self._options, self.table
@@ -612,6 +652,7 @@ class Dispatch:
             number, invalid, suppressed = table.counts()[Status.PLANNED], 0, 0
         else:
             with self._recipients(table.known) as recipients:
+                self._try_out(recipients)
                 number, invalid, suppressed = recipients.valid, recipients.invalid, recipients.suppressed
         minutes = expected_minutes(number, scheduled=options.schedule_at is not None)
         log.info(
@@ -926,6 +967,16 @@ class Dispatch:
         return {seq: (str(message.get("status")), _reason(message.get("failedReason")))}
 
 
+def fill_in(text: str, parameters: Mapping[str, Any]) -> str:
+    """
+    Put parameters into the text of a template.
+
+    :param text: the text, with names in double braces
+    :param parameters: values by name; a name without one stays
+    """
+    return _PLACE.sub(lambda found: str(parameters.get(found[1], found[0])), text)
+
+
 def expected_minutes(number: int, *, scheduled: bool) -> int:
     """
     Tell how many minutes the account's limit asks for.
@@ -1079,6 +1130,13 @@ def _count(argument: str, value: Any, *, minimum: int = 1) -> int:
 
 def _period(argument: str, value: Any) -> timedelta:
     return timedelta(seconds=convert.required(argument, convert.seconds(argument, value)))
+
+
+def _share(argument: str, value: Any) -> float | None:
+    share = convert.number(argument, value, minimum=0)
+    if share is not None and not 0 < share < 1:
+        raise WtsChatArgumentError(argument, f"{value!r} was given; a share between 0 and 1 is wanted, such as 0.1")
+    return share
 
 
 def _reasons(argument: str, value: Any) -> tuple[str, ...] | None:

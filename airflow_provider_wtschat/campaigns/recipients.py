@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,10 +20,11 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 _CHUNK = 1000
 _SHOWN = 10
+_CONTROL = "it is in the control group"
 _SAME_RECIPIENT = "an earlier row has the same recipient"
 _TABLE = (
     "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, person TEXT, content TEXT, reason TEXT,"
-    " suppressed INTEGER NOT NULL DEFAULT 0)"
+    " suppressed INTEGER NOT NULL DEFAULT 0, held_out INTEGER NOT NULL DEFAULT 0)"
 )
 
 
@@ -124,7 +126,7 @@ class Recipients:
             valid += sum(row[-1] is None for row in rows)
             if valid > bounds.recipients and bounds.duplicates != "skip":
                 raise _too_many(bounds)
-            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, 0)", rows)
+            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, 0, 0)", rows)
         self._check_keys()
         self._check_phones(bounds.duplicates)
         if self.valid > bounds.recipients:
@@ -139,7 +141,7 @@ class Recipients:
     @property
     def invalid(self) -> int:
         """How many rows are refused."""
-        return self._count("reason IS NOT NULL AND NOT suppressed")
+        return self._count("reason IS NOT NULL AND NOT suppressed AND NOT held_out")
 
     @property
     def suppressed(self) -> int:
@@ -163,20 +165,58 @@ class Recipients:
             )
             after = rows[-1][0]
 
+    def hold_out(self, share: float, name: str) -> int:
+        """
+        Keep a control group, who get no message: the same people at every try, by a digest of their keys.
+
+        :param share: of the recipients, below 1
+        :param name: makes the groups of campaigns differ
+        :return: how many there are
+        """
+        after = 0
+        while rows := self._rows.execute(
+            "SELECT row, key FROM recipient WHERE reason IS NULL AND row > ? ORDER BY row LIMIT ?", (after, _CHUNK)
+        ).fetchall():
+            self._rows.executemany(
+                "UPDATE recipient SET held_out = 1, reason = ?, phone = NULL, content = NULL WHERE row = ?",
+                [(_CONTROL, row) for row, key in rows if _draw(name, key) < share],
+            )
+            after = rows[-1][0]
+        return self._count("held_out")
+
+    def examples(self, number: int) -> list[dict[str, Any]]:
+        """
+        Read what the first messages say.
+
+        :param number: how many
+        """
+        rows = self._rows.execute(
+            "SELECT content FROM recipient WHERE reason IS NULL ORDER BY row LIMIT ?", (number,)
+        ).fetchall()
+        return [json.loads(content) for (content,) in rows]
+
     def planned(self, pseudonym: Callable[[str], str]) -> Iterator[Planned]:
         """
         Read the rows in the order of the query, each time anew.
 
         :param pseudonym: returns what stands for a person in the table
         """
-        columns = "key, phone, person, content, reason, suppressed"
+        columns = "key, phone, person, content, reason, suppressed, held_out"
         with closing(self._rows.execute(f"SELECT {columns} FROM recipient ORDER BY row")) as cursor:  # noqa: S608  # ours
-            for key, phone, who, content, reason, suppressed in cursor:
+            for key, phone, who, content, reason, suppressed, held_out in cursor:
                 yield Planned(
                     key=key,
                     phone=phone,
                     content=None if content is None else json.loads(content),
-                    status=Status.SUPPRESSED if suppressed else Status.PLANNED if reason is None else Status.REFUSED,
+                    status=(
+                        Status.SUPPRESSED
+                        if suppressed
+                        else Status.HELD_OUT
+                        if held_out
+                        else Status.PLANNED
+                        if reason is None
+                        else Status.REFUSED
+                    ),
                     reason=reason,
                     person=None if who is None or phone is None else pseudonym(who),
                 )
@@ -287,6 +327,12 @@ def _row(
         except WtsChatArgumentError:
             return key, None, None, None, "no file"
     return key, phone, person(phone), json.dumps(content, ensure_ascii=False), None
+
+
+def _draw(name: str, key: str) -> float:
+    """Draw a number from 0 to 1, the same one each time for a key."""
+    digest = hashlib.sha256(json.dumps([name, key]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _too_many(bounds: Bounds) -> WtsChatArgumentError:

@@ -67,6 +67,7 @@ class Status(StrEnum):
     REFUSED = "refused"
     UNCERTAIN = "uncertain"
     SUPPRESSED = "suppressed"
+    HELD_OUT = "held_out"
 
 
 class State(StrEnum):
@@ -775,7 +776,7 @@ def _claimed(row: Sequence[Any]) -> Claimed:
 
 def _emptied(status: Status) -> str:
     """Empty what says something of a person, as soon as it is needed no more."""
-    return ", phone = NULL, content = NULL" if status in (Status.SENT, Status.SUPPRESSED) else ""
+    return ", phone = NULL, content = NULL" if status in (Status.SENT, Status.SUPPRESSED, Status.HELD_OUT) else ""
 
 
 def _cases(group: Sequence[Outcome], field: str) -> list[Any]:

@@ -104,6 +104,12 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     :param canary: send so many first, wait, and go on only if at most ``max_failed`` of them failed (templated).
         Default: send all
     :param canary_wait: seconds, or a timedelta, to wait then (templated). Default: 15 minutes
+    :param preview: show the text of the first five messages in the log, filled in, with phone numbers masked; the
+        parameters stand there as they are (templated). Default: false
+    :param test_recipient: phone number to send the first message to, before anything is planned; if it fails, so does
+        the task (templated). Default: none
+    :param holdout: share of the recipients, below 1, who are kept as a control group and get no message, drawn by a
+        digest of campaign and key (templated). Default: none
     :param wait_for_status: follow the messages until they are ``SENT``, ``DELIVERED`` or ``READ``: each is looked at,
         with a request, after 1, 5, 15 and 60 minutes and then every hour, as long as that may change (templated).
         Default: do not follow
@@ -124,6 +130,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         "resend_refused", "retention", "exclude_sql", "exclude_tags", "include_blocked", "ignore_suppression",
         "suppression_table", "audience",
         "quiet_hours", "quiet_days", "max_per_contact", "per_minute", "canary", "canary_wait",
+        "preview", "test_recipient", "holdout",
         "wait_for_status", "follow_up_for", "max_failed", "deferrable",
     )  # fmt: skip
     template_ext: Sequence[str] = (".sql",)
@@ -172,6 +179,9 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         per_minute: int | None = None,
         canary: int | None = None,
         canary_wait: float | timedelta = timedelta(minutes=15),
+        preview: bool = False,
+        test_recipient: str | None = None,
+        holdout: float | None = None,
         wait_for_status: str | None = None,
         follow_up_for: float | timedelta | str = timedelta(hours=24),
         max_failed: float | None = None,
@@ -214,6 +224,9 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         self.per_minute = per_minute
         self.canary = canary
         self.canary_wait = canary_wait
+        self.preview = preview
+        self.test_recipient = test_recipient
+        self.holdout = holdout
         self.wait_for_status = wait_for_status
         self.follow_up_for = follow_up_for
         self.max_failed = max_failed

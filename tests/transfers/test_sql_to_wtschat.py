@@ -68,7 +68,8 @@ def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Sim
     result = dispatch()
     assert result == {
         "campaign": "reminders", "table": "wtschat_campaign", "recipients": 250,
-        "planned": 0, "claimed": 0, "sent": 250, "refused": 0, "uncertain": 0, "suppressed": 0, "delivery": {},
+        "planned": 0, "claimed": 0, "sent": 250, "refused": 0, "uncertain": 0, "suppressed": 0, "held_out": 0,
+        "delivery": {},
     }  # fmt: skip
     assert len(sent(simulator)) == len(set(sent(simulator))) == 250
     first = simulator.sends[0]
@@ -896,7 +897,7 @@ def test_a_stopped_campaign_fails_with_everything_planned(warehouse: Warehouse, 
     assert warehouse.statuses() == {"sent": 100, "planned": 50}
     assert control("resume") == {
         "campaign": "reminders", "table": "wtschat_campaign", "state": "plan",
-        "planned": 50, "claimed": 0, "sent": 100, "refused": 0, "uncertain": 0, "suppressed": 0,
+        "planned": 50, "claimed": 0, "sent": 100, "refused": 0, "uncertain": 0, "suppressed": 0, "held_out": 0,
     }  # fmt: skip
     assert dispatch()["sent"] == 150
     control("stop")
