@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -109,6 +110,23 @@ def test_staging_of_a_dead_attempt_is_removed(destination, monkeypatch):
         pass
     assert not Table(dead.staging.name("tags")).columns()
     assert names() == {}
+
+
+def test_duckdb_rewrites_more_rows_than_its_memory_holds(duckdb, monkeypatch):
+    """In one transaction these rows need more than it may have."""
+    described = {**json.loads(duckdb), "extra": {"memory_limit": "48MB"}}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(described))
+
+    def merge(number: int) -> int:
+        with Database("warehouse") as database, Run(database, LOAD, TAGS, holder="test", wait=0) as run:
+            for start in range(0, 16_000, 2_000):
+                given = [(f"{one:08}", number, f"{number}{one}" * 200) for one in range(start, start + 2_000)]
+                run.stage("tags", rows(number, *given))
+            return run.merge(until_reached=day(number))
+
+    assert [merge(number) for number in (1, 2)] == [16_000, 16_000]
+    assert Table("tags").watermark()[:10] == "2026-01-02"
+    assert {row.name[0] for row in Table("tags").rows("name")} == {"2"}
 
 
 def test_merges_into_one_table_wait_for_each_other(destination):
