@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
@@ -19,8 +19,6 @@ DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUN
 _HOURS = re.compile(r"(\d{1,2}):(00|15|30|45)\s*(?:-|to)\s*(\d{1,2}):(00|15|30|45)")
 _QUARTER = timedelta(minutes=15)
 _WEEK = timedelta(days=7)
-_BRAZILIAN_AREA = 5
-"""Signs of a Brazilian number up to its area code, which all numbers of a time zone share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,6 @@ class QuietHours:
         wanted = [name.strip().upper() for name in names]
         if unknown := [name for name in wanted if name not in DAYS]:
             raise WtsChatArgumentError("quiet_days", f"{unknown[0]!r} is no day; there are {', '.join(DAYS)}")
-        zones_of("+5511900000001")
         quiet = cls(start=bounds[0], end=bounds[1], days=frozenset(map(DAYS.index, wanted)))
         if len(quiet.days) == len(DAYS):
             raise WtsChatArgumentError("quiet_days", "all seven days were given, so nothing would ever be sent")
@@ -110,28 +107,17 @@ class QuietHours:
         return clock >= self.start or clock < self.end
 
 
+@lru_cache(maxsize=4096)
 def zones_of(phone: str) -> tuple[str, ...]:
     """
-    Return the time zones in which a number may be.
+    Return the time zones in which a number may be; UTC where that is not known.
 
     :param phone: number in international form
     """
-    return _zones(phone[:_BRAZILIAN_AREA] + "900000000" if phone.startswith("+55") else phone)
-
-
-@lru_cache(maxsize=4096)
-def _zones(phone: str) -> tuple[str, ...]:
     try:
-        from phonenumbers import NumberParseException, parse
-        from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
-    except ImportError as error:
-        msg = "quiet_hours need the extra 'phones': pip install 'airflow-provider-wtschat[phones]'"
-        raise AirflowOptionalProviderFeatureException(msg) from error
-    try:
-        zones = tuple(zone for zone in time_zones_for_number(parse(phone)) if zone != UNKNOWN_TIMEZONE)
-    except NumberParseException:
-        zones = ()
-    return zones or ("UTC",)
+        return phones.timezone(phone) or ("UTC",)
+    except WtsChatArgumentError:
+        return ("UTC",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,7 +95,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
     :param suppression_table: name of the table of people who are never written to, in the same database as ``table``
         (templated). Default: ``wtschat_suppression``
     :param quiet_hours: times of the day between which nobody is written to, such as ``20:00-08:00``, by the clock where
-        the recipient's number is; rows wait (templated). It needs the extra ``phones``. Default: none
+        the recipient's number is; rows wait (templated). Default: none
     :param quiet_days: names of days on which nobody is written to, such as ``["SUNDAY"]`` (templated). Default: none
     :param max_per_contact: how many messages a person may get from all campaigns of the table, and in which time, such
         as ``(1, timedelta(days=7))``; more are ``suppressed`` (templated). Default: any number
