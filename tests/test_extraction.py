@@ -568,7 +568,7 @@ def test_an_interaction_that_moves_nothing_else_is_enough(hook, simulator):
     assert found == {quiet}
 
 
-@account(sessions=80)
+@account(sessions=300)
 def test_sessions_that_ended_lately_are_read_again_on_another_day(hook, simulator):
     world = simulator.world
     since = datetime.fromtimestamp(world.now() / 1e6, UTC) - timedelta(seconds=1)
