@@ -39,7 +39,9 @@ PUBLIC = {
     ),
     "sensors": ("message", "panel", "scheduled_message", "session"),
     "simulator": ("", "pytest_plugin"),
-    "transfers": ("sql_to_wtschat", "wtschat_reconcile", "wtschat_to_object_storage", "wtschat_to_sql"),
+    "transfers": (
+        "sql_to_wtschat", "wtschat_account", "wtschat_reconcile", "wtschat_to_object_storage", "wtschat_to_sql",
+    ),
     "triggers": ("campaign", "message", "panel", "scheduled_message", "session", "session_event", "webhook_event"),
     "warehouse": ("merging",),
     "webhooks": ("inbox", "receiver"),
