@@ -17,7 +17,7 @@ export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ constraints: $(READY) ## Install with Airflow's own constraint files, on every P
 
 dist: $(READY) ## Build what is published into dist/, and check it (TAG=v1.2.3: for a release)
 	$(BIN)/python -m scripts.dist $(if $(TAG),--tag $(TAG))
+
+# In an environment of its own: it needs neither Airflow nor the package's dependencies.
+docs: $(READY) ## Build the site of the documentation into build/docs, and check it
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv --without-pip .venv-docs
+	$(BIN)/uv pip install --quiet --python .venv-docs/bin/python --group docs
+	.venv-docs/bin/python -m scripts.docs
 
 pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
 	$(BIN)/python -m scripts.pins $(UPGRADE)

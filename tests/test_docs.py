@@ -26,12 +26,14 @@ from uuid import uuid4
 
 import pytest
 
+from airflow_provider_wtschat import exceptions
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
 from tests.conftest import AIRFLOW_2, FinishedRun
 from tests.waiting import QUICK
 
 ROOT = Path(__file__).parents[1]
+PORTUGUESE = ROOT / "README.pt-BR.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DAG_AROUND = """
 from datetime import datetime
@@ -139,6 +141,95 @@ def arguments(called: Any) -> set[str]:
         if "__init__" in vars(cls):
             found |= set(inspect.signature(inspect.unwrap(cls.__init__)).parameters)
     return found
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.+)$", without_code(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [*PAGES, PORTUGUESE, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_and_anchors_lead_somewhere(page: Path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_each_page_is_in_the_navigation():
+    linked = set(re.findall(r"^- \[.+?\]\(([^)]+)\)", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE))
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]} - {"index.md"}
+    assert {link for link in linked if not link.startswith("..")} == pages
+
+
+def sections(page: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", (ROOT / "docs" / page).read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_each_error_has_a_section_that_says_what_to_do():
+    assert list(sections("errors.md")) == sorted(exceptions.__all__, key=list(sections("errors.md")).index)
+    for name, text in sections("errors.md").items():
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Message", "Means", "Do"], name
+
+
+def test_the_messages_of_the_page_about_errors_are_those_of_the_code():
+    code = "\0".join(constants())
+    messages = [
+        message
+        for text in sections("errors.md").values()
+        for message in re.findall(r"`([^`]*…[^`]*)`", text.partition("**Means.**")[0])
+    ]
+    assert len(messages) > 10
+    for message in messages:
+        for phrase in re.findall(r"[a-zA-Z][a-zA-Z ,.']{12,}", re.sub(r"\([^)]*\)", "…", message)):
+            assert phrase.strip(" ,.") in code, phrase
+
+
+def constants() -> Iterator[str]:
+    """Return the texts of the package's code."""
+    for path in (ROOT / "airflow_provider_wtschat").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def shape(page: Path) -> dict[str, Any]:
+    """Return what a page and its translation have in common."""
+    text = page.read_text()
+    bare = without_code(text)
+    tables = re.findall(r"(?:^\|.*\n)+", bare, re.MULTILINE)
+    return {
+        "sections": re.findall(r"^#+", bare, re.MULTILINE),
+        "code": re.findall(r"^```.*?^```$", text, re.DOTALL | re.MULTILINE),
+        "rows": [table.count("\n") for table in tables],
+        "names": [sorted(set(re.findall(r"`([A-Z]\w+?)`", table))) for table in tables],
+        "links": sorted(set(re.findall(r"\]\(([^)\s]+)\)", bare)) - {"README.md", "README.pt-BR.md"}),
+        "lists": len(re.findall(r"^- ", bare, re.MULTILINE)),
+    }
+
+
+def test_the_readme_in_portuguese_has_all_that_the_english_one_has():
+    assert shape(PORTUGUESE) == shape(ROOT / "README.md")
+
+
+def test_portuguese_texts_use_the_words_of_the_product():
+    rows = re.findall(r"^\| (?!---|English)(.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)|\*\*[^*]*\*\*", "", without_code(PORTUGUESE.read_text())).lower()
+    used = 0
+    for english, portuguese, _, refused in ([cell.strip() for cell in row.split("|")] for row in rows):
+        used += bool(re.search(rf"\b{portuguese[:-1]}", text))
+        for word in filter(None, refused.split(", ")):
+            assert not re.search(rf"\b{word}\b", text), f"{english}: {portuguese}, not {word}"
+    assert used >= 10
 
 
 @pytest.fixture
@@ -283,8 +374,55 @@ def test_the_loads_fill_a_table_and_a_folder(
 ):
     assert run_example("load").state == "success"
     with closing(sqlite3.connect(warehouse)) as database:
-        (rows,) = database.execute("SELECT count(*) FROM sessions").fetchone()
+        (rows,) = database.execute("SELECT count(*) FROM wtschat_sessions").fetchone()
     assert rows
     run = run_example("copy", ("s3://aws_default@lake", f"file://{tmp_path}/lake"))
     assert run.state == "success", run.errors
     assert list(tmp_path.glob("lake/wtschat/sessions/**/*.parquet"))
+
+
+@pytest.mark.airflow
+def test_the_tutorial_loads_and_asks(
+    simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun], capsys: pytest.CaptureFixture[str]
+):
+    assert run_example("demo-operator").state == "success"
+    capsys.readouterr()
+    shown = code("first-query").replace("wtschat-demo/warehouse.sqlite", str(warehouse))
+    exec(shown, {})
+    counts = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert {"COMPLETED", "PENDING"} <= set(counts)
+    with closing(sqlite3.connect(warehouse)) as database:
+        assert sum(map(int, counts.values())) == database.execute("SELECT count(*) FROM wtschat_sessions").fetchone()[0]
+
+
+def test_the_tutorial_shows_the_operator_of_the_demo():
+    dag = (ROOT / "airflow_provider_wtschat" / "demo" / "dags" / "wtschat_demo.py").read_text()
+    for argument in ('sql_conn_id="warehouse"', 'initial_since="2020-01-01"', '("contacts", "sessions")'):
+        assert argument in dag
+    shown = code("demo-operator")
+    assert 'sql_conn_id="warehouse"' in shown
+    assert 'initial_since="2020-01-01"' in shown
+
+
+@pytest.mark.airflow
+def test_the_dag_that_answers_answers_and_concludes(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    open_now = simulator.world.create_session(status="PENDING", type="INDIVIDUAL", window="ACTIVE").id
+    pending = {session.id for session in simulator.world.sessions if session.status == "PENDING"}
+    run = run_example("answering")
+    assert run.state == "success", run.errors
+    answered, concluded = run.xcom("to_answer"), run.xcom("to_conclude")
+    assert answered == [open_now]
+    assert concluded
+    assert {*answered, *concluded} <= pending
+    assert sorted(send.session_id for send in simulator.sends) == sorted(answered)
+    assert {simulator.world.sessions.get(each).status for each in concluded} == {"COMPLETED"}
+
+
+@pytest.mark.airflow
+def test_the_dag_that_answers_has_nothing_to_do(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    for session in [each for each in simulator.world.sessions if each.status == "PENDING"]:
+        simulator.world.conclude_session(session.id)
+    run = run_example("answering")
+    assert run.state == "success", run.errors
+    assert run.states["nothing_to_do"] == "success"
+    assert simulator.sends == []

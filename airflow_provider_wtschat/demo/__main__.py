@@ -74,7 +74,7 @@ def main() -> None:
         show_rows(database)
     print(
         f"""
-The database: {warehouse} (tables sessions, contacts and wtschat_loads)
+The database: {warehouse} (tables wtschat_sessions, wtschat_contacts and wtschat_loads)
 The Dag:      {dags / DAG.name}
 The logs:     {logs}
 
@@ -111,8 +111,8 @@ def tell(database: Any, requests: int, refused: int, seconds: float) -> None:
     :param refused: how many of them met the account's limit
     :param seconds: how long it took
     """
-    (rows,) = database.execute("SELECT count(*) FROM sessions").fetchone()
-    newest = "SELECT count(*) FROM sessions WHERE loaded_at = (SELECT max(loaded_at) FROM sessions)"
+    (rows,) = database.execute("SELECT count(*) FROM wtschat_sessions").fetchone()
+    newest = "SELECT count(*) FROM wtschat_sessions WHERE loaded_at = (SELECT max(loaded_at) FROM wtschat_sessions)"
     (written,) = database.execute(newest).fetchone()
     print(
         f"  sessions in the table    {rows:,}"
@@ -129,7 +129,7 @@ def show_rows(database: Any) -> None:
 
     :param database: a connection to the database
     """
-    newest = f"SELECT {', '.join(SHOWN)} FROM sessions ORDER BY updated_at DESC LIMIT 5"  # noqa: S608
+    newest = f"SELECT {', '.join(SHOWN)} FROM wtschat_sessions ORDER BY updated_at DESC LIMIT 5"  # noqa: S608
     rows = database.execute(newest).fetchall()
     lines = [SHOWN, *(tuple("" if value is None else str(value) for value in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -1,0 +1,68 @@
+"""
+Build the site of the documentation and check it: ``make docs``.
+
+A warning of Sphinx, such as a link or an anchor that leads nowhere, is an error, and so is a public name that the
+reference does not show, or a page that needs something from another host: the site also works offline, search included.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zlib
+
+from scripts.local import ROOT
+from scripts.names import PACKAGE, SNAPSHOT
+
+SITE = ROOT / "build" / "docs"
+TREES = ROOT / "build" / "doctrees"
+START = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
+# What a browser loads; links that a reader may follow are another matter.
+_LOADED = re.compile(
+    r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//|<link[^>]+rel=\"stylesheet\"[^>]+href=\"https?://"
+)
+
+
+def main() -> None:
+    """Build, check, and print the figures."""
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-c", str(ROOT / "docs"), "-d", str(TREES)]
+    done = subprocess.run([*command, str(ROOT), str(SITE)], stderr=subprocess.PIPE, text=True, check=False)
+    warnings = [line for line in done.stderr.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
+    print(done.stderr, end="", file=sys.stderr)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    (SITE / "index.html").write_text(START)
+    pages = [*SITE.rglob("*.html")]
+    public = json.loads(SNAPSHOT.read_text())
+    missing = [name for name in public if name not in shown()]
+    loading = [str(page.relative_to(SITE)) for page in pages if _LOADED.search(page.read_text())]
+    for name in missing:
+        print(f"not in the reference: {name}")
+    for page in loading:
+        print(f"loads something from another host: {page}")
+    print(
+        f"pages            {len(pages)}"
+        f"\nwarnings         {len(warnings)}"
+        f"\npublic names     {len(public) - len(missing)} of {len(public)} in the reference"
+        f"\nneeding a host   {len(loading)}"
+        f"\nthe site         {SITE / 'index.html'}"
+    )
+    raise SystemExit(1 if warnings or missing or loading else 0)
+
+
+def shown() -> set[str]:
+    """
+    Read what the reference has entries for.
+
+    :return: names, without that of the package
+    """
+    *_, body = (SITE / "objects.inv").read_bytes().split(b"\n", 4)  # four lines, and the rest compressed
+    names = re.findall(rf"^{PACKAGE}\.(\S+) py:", zlib.decompress(body).decode(), re.MULTILINE)
+    # The simulator's names stand under the modules that define them.
+    return {re.sub(r"^simulator\.[a-z]+\.(?=[A-Z])", "simulator.", name) for name in names}
+
+
+if __name__ == "__main__":
+    main()
