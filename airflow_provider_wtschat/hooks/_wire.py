@@ -8,13 +8,18 @@ connections themselves note it.
 
 from __future__ import annotations
 
+import logging
 import threading
 from functools import cache
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection
+
+from airflow_provider_wtschat.api.masking import masked
 
 __all__ = ["NotingAdapter", "Progress", "progress"]
 
@@ -48,8 +53,46 @@ class _NotingConnection(HTTPConnection):
         super().send(data)
 
 
+class _WithoutPhones(logging.Filter):
+    """
+    Takes what could be a phone number out of the lines that urllib3 logs at DEBUG for each request.
+
+    :param name: as for each filter
+    """
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(name)
+        self.hosts: set[str | None] = set()
+        """Those of the API, so that the lines of everybody else stay as they are."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the line; none is left out."""
+        if isinstance(record.args, tuple) and not self.hosts.isdisjoint(map(str, record.args)):
+            record.args = tuple(masked(unquote(arg)) if isinstance(arg, str) else arg for arg in record.args)
+        return True
+
+
+_without_phones = _WithoutPhones()
+logging.getLogger("urllib3.connectionpool").addFilter(_without_phones)
+
+
 class NotingAdapter(HTTPAdapter):
-    """Sends as requests does, directly and through proxies, and notes in ``progress`` when a request goes out."""
+    """
+    Sends as requests does, directly and through proxies, and notes in ``progress`` when a request goes out.
+
+    What urllib3 logs of it at DEBUG has no phone numbers, which stand in the paths of look-ups.
+    """
+
+    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
+        """
+        Send a request.
+
+        :param request: the request
+        :param args: as for requests
+        :param kwargs: as for requests
+        """
+        _without_phones.hosts.add(urlsplit(request.url or "").hostname)
+        return super().send(request, *args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools of direct connections."""

@@ -142,11 +142,21 @@ class WtsChatAsyncHook(BaseHook):
         deadline = time.monotonic() + self.max_wait
         content = request.content
         own = None if self._session else await self._new_session()
+        if own is None:
+            return await retrying(self._send, self._session, request, content, bulk, deadline)
         try:
-            return await retrying(self._send, own or self._session, request, content, bulk, deadline)
-        finally:
-            if own is not None:
-                await own.close()
+            answered: Answer[T] = await retrying(self._send, own, request, content, bulk, deadline)
+        except BaseException:
+            await own.close()
+            raise
+        try:
+            await own.close()
+        except BaseException as error:
+            # As in _send: it was acted on, so its caller must not hear that it was cancelled before.
+            if request.safe_to_repeat:
+                raise
+            raise transport.interrupted(request, error) from None
+        return answered
 
     async def perform(self, exchange: Exchange[T], *, bulk: bool = False) -> T:
         """
@@ -242,16 +252,20 @@ class WtsChatAsyncHook(BaseHook):
         budget = self._budget
         if budget is None:
             budget = self._budget = await asyncio.to_thread(get_budget, (await self.resolve()).account)
+        answer: Answer[T] | None = None
         try:
             left = max(0.0, deadline - time.monotonic())
             async with budget.slot_async(send=request.is_send, bulk=bulk, timeout=left):
-                answer: Answer[T] = await self._exchange(session, request, content)
+                answer = await self._exchange(session, request, content)
         except BudgetTimeoutError as full:
             raise transport.over_budget(request, full) from full
         except BaseException as error:
             transport.count_answer(error)
             if isinstance(error, WtsChatRateLimitError):
                 await budget.hold_async(transport.back_off(1, error))
+            if answer is not None and not request.safe_to_repeat:
+                # It came while the budget was told: as it was acted on, no retry of the task may send it again.
+                raise transport.interrupted(request, error) from None
             raise
         transport.count_answer(None)
         return answer

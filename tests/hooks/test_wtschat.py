@@ -13,6 +13,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -319,6 +320,17 @@ def test_the_token_shows_nowhere(
     assert simulator.token not in " ".join(f"{each} {each!r}" for each in shown)
     at_info = "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.INFO)
     assert TEXT not in at_info
+
+
+@pytest.mark.parametrize("spelled", [PHONE, f"+{PHONE}", f"+{PHONE[:2]} {PHONE[2:4]} {PHONE[4:]}"])
+def test_a_look_up_shows_no_phone_at_debug(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, spelled: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with suppress(WtsChatNotFoundError, WtsChatRefusedError):
+        WtsChatHook().run(contacts.get_by_phone(spelled))
+    assert "GET /core/v1/contact/phonenumber/" in caplog.text
+    assert PHONE not in caplog.text.replace("+", "").replace("%2B", "")
 
 
 def unreachable(simulator: Simulator) -> list[dict[str, Any]]:

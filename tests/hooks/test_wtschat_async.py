@@ -8,13 +8,16 @@ import logging
 import socket
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseHook, Connection
 
 from airflow_provider_wtschat.api import contacts, sessions
+from airflow_provider_wtschat.budget import Budget
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
     WtsChatAuthenticationError,
@@ -96,6 +99,36 @@ async def test_no_connection_means_that_nothing_was_sent(simulator: Simulator, m
                 await WtsChatAsyncHook("nobody", max_retries=1).run(request)
             assert raised.value.retryable
             assert not isinstance(raised.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("place", ["budget", "session"])
+async def test_a_cancellation_after_the_answer_leaves_a_send_uncertain(
+    simulator: Simulator, session_id: str, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """What was acted on must not look like what was cancelled in time, wherever the cancellation arrives."""
+    hook = WtsChatAsyncHook()
+
+    async def late(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    if place == "session":
+        monkeypatch.setattr(aiohttp.ClientSession, "close", late)
+    else:
+        slot = Budget.slot_async
+
+        @asynccontextmanager
+        async def cut(self: Budget, **how: Any) -> AsyncIterator[None]:
+            async with slot(self, **how):
+                yield
+            await late()
+
+        monkeypatch.setattr(Budget, "slot_async", cut)
+    sent = len(simulator.sends)
+    with pytest.raises(WtsChatUncertainError):
+        await hook.run(sessions.send(session_id, text=TEXT))
+    assert len(simulator.sends) == sent + 1
+    with pytest.raises(asyncio.CancelledError):
+        await hook.run(sessions.get(session_id))
 
 
 async def test_a_send_that_is_cancelled_is_uncertain_and_a_read_is_cancelled(
