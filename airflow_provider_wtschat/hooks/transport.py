@@ -39,7 +39,7 @@ _LONGEST_BACK_OFF = 60.0
 
 def refuse_list(request: AnyRequest) -> None:
     """
-    Refuse a list where one answer is wanted, which would be its first page alone, cut without a word.
+    Refuse a list where one answer is wanted, which would be its first page alone, cut without an error.
 
     :param request: the request
     :raises WtsChatArgumentError: if it is a paged list

@@ -36,7 +36,7 @@ def is_uuid(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that the contract does not allow, though the API may have taken it without a word."""
+    """Something that the contract does not allow, though the API may have taken it without an error."""
 
     operation: str
     """What was asked, e.g. ``GET /chat/v2/session``; method and path as they came if the contract has no such thing."""
