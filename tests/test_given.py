@@ -22,6 +22,7 @@ from airflow_provider_wtschat.sensors.scheduled_message import ScheduledMessageS
 from airflow_provider_wtschat.sensors.session import NewSessionsSensor, SessionReplySensor, SessionStatusSensor
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
+from airflow_provider_wtschat.transfers.wtschat_account import WtsChatEstimateOperator
 from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
 from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
@@ -40,6 +41,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
     WtsChatToSqlOperator: {"resource": "sessions", "sql_conn_id": "warehouse"},
     WtsChatToObjectStorageOperator: {"resource": "sessions", "path": "file:///nowhere"},
     WtsChatReconcileOperator: {"resource": "sessions", "sql_conn_id": "warehouse"},
+    WtsChatEstimateOperator: {"resource_names": ["sessions"]},
     SqlToWtsChatTemplateOperator: {
         "campaign": "c", "sql": "SELECT 1", "sql_conn_id": "warehouse", "recipient_column": "to", "key_column": "id",
         "template_name": "t",

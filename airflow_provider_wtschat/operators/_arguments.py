@@ -276,6 +276,26 @@ class OpeningOnceArguments(OpeningArguments, OnceArguments, total=False):
     """Arguments of both."""
 
 
+class AskArguments(OpeningOnceArguments, total=False):
+    """Arguments of :class:`~airflow_provider_wtschat.operators.ask.AskContactOperator`."""
+
+    subject: Required[str]
+    options: Required[Sequence[str] | str]
+    body: str | None
+    defaults: Sequence[str] | str | None
+    response_timeout: timedelta | float | str
+    to: str | None
+    session_id: str | None
+    template_id: str | None
+    template_name: str | None
+    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None
+    synonyms: Mapping[str, Sequence[str]] | None
+    attempts: int
+    unclear_text: str
+    poll_interval: float
+    deferrable: bool
+
+
 class PanelOnceArguments(PanelArguments, OnceArguments, total=False):
     """Arguments of both."""
 

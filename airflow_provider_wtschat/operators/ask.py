@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_wtschat import waiting
 from airflow_provider_wtschat._compat import (
@@ -26,6 +26,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatFailedError,
     WtsChatRefusedError,
 )
+from airflow_provider_wtschat.operators._arguments import AskArguments, OpeningOnceArguments
 from airflow_provider_wtschat.operators.base import WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
 from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
@@ -114,7 +115,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         unclear_text: str = "Não entendi. Por favor, responda com uma destas opções:",
         poll_interval: float = 10,
         deferrable: bool = True,
-        **kwargs: Any,
+        **kwargs: Unpack[OpeningOnceArguments],
     ) -> None:
         super().__init__(**kwargs)
         self.subject = subject
@@ -421,7 +422,7 @@ class AskContactBranchOperator(AskContactOperator, BranchMixIn):
 
     inherits_from_skipmixin = True
 
-    def __init__(self, *, options_mapping: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, options_mapping: Mapping[str, str] | None = None, **kwargs: Unpack[AskArguments]) -> None:
         super().__init__(**kwargs)
         self.options_mapping = options_mapping
 

@@ -38,15 +38,18 @@ class WtsChatEstimateOperator(WtsChatReadingBaseOperator):
 
     It takes a request or two for each list; a load that goes on where another ended costs less.
 
-    :param resource: not used; give ``resource_names``
     :param resource_names: names of resources (templated)
     :return: requests by resource, at least
     """
 
-    template_fields: Sequence[str] = (*WtsChatReadingBaseOperator.template_fields, "resource_names")
+    template_fields: Sequence[str] = (
+        *(name for name in WtsChatReadingBaseOperator.template_fields if name != "resource"),
+        "resource_names",
+    )
 
-    def __init__(self, *, resource_names: Sequence[str] | str, resource: str = "", **kwargs: Any) -> None:
-        super().__init__(resource=resource, **kwargs)
+    def __init__(self, *, resource_names: Sequence[str] | str, **kwargs: Any) -> None:
+        # One stands for all: what counts is resource_names.
+        super().__init__(resource="sessions", **kwargs)
         self.resource_names = resource_names
 
     def execute(self, context: Context) -> dict[str, int]:
@@ -59,6 +62,7 @@ class WtsChatEstimateOperator(WtsChatReadingBaseOperator):
         :raises WtsChatError: if a retry may help
         """
         with failing_for_good():
+            self.check_given()
             names = convert.texts("resource_names", self.resource_names) or []
             found = [find(name) for name in names]
             counted: dict[str, tuple[int, int]] = {}

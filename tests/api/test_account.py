@@ -122,7 +122,7 @@ def test_members_are_mappings():
 
 def test_contacts_of_a_portfolio_page_by_names_of_their_own():
     request = portfolios.list_contacts(ID, contact_ids=[OTHER], created_is_null=False, created_after="2026-09-01")
-    assert request.filters == {"portfolioId": (ID,), "contactId": [OTHER]}
+    assert request.filters == {"portfolioId": (ID,), "contactId": (OTHER,)}
     own = (
         ("CreatedAt.IsNull", "false"), ("ContactIds", OTHER), ("CreatedAt.After", "2026-09-01T00:00:00.000000Z")
     )  # fmt: skip

@@ -128,8 +128,8 @@ def test_a_batch_takes_up_to_a_hundred_contacts_and_names_the_bad_one():
         ([], "1 to 100"),
         ([{"name": "x"}] * 101, "1 to 100"),
         ([{"name": "x"}, {"phoneNumber": PHONE}], r"contacts\[1\].*phone_number"),
-        ([{"name": "x"}, {"phone_number": "12"}], r"contacts\[1\]: phone_number"),
-        ([{"name": "x"}, {"name": None}], r"contacts\[1\]: .*known by"),
+        ([{"name": "x"}, {"phone_number": "12"}], r"contacts\[1\]\['phone_number'\]: "),
+        ([{"name": "x"}, {"name": None}], r"contacts\[1\].*known by"),
         (["x"], r"contacts\[0\]"),
     ):
         with pytest.raises(WtsChatArgumentError, match=named):
