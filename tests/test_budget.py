@@ -1049,4 +1049,5 @@ def test_a_directory_makes_room_for_others_who_use_the_account(tmp_path: Path, n
     late = [refused for refused in server.refusals if refused > start + 3]
     assert server.refusals
     assert len(late) < len(server.refusals) / 4
-    assert server.arrivals["burst"][-1] - start < 4 * 480 / 40 * 0.5
+    # Both slow down at each 429 and come back slowly; a sixth of what the limit allows is still no standstill.
+    assert server.arrivals["burst"][-1] - start < 6 * 480 / 40 * 0.5

@@ -196,7 +196,7 @@ async def test_a_reply_is_found_whether_or_not_it_changes_the_session(
 ) -> None:
     object.__setattr__(simulator.world.options, "reply_moves_updated", reply_moves_updated)
     (one,) = pending(simulator, 1)
-    async with waiting(SessionReplyTrigger(session_id=one, since=ago(-0.1), poll_interval=0.05)) as tasks:
+    async with waiting(SessionReplyTrigger(session_id=one, since=ago(0), poll_interval=0.05)) as tasks:
         simulator.world.add_inbound_message(one, "Segredo")
         (event,) = await all_of(tasks)
     assert event["status"] == "reached"
@@ -208,7 +208,7 @@ async def test_what_is_worth_a_question_is_not_asked_twice_at_a_time(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = pending(simulator, 3)
-    since = ago(-0.1)
+    since = ago(0)
     async with waiting(
         *(SessionReplyTrigger(session_id=each, since=since, poll_interval=0.05) for each in ids)
     ) as tasks:
@@ -410,7 +410,7 @@ async def test_logs_and_events_hold_no_personal_data(
     session = simulator.world.create_session(status="PENDING", contact_id=contact.id)
     kinds: list[Any] = [
         trigger(session.id),
-        SessionReplyTrigger(session_id=session.id, since=ago(-0.1), poll_interval=0.05),
+        SessionReplyTrigger(session_id=session.id, since=ago(0), poll_interval=0.05),
         MessageStatusTrigger(
             message_id=simulator.world.add_inbound_message(session.id, "Texto secreto").id,
             target_statuses=["READ"], failure_statuses=[], poll_interval=0.05,
