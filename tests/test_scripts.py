@@ -136,13 +136,13 @@ def test_clean_removes_all_that_is_ignored(tmp_path: Path):
     project = tmp_path / "a directory with blanks"
     (project / "package").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", project)
-    kept = {"Makefile", "package"}
+    kept = {"Makefile", "docs", "package"}
     ignored = [line for line in (ROOT / ".gitignore").read_text().splitlines() if line and not line.startswith("#")]
     assert len(ignored) > 10
     for pattern in ignored:
         name = pattern.rstrip("/").replace("[co]", "c").replace("*", "" if pattern.startswith(".") else "x")
         for folder in (project, project / "package") if name in ("__pycache__", "x.pyc") else (project,):
-            (folder / name).mkdir() if pattern.endswith("/") else (folder / name).touch()
+            (folder / name).mkdir(parents=True) if pattern.endswith("/") else (folder / name).touch()
     subprocess.run(["make", "clean"], cwd=project, check=True, capture_output=True)
     assert {str(path.relative_to(project)) for path in project.rglob("*")} == kept
 
