@@ -54,7 +54,9 @@ class History:
         self.watch: Callable[[Message | None, Message], None] | None = None
         """Is told of each version of a message, and of the one before it."""
         self._by_seq: dict[int, str] = {}
+        self._began = world.now()
         self._limits: dict[int, int] = {}
+        """Where a life has come to another instant than the beginning of the account."""
         self.files: tuple[Record, ...] = ()
         """What messages from before the start may carry."""
         self._distributions = Distributions(**world.options.lives)
@@ -71,7 +73,7 @@ class History:
         """
         self._seeded[session.id] = session
         self._by_seq[session.seq] = session.id
-        if limit != self._limits.setdefault(0, limit):
+        if limit != self._began:
             self._limits[session.seq] = limit
 
     def turns(self, session_id: str) -> list[Turn]:
@@ -111,7 +113,7 @@ class History:
         return texts[(seq + 3 * place) % len(texts)]
 
     def _life(self, session: Session) -> Life:
-        limit = self._limits.get(session.seq, self._limits[0])
+        limit = self._limits.get(session.seq, self._began)
         return self.live(session.seq, session.created, limit, session.status)
 
     def begin(self, session_id: str) -> None:
