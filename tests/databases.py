@@ -37,6 +37,8 @@ class Server(ABC):
         self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-"))
         self._numbers = count(1)
         self._as_user: list[str] = []
+        # The temporary folder of the tests may be closed to the server's user.
+        self._environment = {**os.environ, "TMPDIR": str(self._folder)}
         if os.geteuid() == 0:
             owner = pwd.getpwnam(self.user)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
@@ -46,7 +48,9 @@ class Server(ABC):
             self.port = int(probe.getsockname()[1])
         self._log = (self._folder / "server.log").open("wb")
         command = ["setpriv", *self._as_user, "--pdeathsig", "KILL", str(program), *self.prepare()]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder)
+        self._process = subprocess.Popen(
+            command, stdout=self._log, stderr=subprocess.STDOUT, cwd=self._folder, env=self._environment
+        )
         self._wait()
 
     @abstractmethod
@@ -79,6 +83,7 @@ class Server(ABC):
         done = subprocess.run(
             ["setpriv", *self._as_user, *command] if self._as_user else command,
             cwd=self._folder,
+            env=self._environment,
             capture_output=True,
             text=True,
         )
