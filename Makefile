@@ -17,7 +17,7 @@ export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs pictures pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,11 @@ docs: $(READY) ## Build the site of the documentation into build/docs, and check
 	$(BIN)/uv pip install --quiet --python .venv-docs/bin/python --group docs
 	.venv-docs/bin/python -m scripts.docs
 
+pictures: $(READY) ## Make the pictures of docs/images in a headless Chromium (NAMES="a b": only these)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--constraint constraints/airflow-$(AIRFLOW).txt --requirements pyproject.toml --group pictures
+	$(BIN)/python -m scripts.pictures $(NAMES)
+
 pins: $(READY) ## Add what is missing to constraints/*.txt (UPGRADE=--upgrade: renew them)
 	$(BIN)/python -m scripts.pins $(UPGRADE)
 
@@ -89,6 +94,6 @@ registry: $(READY) ## Write .airflow-registry.yaml anew
 	$(BIN)/python -m scripts.registry
 
 clean: ## Remove environments, caches, builds and what the demo left
-	rm -rf $(VENV) .venv* .demo .ui .tmp wtschat-demo docs/reference .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .venv* .demo .ui .ui-pictures .tmp wtschat-demo docs/reference .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.py[co]' -delete

@@ -1,0 +1,223 @@
+"""Make the pictures of docs/images out of Airflow's UI with a simulated account: ``make pictures``.
+
+Each picture is a function that drives a headless Chromium to what it shows; ``python -m scripts.pictures NAME ...``
+makes only those named. It runs on the Airflow of the interpreter that runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_wtschat.demo._airflow import stop_on_signals
+from scripts.local import ROOT
+from scripts.ui import Stage, brought_up
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+IMAGES = ROOT / "docs" / "images"
+LARGEST = 150 * 1024
+"""Bytes of a picture, at most."""
+THEMES = ("light", "dark")
+_CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Studio:
+    """What a picture is made with.
+
+    :param stage: Airflow and the account.
+    :param page: the browser's page, logged in; 1280 by 800.
+    :param images: where pictures go.
+    """
+
+    stage: Stage
+    page: Page
+    images: Path
+
+    def theme(self, name: str) -> None:
+        """Let Airflow show itself in a theme from the next ``open`` on.
+
+        :param name: ``light`` or ``dark``.
+        """
+        self.page.add_init_script(f"localStorage.setItem('theme', {json.dumps(name)})")
+
+    def language(self, name: str) -> None:
+        """Let Airflow speak a language from the next ``open`` on.
+
+        :param name: such as ``en`` or ``pt``.
+        """
+        self.page.add_init_script(f"localStorage.setItem('i18nextLng', {json.dumps(name)})")
+
+    def open(self, path: str) -> None:
+        """Open a page of the UI, and wait until it asks for nothing more.
+
+        :param path: such as ``/dags``.
+        """
+        self.page.goto(self.stage.url + path)
+        # Not until the network is idle: pages with something that runs never are.
+        self.page.wait_for_load_state("load")
+        self.page.wait_for_timeout(1500)
+
+    def api(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask Airflow's REST API, as its UI would.
+
+        :param method: such as ``POST``.
+        :param path: below ``/api/v2``.
+        :param body: a JSON document.
+        :return: the answer.
+        """
+        request = urllib.request.Request(  # noqa: S310  # our own server
+            f"{self.stage.url}/api/v2{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.stage.token}", "Content-Type": "application/json"},
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # our own server
+            return json.loads(answer.read() or b"null")
+
+    def run(self, dag_id: str, *, until: tuple[str, ...] = ("success", "failed"), seconds: float = 180) -> str:
+        """Unpause and trigger a Dag, and wait until its run has got somewhere.
+
+        :param dag_id: the Dag.
+        :param until: states of a run to wait for; none: do not wait.
+        :param seconds: how long to wait at most.
+        :return: id of the run.
+        """
+        self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+        run_id = str(self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+        deadline = time.monotonic() + seconds
+        while until and self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] not in until:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{dag_id} was not {' or '.join(until)} within {seconds:.0f} s")
+            self.stage.processes.check()
+            time.sleep(0.5)
+        return run_id
+
+    def keep(self, name: str, **options: Any) -> Path:
+        """Keep what the browser shows.
+
+        :param name: of the picture, without ``.png``.
+        :param options: of Playwright's ``screenshot``, such as ``clip`` or ``full_page``.
+        :return: the file.
+        :raises SystemExit: if it is too large.
+        """
+        path = self.images / f"{name}.png"
+        self.page.screenshot(path=path, animations="disabled", **options)
+        _shrink(path)
+        if path.stat().st_size > LARGEST:
+            raise SystemExit(f"{path} has {path.stat().st_size // 1024} KB; more than {LARGEST // 1024} are too many")
+        print(f"{path} ({path.stat().st_size // 1024} KB)", flush=True)
+        return path
+
+
+PICTURES: dict[str, Callable[[Studio, str], None]] = {}
+"""What makes each picture: it is given the studio and the picture's name."""
+
+
+def picture(name: str) -> Callable[[Callable[[Studio, str], None]], Callable[[Studio, str], None]]:
+    """Register what makes a picture.
+
+    :param name: of the picture: it becomes ``docs/images/NAME.png``.
+    """
+
+    def register(make: Callable[[Studio, str], None]) -> Callable[[Studio, str], None]:
+        PICTURES[name] = make
+        return make
+
+    return register
+
+
+def _shrink(path: Path) -> None:
+    """Take fewer colours, where a tool for it is installed."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+@contextmanager
+def studio(stage: Stage, images: Path) -> Iterator[Studio]:
+    """Start a browser that is logged into an Airflow.
+
+    :param stage: the Airflow.
+    :param images: where pictures go.
+    """
+    from playwright.sync_api import sync_playwright
+
+    images.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=_CHROMIUM,
+            headless=True,
+            args=_FLAGS,
+            viewport={"width": 1280, "height": 800},
+            locale="en-US",
+            timezone_id="America/Sao_Paulo",
+        )
+        try:
+            page = context.new_page()
+            page.set_default_timeout(60_000)
+            page.goto(f"{stage.url}/")
+            page.wait_for_load_state("load")
+            yield Studio(stage, page, images)
+        finally:
+            context.close()
+
+
+def main() -> int:
+    """Make the pictures that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = ", ".join(PICTURES)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"pictures to make (default: all): {names}")
+    parser.add_argument("--home", type=Path, default=ROOT / ".ui-pictures", help="directory for what Airflow makes")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="directory for the pictures")
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in PICTURES]:
+        parser.error(f"there is no picture {', '.join(unknown)}")
+    if _CHROMIUM is None:
+        print("Chromium is not installed (Debian: apt-get install chromium)", file=sys.stderr)
+        return 2
+    stop_on_signals()
+    with brought_up(options.home.resolve()) as stage, studio(stage, options.images.resolve()) as at_work:
+        for name, make in PICTURES.items():
+            if not options.names or name in options.names:
+                make(at_work, name)
+    return 0
+
+
+@picture("ui-dags")
+def _dags(at: Studio, name: str) -> None:
+    """The list of the example Dags."""
+    at.open("/dags")
+    at.page.get_by_text("example_wtschat_ask_contact").first.wait_for()
+    at.keep(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
