@@ -110,7 +110,7 @@ def read(
     if low is not None and high is not None:
         check_window(low, high)
     if found.kind is Kind.SNAPSHOT:
-        return read_snapshot(hook, found.requests(hook, filters), bulk=bulk, page_size=page_size)
+        return read_snapshot(hook, found.requests(hook, filters), bulk=bulk, page_size=page_size, rows=found.rows)
     if found.kind is Kind.CHILDREN:
         parents = choose_parents(
             hook, found, low, high, known=known, settle=settle, filters=filters, workers=workers, bulk=bulk

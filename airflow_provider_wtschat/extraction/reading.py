@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -201,16 +201,24 @@ class Snapshot(Reading[Row]):
     :param requests: the lists
     :param bulk: whether to leave the account's other clients room
     :param page_size: rows per page of those that are paged
+    :param rows: makes rows out of an answer that is no list
     """
 
     def __init__(
-        self, hook: WtsChatHook, requests: Sequence[AnyRequest], *, bulk: bool, page_size: int | None = None
+        self,
+        hook: WtsChatHook,
+        requests: Sequence[AnyRequest],
+        *,
+        bulk: bool,
+        page_size: int | None = None,
+        rows: Callable[[WtsChatHook, Any], list[Any]] | None = None,
     ) -> None:
         super().__init__()
         self._hook = hook
         self._requests = requests
         self._bulk = bulk
         self._page_size = page_size
+        self._made = rows
 
     def _read(self) -> Generator[Batch[Row], None, None]:
         for request in self._requests:
@@ -233,13 +241,23 @@ class Snapshot(Reading[Row]):
         self.requests += 1
         if self.started_at is None:
             self.started_at = self.clock.at(sent)
-        rows = answer.value or [] if paginator is None else paginator.accept(answer.value)
+        if paginator is not None:
+            rows = paginator.accept(answer.value)
+        elif self._made is not None:
+            rows = self._made(self._hook, answer.value)
+        else:
+            rows = answer.value or []
         self.rows += len(rows)
         return Batch(rows, max(self.started_at, self.clock.at(received)), request)
 
 
 def read_snapshot(
-    hook: WtsChatHook, requests: Sequence[AnyRequest], *, bulk: bool = True, page_size: int | None = None
+    hook: WtsChatHook,
+    requests: Sequence[AnyRequest],
+    *,
+    bulk: bool = True,
+    page_size: int | None = None,
+    rows: Callable[[WtsChatHook, Any], list[Any]] | None = None,
 ) -> Snapshot[Any]:
     """
     Read lists as they are now.
@@ -248,9 +266,10 @@ def read_snapshot(
     :param requests: the lists, paged or not
     :param bulk: whether to leave the account's other clients room. Default: yes
     :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
+    :param rows: makes rows out of an answer that is no list. Default: answers are lists
     :return: the reading
     """
-    return Snapshot(hook, requests, bulk=bulk, page_size=page_size)
+    return Snapshot(hook, requests, bulk=bulk, page_size=page_size, rows=rows)
 
 
 def succeeded(answered: Answered[Any]) -> Answer[Any]:

@@ -19,6 +19,7 @@ from airflow_provider_wtschat.api import (
     contacts,
     custom_fields,
     departments,
+    office_hours,
     panels,
     portfolios,
     scheduled_messages,
@@ -31,6 +32,12 @@ from airflow_provider_wtschat.api import (
 from airflow_provider_wtschat.api.request import AnyRequest, PagedRequest, Paging
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction.changes import Unfiltered
+from airflow_provider_wtschat.extraction.office_hours import (
+    Company,
+    OfficeHoursPeriodRow,
+    company_rows,
+    period_rows,
+)
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Requests = Sequence[AnyRequest]
@@ -109,6 +116,7 @@ class Resource:
     :param parent_filter: the filter that names one parent
     :param also: a bound that can move while ``UpdatedAt`` does not
     :param status: the filter on the status that names every status that is known
+    :param rows: makes rows out of an answer that is no list
     """
 
     name: str
@@ -120,6 +128,7 @@ class Resource:
     parent_filter: str | None = None
     also: str | None = None
     status: StatusFilter | None = None
+    rows: Callable[[WtsChatHook, Any], list[Any]] | None = None
 
     @property
     def by_parent(self) -> bool:
@@ -286,6 +295,10 @@ def _custom_fields(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
     return [custom_fields.list_(**{**everything, "entity_type": kind}) for kind in kinds]
 
 
+def _office_hours(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    return [office_hours.get(**filters)]
+
+
 def _one_by_one(filters: Mapping[str, Any], name: str, every: Iterable[Any]) -> list[Any]:
     given = filters.get(name)
     if given is None:
@@ -355,6 +368,14 @@ RESOURCES: dict[str, Resource] = {
         Resource(name="channels", row=types.Channel, kind=Kind.SNAPSHOT, asking=_channels),
         Resource(name="tags", row=types.Tag, kind=Kind.SNAPSHOT, asking=_tags),
         Resource(name="custom_fields", row=types.CustomField, kind=Kind.SNAPSHOT, asking=_custom_fields),
+        Resource(name="company", row=Company, kind=Kind.SNAPSHOT, asking=_office_hours, rows=company_rows),
+        Resource(
+            name="office_hours",
+            row=OfficeHoursPeriodRow,
+            kind=Kind.SNAPSHOT,
+            asking=_office_hours,
+            rows=period_rows,
+        ),
         Resource(
             name="messages",
             row=types.Message,

@@ -270,7 +270,7 @@ class Comparison:
 
         def read() -> Reading[Any]:
             if self._resource.kind is Kind.SNAPSHOT:
-                return read_snapshot(self._hook, requests)
+                return read_snapshot(self._hook, requests, rows=self._resource.rows)
             lists = [request for request in requests if isinstance(request, PagedRequest)]
             return read_changes(self._hook, lists, low, high, key=CREATED, workers=self._options.workers)
 

@@ -15,6 +15,7 @@ REFERENCES = {
     "bot_id": ("chatbots", "id"),
     "card_id": ("cards", "id"),
     "channel_id": ("channels", "id"),
+    "company_id": ("company", "id"),
     "contact_id": ("contacts", "id"),
     "department_id": ("departments", "id"),
     "default_department_id": ("departments", "id"),
@@ -75,7 +76,9 @@ def markdown() -> str:
     for name, made in tables():
         for column in made.columns:
             found = reference(name, column)
-            if found is not None and (found[0], name, column.name) not in drawn:
+            # Nearly every table has the company's id.
+            clutter = found == REFERENCES["company_id"] and name != "office_hours"
+            if found is not None and not clutter and (found[0], name, column.name) not in drawn:
                 drawn.add((found[0], name, column.name))
                 lines.append(f"    {PREFIX}{found[0]} |o--o{{ {PREFIX}{name} : {column.name}")
     lines.append("```")

@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args, get_origin, is_typeddict
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones, types
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.extraction import RESOURCES
 from airflow_provider_wtschat.warehouse.tables import fields
 
 Edit = Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -133,6 +134,8 @@ _CLASSES: dict[str, dict[Class, str]] = {
     "OfficeHoursPeriod": {Class.OPEN: "startTime endTime"},
     "OfficeHoursDay": {Class.OPEN: "dayWeek"},
     "OfficeHours": {Class.OPEN: "offlineResponse"},
+    "Company": {Class.OPEN: "offlineResponse"},
+    "OfficeHoursPeriodRow": {Class.OPEN: "dayWeek startTime endTime"},
     "Contact": {
         Class.OPEN: "tagNames status origin portfolioNames", Class.NAME: _NAME_FIELDS, Class.EMAIL: "email",
         Class.PHONE: "phoneNumber phoneNumberFormatted", Class.CONTENT: "annotation customFields metadata",
@@ -349,5 +352,6 @@ def _nothing(value: Any) -> None:
 
 
 def contract() -> list[type]:
-    """Return the types of all answers of the contract."""
-    return [value for name, value in vars(types).items() if is_typeddict(value) and not name.startswith("_")]
+    """Return the types of all answers of the contract, and of rows that are made of them."""
+    made = [resource.row for resource in RESOURCES.values() if resource.rows is not None]
+    return [*(value for name, value in vars(types).items() if is_typeddict(value) and not name.startswith("_")), *made]

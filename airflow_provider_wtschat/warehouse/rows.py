@@ -62,6 +62,7 @@ class Shaper:
         self._tally = tally
         self._account = account
         self._edit = edit
+        self._untimed = table.untimed
         self._instants = [str(column.path[0]) for column in table.columns if column.kind is Kinds.INSTANT]
         self._columns = [(column, _FITS[column.kind]) for column in table.columns]
 
@@ -95,8 +96,9 @@ class Shaper:
             text = edited.get(name)
             if text is not None:
                 edited[name] = one_spelling(text)
-        # Rows are compared by the instant of their last change, so there must be one.
-        edited["updatedAt"] = edited.get("updatedAt") or edited.get("createdAt")
+        if not self._untimed:
+            # Rows are compared by the instant of their last change, so there must be one.
+            edited["updatedAt"] = edited.get("updatedAt") or edited.get("createdAt")
         try:
             payload = json.dumps(edited, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
             if "\\u0000" in payload:
@@ -109,6 +111,9 @@ class Shaper:
             self._tally.cleaned += 1
         except (TypeError, ValueError):
             return None
+        if self._untimed:
+            # After the payload and its hash, which are not to differ because of it.
+            edited["updatedAt"] = read_at
         key = edited.get("id")
         if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_ID or not _is_instant(edited["updatedAt"]):
             return None

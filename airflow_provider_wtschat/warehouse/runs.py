@@ -434,12 +434,17 @@ class Run:
         dialect = self.database.dialect
         history, s = dialect.quote(_history_of(name)), self.staging.quoted(name)
         names = [dialect.quote(column.name) for column in table.loaded]
-        same = "h.id = s.id AND h.updated_at = s.updated_at AND h.hash = s.hash"
+        known = f"LEFT JOIN {history} AS h ON h.id = s.id AND h.hash = s.hash AND h.updated_at"
+        if table.untimed:
+            # It is when a version was read first, so that of the row counts which is there.
+            joins = f"LEFT JOIN {dialect.quote(name)} AS t ON t.id = s.id {known} = t.updated_at"
+        else:
+            joins = f"{known} = s.updated_at"
         sliced = "" if part[1] == 1 else f" AND hash(s.id) % {part[1]} = {part[0]}"
         cursor.execute(
             f"INSERT INTO {history} ({', '.join(names)}, loaded_at) "  # noqa: S608
             f"SELECT {', '.join(f's.{column}' for column in names)}, {dialect.cast(Kinds.INSTANT)} FROM {s} AS s "
-            f"LEFT JOIN {history} AS h ON {same} WHERE s.superseded < 2 AND h.id IS NULL{sliced}",
+            f"{joins} WHERE s.superseded < 2 AND h.id IS NULL{sliced}",
             (moment,),
         )
 

@@ -38,16 +38,20 @@ class Column:
     :param kind: what it holds
     :param path: where the value is in a row of the API; empty for what the load itself adds
     :param seconds: whether the value is a text such as ``00:12:30`` that is stored in seconds
+    :param told: what it holds, in a sentence, where that is not a field of the API
     """
 
     name: str
     kind: Kinds
     path: tuple[str | int, ...] = ()
     seconds: bool = False
+    told: str = ""
 
     @property
     def comment(self) -> str:
         """What the column holds, in a sentence."""
+        if self.told:
+            return self.told
         if self.name in _COMMENTS and (not self.path or self.seconds):
             return _COMMENTS[self.name]
         path = ".".join(str(name) for name in self.path if isinstance(name, str))
@@ -101,6 +105,7 @@ class Table:
     :param indexes: columns that others join on
     :param parent: for what is read by parent: the column with the id of the parent
     :param child: for a list inside of other rows: what it is
+    :param untimed: whether the API does not tell when a row changed last: then it is when this version was read first
     """
 
     resource: str
@@ -110,6 +115,7 @@ class Table:
     indexes: tuple[str, ...] = ()
     parent: str | None = None
     child: Child | None = None
+    untimed: bool = False
 
     @property
     def loaded(self) -> tuple[Column, ...]:
@@ -287,6 +293,24 @@ CHILDREN: dict[str, tuple[Child, ...]] = {
 }  # fmt: skip
 """Lists inside of rows that have no rows of their own in the API."""
 
+_MADE = {
+    "id": "made of what tells the rows apart; of the company its own, where another row tells it",
+    "updated_at": "when this version was read first: the API does not tell when it changed",
+    "company_id": "companyId of the API, of the departments or agents",
+    "day_id": "days.id of the API",
+    "day_week": "days.dayWeek of the API, such as MONDAY",
+    "weekday": "the day of the week, 1 for Monday to 7 for Sunday",
+    "active": "days.active of the API: whether there are office hours on this day",
+    "slot": "number of the period in its day, from 1, by its start",
+    "start_time": "days.periods.startTime of the API, such as 09:00; empty for a day without periods",
+    "end_time": "days.periods.endTime of the API",
+    "start_minute": "start_time in minutes since midnight, local time",
+    "end_minute": "end_time in minutes since midnight; 1440 at the end of the day, less than the start across midnight",
+    "timezone_diff": "timezoneDiff of the API: hours from UTC to local time",
+    "limit_hours": "limitHours of the API: whether office hours count at all",
+}
+"""What columns hold of rows that the API does not give as such."""
+
 _PARENTS = {"messages": "session_id", "session_notes": "session_id", "card_notes": "card_id"}
 
 PARTS = {"panels": {"panel_steps": "steps"}}
@@ -306,8 +330,11 @@ def table(resource: str) -> Table:
     """
     row = _PART_ROWS.get(resource) or find(resource).row
     dimension = resource in _DIMENSIONS or (resource in RESOURCES and RESOURCES[resource].kind is Kind.SNAPSHOT)
+    untimed = resource in RESOURCES and RESOURCES[resource].rows is not None
     columns = tuple(_columns(row, resource))
-    return Table(resource, row, columns, dimension, _INDEXES.get(resource, ()), _PARENTS.get(resource))
+    if untimed:
+        columns = tuple(replace(column, told=_MADE.get(column.name, "")) for column in columns)
+    return Table(resource, row, columns, dimension, _INDEXES.get(resource, ()), _PARENTS.get(resource), untimed=untimed)
 
 
 def snake(name: str) -> str:
