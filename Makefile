@@ -17,10 +17,10 @@ export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs pictures pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs translations pictures pins names registry clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: $(READY) ## Set up the project's environment in .venv (Airflow $(AIRFLOW))
 
@@ -74,10 +74,18 @@ dist: $(READY) ## Build what is published into dist/, and check it (TAG=v1.2.3: 
 	$(BIN)/python -m scripts.dist $(if $(TAG),--tag $(TAG))
 
 # In an environment of its own: it needs neither Airflow nor the package's dependencies.
-docs: $(READY) ## Build the site of the documentation into build/docs, and check it
+DOCS := .venv-docs/.ready
+
+$(DOCS): pyproject.toml | $(READY)
 	test -x .venv-docs/bin/python || $(PYTHON) -m venv --without-pip .venv-docs
 	$(BIN)/uv pip install --quiet --python .venv-docs/bin/python --group docs
+	@touch $@
+
+docs: $(DOCS) ## Build the site of the documentation into build/docs, and check it
 	.venv-docs/bin/python -m scripts.docs
+
+translations: $(DOCS) ## Bring the texts to be translated in docs/locale up to date, and count what is left
+	.venv-docs/bin/python -m scripts.translations
 
 pictures: $(READY) ## Make the pictures of docs/images in a headless Chromium (NAMES="a b": only these)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
@@ -96,4 +104,4 @@ registry: $(READY) ## Write .airflow-registry.yaml anew
 clean: ## Remove environments, caches, builds and what the demo left
 	rm -rf $(VENV) .venv* .demo .ui .ui-pictures .tmp wtschat-demo docs/reference .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
-	find . -name '*.py[co]' -delete
+	find . -name '*.py[co]' -delete -o -name '*.mo' -delete

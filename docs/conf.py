@@ -11,6 +11,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from docutils import nodes  # noqa: E402
+from sphinx import addnodes  # noqa: E402
+
 from scripts.names import MODULES, PACKAGE, SNAPSHOT  # noqa: E402
 
 PUBLIC = {f"{PACKAGE}.{name}" for name in json.loads(SNAPSHOT.read_text())}
@@ -18,12 +21,22 @@ PUBLIC = {f"{PACKAGE}.{name}" for name in json.loads(SNAPSHOT.read_text())}
 project = "airflow-provider-wtschat"
 copyright = "The developers of airflow-provider-wtschat"
 release = re.findall(r'__version__ = "(.+?)"', (ROOT / PACKAGE / "__init__.py").read_text())[0]
-extensions = ["myst_parser", "autoapi.extension"]
+# Sphinx puts `tags` there.
+PORTUGUESE = tags.has("portuguese")  # noqa: F821  # type: ignore[name-defined]
+# The reference stays English.
+PAGES_ONLY = PORTUGUESE or tags.has("texts")  # noqa: F821  # type: ignore[name-defined]
+extensions = ["myst_parser"] if PAGES_ONLY else ["myst_parser", "autoapi.extension"]
+
+# Texts by page, in the catalogs that scripts/translations.py keeps.
+language = "pt_BR" if PORTUGUESE else "en"
+locale_dirs = ["locale"]
+gettext_compact = False
+gettext_location = False
 
 # The repository is the source, so that links between README, docs and other files hold on the site too.
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**"]
-exclude_patterns = [".*", "**/.*", "build"]
+exclude_patterns = [".*", "**/.*", "build", *(["docs/reference"] if PAGES_ONLY else [])]
 myst_heading_anchors = 4
 suppress_warnings = [
     "autoapi.python_import_resolution",  # what depends on the version of Airflow, which is not installed here
@@ -32,9 +45,22 @@ suppress_warnings = [
 ]
 
 html_theme = "furo"
-html_title = "WTS Chat for Apache Airflow"
+html_title = "WTS Chat para o Apache Airflow" if PORTUGUESE else "WTS Chat for Apache Airflow"
 html_show_sphinx = False
 html_copy_source = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+templates_path = ["templates"]
+html_sidebars = {
+    "**": [
+        "sidebar/brand.html",
+        "language.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 
 autoapi_dirs = [str(ROOT / PACKAGE)]
 autoapi_root = "docs/reference"
@@ -71,7 +97,7 @@ def add_navigation(app: Any, page: str, source: list[str]) -> None:
     """Make the navigation of the lists in docs/index.md, which the repository shows as lists."""
     # What the repository shows as source is in the reference here.
     source[0] = _SOURCE.sub(_in_reference, source[0]).replace("[`example_dags/`](example_dags)", "`example_dags/`")
-    if page == "docs/api":
+    if page == "docs/api" and not PAGES_ONLY:
         source[0] += "\n```{toctree}\n:hidden:\nreference/airflow_provider_wtschat/index\n```\n"
     if page != root_doc:
         return
@@ -91,7 +117,25 @@ def _in_reference(link: re.Match[str]) -> str:
     return f"](/docs/reference/{link[1]}/index.rst)" if shown else link[0]
 
 
+def lead_to_english(app: Any, tree: nodes.document) -> None:
+    """Let links into the reference lead to the English site, which lies one directory up, where there is no other."""
+    up = "../" * (app.env.docname.count("/") + 1)
+    for link in tree.findall(addnodes.pending_xref) if PAGES_ONLY else ():
+        _, reference, rest = link["reftarget"].partition("docs/reference/")
+        if reference:
+            target = f"{up}{reference}{rest.removesuffix('.rst')}.html"
+            link.replace_self(nodes.reference("", "", *link.children, internal=True, refuri=target))
+
+
+def offer_languages(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Tell the templates which pages are there in both languages."""
+    context["translated"] = {name for name in app.env.all_docs if not name.startswith(autoapi_root)}
+
+
 def setup(app: Any) -> None:
     """Register what this file adds."""
-    app.connect("autoapi-skip-member", is_hidden)
+    app.connect("doctree-read", lead_to_english)
+    app.connect("html-page-context", offer_languages)
+    if not PAGES_ONLY:
+        app.connect("autoapi-skip-member", is_hidden)
     app.connect("source-read", add_navigation)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import zlib
 
 from scripts.local import ROOT
 from scripts.names import PACKAGE, SNAPSHOT
+from scripts.translations import extract, report, sphinx
 
 SITE = ROOT / "build" / "docs"
-TREES = ROOT / "build" / "doctrees"
 START = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
 # What a browser loads; links that a reader may follow are another matter.
 _LOADED = re.compile(
@@ -27,12 +25,8 @@ _LOADED = re.compile(
 
 def main() -> None:
     """Build, check, and print the figures."""
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "html", "-c", str(ROOT / "docs"), "-d", str(TREES)]
-    done = subprocess.run([*command, str(ROOT), str(SITE)], stderr=subprocess.PIPE, text=True, check=False)
-    warnings = [line for line in done.stderr.splitlines() if re.search(r"WARNING|ERROR|CRITICAL", line)]
-    print(done.stderr, end="", file=sys.stderr)
-    if done.returncode:
-        raise SystemExit(done.returncode)
+    extract()
+    warnings = sphinx("html", SITE) + sphinx("html", SITE / "pt-br", "-t", "portuguese")
     (SITE / "index.html").write_text(START)
     pages = [*SITE.rglob("*.html")]
     public = json.loads(SNAPSHOT.read_text())
@@ -43,7 +37,8 @@ def main() -> None:
     for page in loading:
         print(f"loads something from another host: {page}")
     print(
-        f"pages            {len(pages)}"
+        f"{report()}\n"
+        f"\npages            {len(pages)}, {len([*(SITE / 'pt-br').rglob('*.html')])} of them in Portuguese"
         f"\nwarnings         {len(warnings)}"
         f"\npublic names     {len(public) - len(missing)} of {len(public)} in the reference"
         f"\nneeding a host   {len(loading)}"

@@ -221,14 +221,57 @@ def test_the_readme_in_portuguese_has_all_that_the_english_one_has():
     assert shape(PORTUGUESE) == shape(ROOT / "README.md")
 
 
+@dataclass(frozen=True)
+class Text:
+    """A text of a page and its translation, out of docs/locale."""
+
+    page: str
+    english: str
+    portuguese: str
+    fuzzy: bool
+
+
+def texts() -> Iterator[Text]:
+    quoted = r'((?:"(?:[^"\\]|\\.)*"\n)+)'
+    entry = re.compile(rf"((?:^#.*\n)*)^msgid {quoted}msgstr {quoted}", re.MULTILINE)
+    for path in sorted((ROOT / "docs" / "locale").rglob("*.po")):
+        for flags, english, portuguese in entry.findall(path.read_text()):
+            both = ["".join(map(ast.literal_eval, text.splitlines())) for text in (english, portuguese)]
+            if both[0]:
+                yield Text(path.stem, *both, fuzzy="fuzzy" in flags)
+
+
+TEXTS = list(texts())
+
+
+def marks(text: str) -> dict[str, Any]:
+    """Return what a text and its translation have in common: code, links, and how many words are bold."""
+    bare = re.sub(r"`[^`]*`", "", text)
+    return {
+        "code": sorted(re.findall(r"`[^`]*`", text)),
+        "links": sorted(link.replace("README.pt-BR", "README") for link in re.findall(r"\]\(([^)\s]+)\)", text)),
+        "bold": len(re.findall(r"\*\*", bare)),
+    }
+
+
+def test_translations_have_the_code_and_links_of_the_text():
+    translated = [text for text in TEXTS if text.portuguese and not text.fuzzy]
+    assert len(translated) > 400
+    assert [text for text in translated if marks(text.portuguese) != marks(text.english)] == []
+
+
 def test_portuguese_texts_use_the_words_of_the_product():
     rows = re.findall(r"^\| (?!---|English)(.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
-    text = re.sub(r"`[^`]*`|\]\([^)]*\)|\*\*[^*]*\*\*", "", without_code(PORTUGUESE.read_text())).lower()
+    pages = [without_code(PORTUGUESE.read_text())]
+    # The glossary itself names the words that it refuses.
+    pages += [text.portuguese for text in TEXTS if text.page != "glossary" and text.portuguese != text.english]
+    text = re.sub(r"`[^`]*`|\]\([^)]*\)|\*\*[^*]*\*\*", "", "\n".join(pages)).lower()
     used = 0
     for english, portuguese, _, refused in ([cell.strip() for cell in row.split("|")] for row in rows):
         used += bool(re.search(rf"\b{portuguese[:-1]}", text))
         for word in filter(None, refused.split(", ")):
-            assert not re.search(rf"\b{word}\b", text), f"{english}: {portuguese}, not {word}"
+            found = re.search(rf".*\b{word}\b.*", text)
+            assert not found, f"{english}: {portuguese}, not {word}: {found[0]}"
     assert used >= 10
 
 
