@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "waiting": BELOW | {"hooks"},
     "extraction": BELOW | {"budget", "hooks"},
     "warehouse": BELOW | {"budget", "extraction", "hooks"},
-    "campaigns": BELOW | {"budget", "hooks"},
+    "campaigns": BELOW | {"budget", "hooks", "webhooks"},
     "webhooks": BELOW | {"hooks"},
     "triggers": BELOW | {"budget", "hooks", "waiting", "webhooks"},
     "operators": BELOW | {"_given", "campaigns", "hooks", "links", "triggers", "waiting", "webhooks"},

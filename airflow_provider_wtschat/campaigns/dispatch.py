@@ -29,6 +29,7 @@ from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message, Template
 from airflow_provider_wtschat.budget.limits import READ, SEND
+from airflow_provider_wtschat.campaigns.following import FAILURE, Following, failure_of, told_id, told_instant
 from airflow_provider_wtschat.campaigns.pace import Pace, QuietHours
 from airflow_provider_wtschat.campaigns.people import (
     Exclusions,
@@ -42,7 +43,6 @@ from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, report
 from airflow_provider_wtschat.campaigns.sql import connected
 from airflow_provider_wtschat.campaigns.table import (
     LONGEST_NAME,
-    LONGEST_REASON,
     STALE_AFTER,
     CampaignTable,
     Claim,
@@ -76,8 +76,6 @@ TEMPLATE_EVERY = 60.0
 """Seconds after which a dispatch asks again whether its template may still be sent."""
 PAUSED_LOOK = timedelta(seconds=30)
 """How often a paused dispatch asks whether it goes on."""
-LOOK_PAUSE = 2 * SEND.seconds / SEND.limit
-"""Seconds from one look-up of a message to the next: half of the limit that sends share with it."""
 
 _HOURLY = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
@@ -93,11 +91,8 @@ _PREVIEWED = 5
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _MOST_RUNS = 100
 """How many Dag runs a plan remembers to have been part of it."""
-_SHORTEST_PRIVATE = 3
 _APPROVED = "approved"
 _EXAMPLE = {"to": "+55 11 90000-0001"}
-_FAILURE = "failure"
-"""Why somebody came into the suppression table: a message failed in a way that says so."""
 _NOT_SCHEDULED = (
     "enable_bot", "file_column", "force_start_session", "user_email", "user_id", "user_name", "user_phone",
     "wait_for_status", "quiet_hours", "quiet_days", "canary", "test_recipient",
@@ -482,7 +477,8 @@ class Dispatch:
         if (moment := table.next_start()) is not None:
             return self._until_morning(moment)
         if looking and self._options.target is not None:
-            self._look(self._options.target)
+            last = self.table.last_claim()
+            self._look(self._options.target, since=None if last is None else last - self._options.follow_up_for)
         if (moment := self._next_look(looked=looking)) is not None:
             return Pause(until=moment, purpose=Purpose.LOOK)
         return report(table, max_failed=self._options.max_failed)
@@ -850,7 +846,8 @@ class Dispatch:
             self.table.record(part, _all(part, Status.UNCERTAIN, f"{type(error).__name__} while it was sent"))
             raise
         else:
-            outcomes = _scheduled(part, answer) if self._options.schedule_at is not None else matched(part, answer)
+            moment = self._options.schedule_at
+            outcomes = matched(part, answer) if moment is None else _scheduled(part, answer, moment)
             self._record(part, outcomes)
         return outcomes
 
@@ -859,7 +856,7 @@ class Dispatch:
         if never:
             # First, since what is recorded is not seen again.
             pseudonyms = {row.seq: self._people.pseudonym(person(row.phone)) for row in part.rows if row.seq in never}
-            self._people.add({pseudonyms[seq]: reason for seq, reason in never.items()}, _FAILURE)
+            self._people.add({pseudonyms[seq]: reason for seq, reason in never.items()}, FAILURE)
         self.table.record(part, outcomes)
 
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
@@ -927,44 +924,19 @@ class Dispatch:
     def _next_look(self, *, looked: bool) -> datetime | None:
         options = self._options
         started = self.table.last_claim()
-        if options.target is None or started is None or not self.table.to_follow(_done(options.target), limit=1):
+        if options.target is None or started is None:
+            return None
+        if not self.table.to_follow(_done(options.target), limit=1, since=started - options.follow_up_for):
             return None
         now, end = datetime.now(UTC), started + options.follow_up_for
         if now >= end:
             return None if looked else now
         return min(next(moment for moment in looks(started) if moment > now), end)
 
-    def _look(self, target: str, *, upto: int | None = None) -> None:
-        """Ask for each message that may still change, at half the pace that the limit of sends allows."""
-        bound = {} if upto is None else {"upto": upto}
-        after, asked, due = 0, 0, time.monotonic()
-        while batch := self.table.to_follow(_done(target), after, **bound):
-            found: dict[int, tuple[str, str | None]] = {}
-            try:
-                for seq, message_id, who in batch:
-                    self._stop.wait(max(0.0, due - time.monotonic()))
-                    self._check_stop()
-                    due = max(due, time.monotonic()) + LOOK_PAUSE
-                    found |= self._delivery(seq, message_id)
-                    reason = found[seq][1] if seq in found else None
-                    if who is not None and says_never_again(reason):
-                        self._people.add({who: str(reason)}, _FAILURE)
-            except WtsChatError as error:
-                if not error.retryable or self._stop.is_set():
-                    raise
-                log.warning("Looking at the messages ended early: %s", type(error).__name__)
-                return
-            finally:
-                self.table.follow(found)
-            after, asked = batch[-1][0], asked + len(batch)
-        log.info("Looked at %d messages", asked)
-
-    def _delivery(self, seq: int, message_id: str) -> dict[int, tuple[str, str | None]]:
-        try:
-            message = self._hook.run(sends.get_message_status(message_id), bulk=True)
-        except WtsChatNotFoundError:
-            return {}
-        return {seq: (str(message.get("status")), _reason(message.get("failedReason")))}
+    def _look(self, target: str, *, since: datetime | None = None, upto: int | None = None) -> None:
+        Following(
+            self.table, self._people, hook=self._hook, stop=self._stop, check_stop=self._check_stop
+        ).look(_done(target), since=since, upto=upto)  # fmt: skip
 
 
 def fill_in(text: str, parameters: Mapping[str, Any]) -> str:
@@ -1033,14 +1005,20 @@ def _judged(row: Claimed, result: Mapping[str, Any] | None) -> Outcome:
         return Outcome(
             seq=row.seq, status=Status.REFUSED, message_id=message_id, reason=reason, never_again=never_again
         )
-    return Outcome(seq=row.seq, status=Status.SENT, message_id=message_id)
+    return Outcome(
+        seq=row.seq,
+        status=Status.SENT,
+        message_id=message_id,
+        session_id=told_id(result.get("sessionId")),
+        sent_at=told_instant(result.get("createdAt")) or datetime.now(UTC),
+    )
 
 
-def _scheduled(claim: Claim, answer: Any) -> list[Outcome]:
+def _scheduled(claim: Claim, answer: Any, moment: datetime) -> list[Outcome]:
     identity = answer.get("id") if isinstance(answer, Mapping) else None
     if identity is None:
         return _all(claim, Status.UNCERTAIN, "the API's answer has no id")
-    return [Outcome(seq=row.seq, status=Status.SENT, message_id=str(identity)) for row in claim.rows]
+    return [Outcome(seq=row.seq, status=Status.SENT, message_id=str(identity), sent_at=moment) for row in claim.rows]
 
 
 def _interruption(error: WtsChatError) -> BaseException | None:
@@ -1075,7 +1053,13 @@ def _find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
             continue
         found = yield from pages(messages.list_(session["id"], created_after=since), take)
         if found is not None:
-            return Outcome(seq=row.seq, status=Status.SENT, message_id=found["id"])
+            return Outcome(
+                seq=row.seq,
+                status=Status.SENT,
+                message_id=found["id"],
+                session_id=session["id"],
+                sent_at=told_instant(found.get("createdAt")) or row.claimed_at,
+            )
     if not alike:
         return None
     # Likely this one, yet no proof: another dispatch may have sent the same template.
@@ -1095,14 +1079,7 @@ def _all(claim: Claim, status: Status, reason: str | None, key: str | None = Non
 
 def _reason(told: object, about: Sequence[Claimed] = ()) -> str | None:
     """Write what the API says into one line, without phone numbers and without what the rows say."""
-    if not told:
-        return None
-    text = masked(str(told))
-    private = {str(value) for row in about for value in (row.content.get("parameters") or {}).values()}
-    for value in sorted(private, key=len, reverse=True):
-        if len(value) >= _SHORTEST_PRIVATE:
-            text = text.replace(value, "...")
-    return convert.one_line(text, LONGEST_REASON)
+    return failure_of(told, {str(value) for row in about for value in (row.content.get("parameters") or {}).values()})
 
 
 def _done(target: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,24 @@ log = logging.getLogger(__name__)
 _REPORT_EVERY = 10.0
 FAILURES = ("FAILED", "DELETED")
 """Statuses of messages that did not arrive, and will not."""
+FINAL = ("READ", *FAILURES)
+"""Statuses of messages that change no more."""
+_MOST_REASONS = 20
+_OTHER = "other"
+
+
+STAGES = (
+    "planned", "suppressed", "held_out", "waiting", "uncertain", "sent", "delivered", "read", "replied", "failed",
+)  # fmt: skip
+"""The stages of a funnel."""
+_STAGE_OF = {
+    Status.PLANNED: "waiting",
+    Status.CLAIMED: "waiting",
+    Status.REFUSED: "failed",
+    Status.UNCERTAIN: "uncertain",
+    Status.SUPPRESSED: "suppressed",
+    Status.HELD_OUT: "held_out",
+}
 
 
 class Progress:
@@ -67,6 +86,7 @@ def report(table: CampaignTable, *, max_failed: float | None) -> dict[str, Any]:
         "recipients": sum(counts.values()),
         **{status.value: number for status, number in counts.items()},
         "delivery": deliveries,
+        "funnel": funnel(table),
     }
     log.info("The dispatch: %s", json.dumps(result))
     if counts[Status.UNCERTAIN]:
@@ -77,6 +97,41 @@ def report(table: CampaignTable, *, max_failed: float | None) -> dict[str, Any]:
         )
     _check(counts, deliveries, table.table, max_failed)
     return result
+
+
+def funnel(table: CampaignTable) -> dict[str, Any]:
+    """
+    Count how far the rows of a dispatch have come: each stage has all rows that came at least so far.
+
+    What was delivered, read and answered is known as far as somebody has looked.
+
+    :param table: its table
+    :return: ``planned`` (all rows), ``suppressed``, ``held_out``, ``waiting``, ``uncertain``, ``sent``, ``delivered``,
+        ``read``, ``replied``, ``failed``, and ``suppressed_by_reason`` and ``failed_by_reason``
+    """
+    stages = dict.fromkeys(STAGES, 0)
+    reasons: dict[str, Counter[str]] = {name: Counter() for name in ("suppressed", "failed")}
+    for status, delivery, replied, why, number in table.stages(FAILURES):
+        stages["planned"] += number
+        if status is Status.SENT:
+            stages["sent"] += number
+            stages["delivered"] += number * (delivery in ("DELIVERED", "READ"))
+            stages["read"] += number * (delivery == "READ")
+            stages["replied"] += number * replied
+            stage = "failed" if delivery in FAILURES else None
+        else:
+            stage = _STAGE_OF[status]
+        if stage is not None:
+            stages[stage] += number
+        if stage in reasons:
+            reasons[stage][why or "no reason is known"] += number
+    return {**stages, **{f"{name}_by_reason": _most(found) for name, found in reasons.items()}}
+
+
+def _most(found: Counter[str]) -> dict[str, int]:
+    most = dict(found.most_common(_MOST_REASONS))
+    rest = found.total() - sum(most.values())
+    return {**most, _OTHER: rest} if rest else most
 
 
 def _check(counts: Mapping[Status, int], deliveries: Mapping[str, int], table: str, max_failed: float | None) -> None:

@@ -55,6 +55,13 @@ _COLUMNS = {
     "expires_at": "VARCHAR(30)",
     "person": "VARCHAR(64)",
     "not_before": "VARCHAR(30)",
+    "template_id": "VARCHAR(100)",
+    "contact_id": "VARCHAR(36)",
+    "session_id": "VARCHAR(36)",
+    "sent_at": "VARCHAR(30)",
+    "delivered_at": "VARCHAR(30)",
+    "read_at": "VARCHAR(30)",
+    "replied_at": "VARCHAR(30)",
 }
 
 
@@ -78,6 +85,11 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+_OF_A_PERSON = ("phone", "content", "person", "message_id", "session_id", "contact_id")
+_OF_SENT = ("session_id", "sent_at")
+"""What is recorded of a row that was sent, and of no other."""
+_LATEST = ("delivery", "reason", "failed_key")
+"""What a later look at a message replaces."""
 _OPEN = (Status.CLAIMED, Status.UNCERTAIN)
 """What a claimer finds its rows in: another try may have taken it for dead, and even have found a row's message."""
 
@@ -146,6 +158,8 @@ class Outcome:
     :param reason: why it was refused, or what is uncertain; no personal data
     :param failed_key: the API's key of the error
     :param never_again: whether the failure means that the person is not to be written to any more
+    :param session_id: id of the session that the message is in, where the API says so
+    :param sent_at: when the API took the message, for one that was sent
     """
 
     seq: int
@@ -154,6 +168,33 @@ class Outcome:
     reason: str | None = None
     failed_key: str | None = None
     never_again: bool = False
+    session_id: str | None = None
+    sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """
+    A row that was sent.
+
+    :param seq: its number
+    :param message_id: id of its message
+    :param person: what stands for the recipient, until the retention is over
+    :param session_id: id of the session, where it is known
+    :param contact_id: id of the contact, where it is known
+    :param sent_at: when it was sent; rows of earlier versions do not say
+    :param delivery: status of the message, where somebody has looked
+    :param replied: whether the contact has written since
+    """
+
+    seq: int
+    message_id: str
+    person: str | None
+    session_id: str | None
+    contact_id: str | None
+    sent_at: datetime | None
+    delivery: str | None
+    replied: bool
 
 
 def sender_id(campaign: str, key: str | None = None) -> str:
@@ -221,12 +262,23 @@ class CampaignTable:
         :param expires_at: when to empty what a row says of a person, whatever became of it; ``None`` for never
         :return: whether this is the plan now; else somebody else's is
         """
-        header = (_PLAN, "", sender_id(self.campaign), None, json.dumps(facts), State.GOING.value, None, None, None)
+        header = (
+            _PLAN,
+            "",
+            sender_id(self.campaign),
+            None,
+            json.dumps(facts),
+            State.GOING.value,
+            None,
+            None,
+            None,
+            None,
+        )
 
         def insert(cursor: Any) -> None:
             # One transaction, so that no try ever finds half a plan. The first row keeps everybody else out.
             self._insert(cursor, [header])
-            self._insert_rows(cursor, rows(), _PLAN, expires_at)
+            self._insert_rows(cursor, rows(), _PLAN, expires_at, facts.get("template_id"))
 
         try:
             self._database.do(insert, unless=lambda: self.facts() is not None)
@@ -257,7 +309,7 @@ class CampaignTable:
                 return False
             self._execute(cursor, "SELECT max(seq) FROM {table} WHERE campaign = ?", self.campaign)
             last = int(cursor.fetchall()[0][0])
-            self._insert_rows(cursor, rows(), last, expires_at, only_new=True)
+            self._insert_rows(cursor, rows(), last, expires_at, noted.get("template_id"), only_new=True)
             self._execute(
                 cursor,
                 "UPDATE {table} SET content = ? WHERE campaign = ? AND seq = ?",
@@ -325,30 +377,16 @@ class CampaignTable:
 
         def write(cursor: Any) -> None:
             for status, group in by_status.items():
+                fields = ["message_id", "reason", "failed_key", *(_OF_SENT if status is Status.SENT else ())]
                 case = " ".join(("CASE seq", *["WHEN ? THEN ?"] * len(group), "END"))
+                changes = ", ".join(["status = ?", *(f"{name} = {case}" for name in fields)])
                 self._execute(
                     cursor,
-                    " ".join(
-                        (
-                            "UPDATE {table} SET status = ?, message_id =",
-                            case,
-                            ", reason =",
-                            case,
-                            ", failed_key =",
-                            case,
-                            _emptied(status),
-                            "WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
-                        )
-                    ),
-                    status,
-                    *_cases(group, "message_id"),
-                    *_cases(group, "reason"),
-                    *_cases(group, "failed_key"),
-                    self.campaign,
-                    claim.name,
-                    *_OPEN,
-                    many=[outcome.seq for outcome in group],
-                )
+                    f"UPDATE {{table}} SET {changes}{_emptied(status)}"  # noqa: S608  # names of ours
+                    " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
+                    status, *chain.from_iterable(_cases(group, name) for name in fields),
+                    self.campaign, claim.name, *_OPEN, many=[outcome.seq for outcome in group],
+                )  # fmt: skip
 
         self._database.do(write)
 
@@ -528,7 +566,8 @@ class CampaignTable:
         """
         found: dict[str, Any] = {"looked_up_at": instants.write(datetime.now(UTC))}
         if outcome is not None:
-            found |= {"status": outcome.status, "message_id": outcome.message_id, "reason": outcome.reason}
+            named = ("status", "message_id", "reason", *(_OF_SENT if outcome.status is Status.SENT else ()))
+            found |= {name: _kept(getattr(outcome, name)) for name in named}
         changes = ", ".join(f"{name} = ?" for name in found)
         self._change(
             f"UPDATE {{table}} SET {changes}{_emptied(outcome.status) if outcome else ''}"  # noqa: S608  # names of ours
@@ -598,7 +637,7 @@ class CampaignTable:
         self._after = _PLAN
         return len(found)
 
-    def erase(self, pseudonym: str, phones: Sequence[str]) -> int:
+    def erase(self, pseudonym: str, phones: Sequence[str], contact_id: str | None = None) -> int:
         """
         Remove what rows say of a person, in all dispatches of the table. A row that is planned will not be sent.
 
@@ -606,20 +645,20 @@ class CampaignTable:
 
         :param pseudonym: what stands for the person
         :param phones: the person's numbers, as rows may hold them
+        :param contact_id: id of the person's contact, by which rows are found whose retention is over
         :return: how many rows there were
         """
-        who = "(person = ? OR phone IN ({many}))"
+        who = "(person = ? OR contact_id = ? OR phone IN ({many}))"
+        given = (pseudonym, contact_id)
         ((number,),) = self._query(
-            f"SELECT count(*) FROM {{table}} WHERE {who}", pseudonym, many=phones  # noqa: S608  # ours
+            f"SELECT count(*) FROM {{table}} WHERE {who}", *given, many=phones  # noqa: S608  # ours
         )  # fmt: skip
         self._change(
             f"UPDATE {{table}} SET status = ?, reason = ? WHERE status = ? AND {who}",  # noqa: S608  # ours
-            Status.SUPPRESSED, "the person was erased", Status.PLANNED, pseudonym, many=phones,
+            Status.SUPPRESSED, "the person was erased", Status.PLANNED, *given, many=phones,
         )  # fmt: skip
-        self._change(
-            f"UPDATE {{table}} SET phone = NULL, content = NULL, person = NULL, message_id = NULL WHERE {who}",  # noqa: S608
-            pseudonym, many=phones,
-        )  # fmt: skip
+        gone = ", ".join(f"{name} = NULL" for name in _OF_A_PERSON)
+        self._change(f"UPDATE {{table}} SET {gone} WHERE {who}", *given, many=phones)  # noqa: S608  # ours
         return int(number)
 
     def counts(self) -> dict[Status, int]:
@@ -639,6 +678,20 @@ class CampaignTable:
         )  # fmt: skip
         return {str(name): int(number) for name, number in rows}
 
+    def stages(self, failures: Sequence[str]) -> list[tuple[Status, str | None, bool, str | None, int]]:
+        """
+        Count the rows by how far they have come: status, status of the message, whether somebody answered, and why not.
+
+        :param failures: statuses of messages that did not arrive
+        """
+        rows = self._query(
+            "SELECT status, delivery, CASE WHEN replied_at IS NULL THEN 0 ELSE 1 END,"
+            " CASE WHEN status <> ? OR delivery IN ({many}) THEN COALESCE(failed_key, reason) END, count(*)"
+            " FROM {table} WHERE campaign = ? AND seq > ? GROUP BY 1, 2, 3, 4",
+            Status.SENT, self.campaign, _PLAN, many=failures,
+        )  # fmt: skip
+        return [(Status(status), told, bool(replied), why, int(number)) for status, told, replied, why, number in rows]
+
     def last_claim(self) -> datetime | None:
         """Return when the last row was claimed."""
         ((moment,),) = self._query(
@@ -655,39 +708,91 @@ class CampaignTable:
         return None if moment is None else instants.read(moment)
 
     def to_follow(
-        self, done: Sequence[str], after: int = _PLAN, limit: int = 100, upto: int = _LAST
-    ) -> list[tuple[int, str, str | None]]:
+        self,
+        done: Sequence[str],
+        after: int = _PLAN,
+        *,
+        limit: int = 100,
+        since: datetime | None = None,
+        upto: int | None = None,
+    ) -> list[Sent]:
         """
-        Read the number, the message id and the person of sent rows whose messages may still change.
+        Read sent rows whose messages may still change.
 
         :param done: statuses of messages that need no further look
         :param after: number of the row to begin behind
         :param limit: how many rows at most
+        :param since: leave out rows that were claimed before
         :param upto: number of the last row to read
         """
-        rows = self._query(
-            "SELECT seq, message_id, person FROM {table} WHERE campaign = ? AND seq > ? AND seq <= ? AND status = ?"
-            " AND message_id IS NOT NULL AND (delivery IS NULL OR delivery NOT IN ({many})) ORDER BY seq LIMIT ?",
-            self.campaign, after, upto, Status.SENT, limit, many=done,
+        return self._sent(
+            "seq > ? AND seq <= ? AND claimed_at >= ? AND (delivery IS NULL OR delivery NOT IN ({many}))"
+            " ORDER BY seq LIMIT ?",
+            after, _LAST if upto is None else upto, "" if since is None else instants.write(since), limit, many=done,
         )  # fmt: skip
-        return [(int(seq), str(message_id), who) for seq, message_id, who in rows]
 
-    def follow(self, deliveries: Mapping[int, tuple[str, str | None]]) -> None:
+    def sent(self, column: str, values: Sequence[str]) -> list[Sent]:
         """
-        Record statuses of messages.
+        Find sent rows.
 
-        :param deliveries: status, and reason of a failure, by the number of the row
+        :param column: the column to look in
+        :param values: what it may hold
+        """
+        return self._sent(f"{column} IN ({{many}})", many=values) if values else []
+
+    def unanswered(self, since: datetime) -> Iterator[list[Sent]]:
+        """
+        Read sent rows of which the contact is not known, or whether it has answered.
+
+        :param since: leave out rows that were sent before
+        """
+        after = _PLAN
+        while rows := self._sent(
+            "seq > ? AND sent_at >= ? AND (contact_id IS NULL OR replied_at IS NULL) ORDER BY seq LIMIT 500",
+            after, instants.write(since),
+        ):  # fmt: skip
+            after = rows[-1].seq
+            yield rows
+
+    def _sent(self, condition: str, *values: Any, many: Sequence[Any] = ()) -> list[Sent]:
+        rows = self._query(
+            "SELECT seq, message_id, person, session_id, contact_id, sent_at, delivery, replied_at FROM {table}"  # noqa: S608
+            f" WHERE campaign = ? AND status = ? AND message_id IS NOT NULL AND {condition}",
+            self.campaign, Status.SENT, *values, many=many,
+        )  # fmt: skip
+        return [
+            Sent(
+                seq=int(seq),
+                message_id=str(message_id),
+                person=who,
+                session_id=session_id,
+                contact_id=contact_id,
+                sent_at=None if sent_at is None else instants.read(sent_at),
+                delivery=delivery,
+                replied=replied_at is not None,
+            )
+            for seq, message_id, who, session_id, contact_id, sent_at, delivery, replied_at in rows
+        ]
+
+    def follow(self, told: Mapping[int, Mapping[str, Any]]) -> None:
+        """
+        Record what is known of messages. Of an instant or an id the first that is told stays.
+
+        :param told: values of columns, by the number of the row; ``None`` changes nothing
         """
 
         def write(cursor: Any) -> None:
-            for seq, (status, reason) in deliveries.items():
-                self._execute(
-                    cursor,
-                    "UPDATE {table} SET delivery = ?, reason = ? WHERE campaign = ? AND seq = ?",
-                    status, reason, self.campaign, seq,
-                )  # fmt: skip
+            for seq, values in told.items():
+                given = {name: value for name, value in values.items() if value is not None}
+                changes = ", ".join(f"{name} = {'?' if name in _LATEST else f'COALESCE({name}, ?)'}" for name in given)
+                if given:
+                    self._execute(
+                        cursor,
+                        f"UPDATE {{table}} SET {changes} WHERE campaign = ? AND seq = ?",  # noqa: S608  # names of ours
+                        *given.values(), self.campaign, seq,
+                    )  # fmt: skip
 
-        if deliveries:
+        if told:
             self._database.do(write)
 
     def close(self) -> None:
@@ -707,8 +812,8 @@ class CampaignTable:
         return []
 
     def _insert(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason, expires_at, person"
-        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
+        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason, expires_at, person, template_id"
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
         self._execute(
             cursor,
             f"INSERT INTO {{table}} ({columns}) VALUES {places}",  # noqa: S608  # places for values
@@ -721,6 +826,7 @@ class CampaignTable:
         rows: Iterable[Planned],
         last: int,
         expires_at: datetime | None,
+        template_id: str | None,
         *,
         only_new: bool = False,
     ) -> None:
@@ -744,6 +850,7 @@ class CampaignTable:
                     row.reason,
                     expiry,
                     row.person,
+                    template_id,
                 )
                 for seq, (own_id, row) in enumerate(new, start=last + 1)
             ]
@@ -780,4 +887,8 @@ def _emptied(status: Status) -> str:
 
 
 def _cases(group: Sequence[Outcome], field: str) -> list[Any]:
-    return [value for outcome in group for value in (outcome.seq, getattr(outcome, field))]
+    return [value for outcome in group for value in (outcome.seq, _kept(getattr(outcome, field)))]
+
+
+def _kept(value: Any) -> Any:
+    return instants.write(value) if isinstance(value, datetime) else value

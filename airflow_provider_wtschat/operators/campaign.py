@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import contacts
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.campaigns import people, replies
+from airflow_provider_wtschat.campaigns.following import Following
 from airflow_provider_wtschat.campaigns.people import SuppressionTable
+from airflow_provider_wtschat.campaigns.report import FINAL, report
 from airflow_provider_wtschat.campaigns.sql import Database, checked_name, connected, connection_id, explained
 from airflow_provider_wtschat.campaigns.sql import streaming_cursor as streaming
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE, CampaignTable, State
@@ -23,7 +28,12 @@ from airflow_provider_wtschat.operators.base import failing_for_good
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
-__all__ = ["WtsChatCampaignControlOperator", "WtsChatErasePersonOperator", "WtsChatOptOutOperator"]
+__all__ = [
+    "WtsChatCampaignControlOperator",
+    "WtsChatCampaignReportOperator",
+    "WtsChatErasePersonOperator",
+    "WtsChatOptOutOperator",
+]
 
 
 class Action(StrEnum):
@@ -94,6 +104,103 @@ class WtsChatCampaignControlOperator(CheckedOperator):
                 rows.close()
             self.log.info("Campaign %r: %s", campaign, action)
             return {"campaign": campaign, "table": rows.table, "state": _STATES[action].value, **counts}
+
+
+class WtsChatCampaignReportOperator(CheckedOperator):
+    """
+    Tell what came of a campaign: how many were planned, sent, delivered, read, answered, and why others were not.
+
+    It looks once what became of the messages that may still change, and writes it into the table: by webhook events
+    where they are received, by the lists of the sessions that the messages are in, a request each, and by the list of
+    sessions, a hundred with each request, which tells who has answered. Ask a day after the dispatch, and again a week
+    after it.
+
+    .. code-block:: python
+
+        WtsChatCampaignReportOperator(task_id="report", campaign="spring offer", table_conn_id="warehouse")
+
+    Returns campaign, table, the counts of rows by status, ``delivery`` (counts of messages by status) and ``funnel``:
+    ``planned``, ``suppressed``, ``held_out``, ``waiting``, ``uncertain``, ``sent``, ``delivered``, ``read``,
+    ``replied``, ``failed``, ``suppressed_by_reason`` and ``failed_by_reason``. Counts and reasons only, no person.
+
+    :param campaign: name of the dispatch (templated)
+    :param table_conn_id: id of the connection to the database with the table (templated)
+    :param table: name of the table (templated). Default: ``wtschat_campaign``
+    :param suppression_table: name of the table of people who are never written to: a failure may say that somebody
+        belongs there (templated). Default: ``wtschat_suppression``
+    :param look: ask the API; false counts what the table knows, without a request (templated). Default: true
+    :param look_back: seconds, or a timedelta: messages that were sent longer ago are not asked for (templated).
+        Default: 7 days
+    :param max_failed: fail the task, without retries, if more rows than this, or a larger share than this if it is
+        below 1, were refused, are uncertain, or failed afterwards (templated). Default: such rows are only counted
+    :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
+    """
+
+    template_fields: Sequence[str] = (
+        "campaign", "table_conn_id", "table", "suppression_table", "look", "look_back", "max_failed", "wtschat_conn_id",
+    )  # fmt: skip
+    ui_color = "#d9f2e3"
+
+    def __init__(
+        self,
+        *,
+        campaign: str,
+        table_conn_id: str,
+        table: str = DEFAULT_TABLE,
+        suppression_table: str = people.DEFAULT_TABLE,
+        look: bool | str = True,
+        look_back: float | timedelta | str = timedelta(days=7),
+        max_failed: float | None = None,
+        wtschat_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.campaign = campaign
+        self.table_conn_id = table_conn_id
+        self.table = table
+        self.suppression_table = suppression_table
+        self.look = look
+        self.look_back = look_back
+        self.max_failed = max_failed
+        self.wtschat_conn_id = wtschat_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Look, and count.
+
+        :param context: context of the task
+        :return: campaign, table, counts and funnel
+        :raises WtsChatFailedError: if there is no such campaign, or more than ``max_failed`` failed
+        :raises WtsChatError: if a retry may help
+        """
+        with failing_for_good():
+            self.check_given()
+            campaign = convert.required_text("campaign", self.campaign).strip()
+            back = timedelta(seconds=convert.required("look_back", convert.seconds("look_back", self.look_back)))
+            look = convert.required("look", convert.boolean("look", self.look))
+            most = convert.number("max_failed", self.max_failed, minimum=0)
+            hook = connected("table_conn_id", self.table_conn_id)
+            with (
+                closing(CampaignTable(hook, convert.required_text("table", self.table), campaign)) as rows,
+                closing(SuppressionTable(hook, self.suppression_table)) as table,
+            ):
+                rows.create()
+                if rows.facts() is None:
+                    raise WtsChatArgumentError("campaign", f"nothing is planned as {campaign!r} in {rows.table}")
+                if look:
+                    table.create()
+                    following = Following(rows, table, hook=WtsChatHook(self.wtschat_conn_id), stop=self._stop)
+                    following.look(FINAL, since=datetime.now(UTC) - back)
+                return report(rows, max_failed=most)
+
+    @cached_property
+    def _stop(self) -> threading.Event:
+        return threading.Event()
+
+    def on_kill(self) -> None:
+        """Stop before the next request."""
+        # From another thread: in a signal's handler the event's lock may be held by what the signal interrupted.
+        threading.Thread(target=self._stop.set, daemon=True).start()
 
 
 class WtsChatOptOutOperator(CheckedOperator):
@@ -252,7 +359,8 @@ class WtsChatErasePersonOperator(CheckedOperator):
     :param table_conn_id: id of the connection to the database with the tables of campaigns (templated)
     :param table: name of the table of campaigns (templated). Default: ``wtschat_campaign``
     :param suppression_table: name of the suppression table (templated). Default: ``wtschat_suppression``
-    :param contact_id: id of the contact, for the landing tables (templated)
+    :param contact_id: id of the contact, by which landing tables know the person, and rows of campaigns whose retention
+        is over (templated)
     :param sql_conn_id: id of the connection to the database with the landing tables (templated)
     :param landing_tables: by name of a table, the column that holds the contact's id (templated). Default: none
     :param phone_country: calling code of a phone number written without one (templated). Default: 55 (Brazil)
@@ -307,6 +415,7 @@ class WtsChatErasePersonOperator(CheckedOperator):
             if landing and (self.contact_id is None or self.sql_conn_id is None):
                 msg = "landing tables are known by the contact's id: give contact_id and sql_conn_id too"
                 raise WtsChatArgumentError("landing_tables", msg)
+            contact_id = convert.uuid("contact_id", self.contact_id)
             hook = connected("table_conn_id", self.table_conn_id)
             removed: dict[str, int] = {}
             with (
@@ -316,7 +425,7 @@ class WtsChatErasePersonOperator(CheckedOperator):
                 rows.create()
                 table.create()
                 mark = table.pseudonym(who)
-                removed[rows.table] = rows.erase(mark, people.spellings(who))
+                removed[rows.table] = rows.erase(mark, people.spellings(who), contact_id)
                 removed[table.table] = table.remove(mark)
             if landing:
                 removed |= self._landed(landing)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pendulum
 import pytest
 
-from airflow_provider_wtschat.campaigns import dispatch
+from airflow_provider_wtschat.campaigns import dispatch, following
 
 pytestmark = pytest.mark.airflow
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.airflow
 def soon(monkeypatch):
     """Look at messages sooner than after a minute."""
     monkeypatch.setattr(dispatch, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.6)))
-    monkeypatch.setattr(dispatch, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.0)
 
 
 def test_a_campaign_is_sent_once_and_followed(simulate, warehouse, run_example):

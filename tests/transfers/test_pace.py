@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_wtschat.campaigns import dispatch as engine
+from airflow_provider_wtschat.campaigns import following
 from airflow_provider_wtschat.campaigns.pace import DAYS, QuietHours, zones_of
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
 from airflow_provider_wtschat.simulator import Simulator
@@ -202,7 +203,7 @@ def test_a_pace_is_kept(warehouse: Warehouse, simulator: Simulator, dispatch: Tr
 def test_the_first_messages_go_first(
     any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(engine, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.0)
     any_warehouse.fill(250, phone=lambda i: "nobody" if i < 3 else f"119{i:08}")
     started = time.monotonic()
     canary = {"canary": 30, "canary_wait": 2, "max_failed": 3, "max_invalid": 2}
@@ -224,7 +225,7 @@ def test_the_others_follow_only_if_the_first_fared_well(
     most: float,
     goes_on: bool,
 ):
-    monkeypatch.setattr(engine, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.0)
     warehouse.fill(60)
     simulator.world.failing_recipients |= {f"+55|119{i:08}" for i in range(1, 6)}
     canary = {"canary": 30, "canary_wait": 1, "max_failed": most}

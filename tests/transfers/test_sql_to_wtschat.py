@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowTa
 
 from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.campaigns import dispatch as engine
-from airflow_provider_wtschat.campaigns import sql
+from airflow_provider_wtschat.campaigns import following, sql
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch
 from airflow_provider_wtschat.campaigns.people import SuppressionTable
 from airflow_provider_wtschat.campaigns.table import CampaignTable, Claim, Claimed, Outcome, Planned, Status
@@ -66,6 +67,8 @@ def digits(recipient: str) -> str:
 def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     any_warehouse.fill(250)
     result = dispatch()
+    funnel = result.pop("funnel")
+    assert {name: number for name, number in funnel.items() if number} == {"planned": 250, "sent": 250}
     assert result == {
         "campaign": "reminders", "table": "wtschat_campaign", "recipients": 250,
         "planned": 0, "claimed": 0, "sent": 250, "refused": 0, "uncertain": 0, "suppressed": 0, "held_out": 0,
@@ -1037,7 +1040,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look sooner and faster."""
     monkeypatch.setattr(engine, "LOOKS", (timedelta(seconds=0.2), timedelta(seconds=0.5)))
     monkeypatch.setattr(engine, "_HOURLY", timedelta(seconds=0.3))
-    monkeypatch.setattr(engine, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("soon")
@@ -1050,10 +1053,10 @@ def test_messages_are_followed(warehouse: Warehouse, simulator: Simulator, dispa
     assert set(found) <= {"DELIVERED", "READ", "FAILED"}
     assert found["FAILED"] > 0
     assert all(row.reason for row in warehouse.rows() if row.delivery == "FAILED")
-    looks = [entry.path for entry in simulator.requests if entry.path.startswith("/chat/v1/send/message/")]
-    failed = {row.message_id for row in warehouse.rows() if row.delivery == "FAILED"}
-    assert len(looks) > 20
-    assert all(sum(path.endswith(str(message)) for path in looks) < 4 for message in failed)  # final ones are left out
+    looks = Counter(entry.path for entry in simulator.requests if entry.path.endswith("/message"))
+    failed = warehouse.execute("SELECT session_id FROM wtschat_campaign WHERE delivery = 'FAILED'")
+    assert looks.total() > 20
+    assert all(looks[f"/chat/v1/session/{session}/message"] < 4 for (session,) in failed)  # final ones are left out
     for most in (found["FAILED"], 0.9, "0.5"):
         assert dispatch(wait_for_status="DELIVERED", max_failed=most) == result
     for most in (0, 0.01):
@@ -1065,8 +1068,8 @@ def test_messages_are_followed(warehouse: Warehouse, simulator: Simulator, dispa
 @pytest.mark.parametrize("options", [{"message_step_s": 3600.0}])
 def test_following_ends_in_time(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(2)
-    simulator.inject("404", on="GET /chat/v1/send/message/{id}")
-    simulator.inject("502", on="GET /chat/v1/send/message/{id}", skip=3, times=1)
+    simulator.inject("404", on="GET /chat/v1/session/{id}/message")
+    simulator.inject("502", on="GET /chat/v1/session/{id}/message", skip=3, times=1)
     result = dispatch(wait_for_status="READ", follow_up_for=0.9, deferrable=False)
     assert result["delivery"] == {"QUEUED": 2}
     # Later still it looks once more, and ends.
@@ -1077,7 +1080,7 @@ def test_looks_come_after_minutes_and_then_every_hour():
     start = datetime(2026, 1, 1, tzinfo=UTC)
     looks = engine.looks(start)
     assert [int((next(looks) - start).total_seconds() / 60) for _ in range(7)] == [1, 5, 15, 60, 120, 180, 240]
-    assert pytest.approx(0.24) == engine.LOOK_PAUSE  # 500 in 2 minutes, half of what the API allows
+    assert pytest.approx(0.24) == following.LOOK_PAUSE  # 500 in 2 minutes, half of what the API allows
 
 
 def test_deferring_holds_no_worker_and_repeats_nothing(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_wtschat.campaigns import dispatch as engine
-from airflow_provider_wtschat.campaigns import people
+from airflow_provider_wtschat.campaigns import following, people
 from airflow_provider_wtschat.campaigns.people import SuppressionTable, person, spellings
 from airflow_provider_wtschat.campaigns.replies import is_opt_out
 from airflow_provider_wtschat.campaigns.table import CampaignTable, sender_id
@@ -187,13 +187,14 @@ def test_a_failure_that_comes_later_is_remembered_too(
     warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(engine, "LOOKS", (timedelta(seconds=0.1),))
-    monkeypatch.setattr(engine, "LOOK_PAUSE", 0.0)
+    monkeypatch.setattr(following, "LOOK_PAUSE", 0.0)
     real = simulator.application._perform
 
     def perform(call: Any) -> Any:
         answer = real(call)
-        if call.operation.key == "GET /chat/v1/send/message/{id}":
-            answer.update(status="FAILED", failedReason="(#131026) Message undeliverable")
+        if call.operation.key == "GET /chat/v1/session/{id}/message":
+            for message in answer["items"]:
+                message.update(status="FAILED", failedReason="(#131026) Message undeliverable")
         return answer
 
     monkeypatch.setattr(simulator.application, "_perform", perform)
