@@ -39,7 +39,7 @@ class Variables:
 
 @pytest.fixture
 def simulator(monkeypatch: pytest.MonkeyPatch, no_limits: None) -> Iterator[Simulator]:
-    with Simulator(sessions=20, seed=3, limits=False, strict=True) as simulator:
+    with Simulator(sessions=0, seed=3, limits=False, strict=True) as simulator:
         monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", simulator.connection_json)
         yield simulator
 
