@@ -17,7 +17,7 @@ export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs translations pictures pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs translations diagrams pictures pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ docs: $(DOCS) ## Build the site of the documentation into build/docs, and check 
 
 translations: $(DOCS) ## Bring the texts to be translated in docs/locale up to date, and count what is left
 	.venv-docs/bin/python -m scripts.translations
+
+diagrams: $(READY) ## Draw the diagrams of the documentation that have changed (needs Chromium and npm)
+	$(BIN)/python -m scripts.diagrams
 
 pictures: $(READY) ## Make the pictures of docs/images in a headless Chromium (NAMES="a b": only these)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))
 from docutils import nodes  # noqa: E402
 from sphinx import addnodes  # noqa: E402
 
+from scripts.diagrams import BLOCK  # noqa: E402
 from scripts.names import MODULES, PACKAGE, SNAPSHOT  # noqa: E402
 
 PUBLIC = {f"{PACKAGE}.{name}" for name in json.loads(SNAPSHOT.read_text())}
@@ -40,7 +41,6 @@ exclude_patterns = [".*", "**/.*", "build", *(["docs/reference"] if PAGES_ONLY e
 myst_heading_anchors = 4
 suppress_warnings = [
     "autoapi.python_import_resolution",  # what depends on the version of Airflow, which is not installed here
-    "misc.highlighting_failure",  # diagrams are shown as the text that they are made of
     "ref.python",  # an argument may be called as a field of several types
 ]
 
@@ -95,6 +95,7 @@ PROJECT = "/README\n/README.pt-BR\n/CONTRIBUTING\n/SECURITY\n/CODE_OF_CONDUCT"
 
 def add_navigation(app: Any, page: str, source: list[str]) -> None:
     """Make the navigation of the lists in docs/index.md, which the repository shows as lists."""
+    source[0] = BLOCK.sub(r"![\2](diagrams/\1.svg)", source[0])
     # What the repository shows as source is in the reference here.
     source[0] = _SOURCE.sub(_in_reference, source[0]).replace("[`example_dags/`](example_dags)", "`example_dags/`")
     if page == "docs/api" and not PAGES_ONLY:

@@ -11,6 +11,7 @@ import json
 import re
 import zlib
 
+from scripts.diagrams import diagrams
 from scripts.local import ROOT
 from scripts.names import PACKAGE, SNAPSHOT
 from scripts.translations import extract, report, sphinx
@@ -34,6 +35,9 @@ def main() -> None:
     loading = [str(page.relative_to(SITE)) for page in pages if _LOADED.search(page.read_text())]
     for name in missing:
         print(f"not in the reference: {name}")
+    stale = [diagram.name for diagram in diagrams() if not diagram.is_drawn()]
+    for name in stale:
+        print(f"not drawn as it is now: {name} (make diagrams)")
     for page in loading:
         print(f"loads something from another host: {page}")
     print(
@@ -44,7 +48,7 @@ def main() -> None:
         f"\nneeding a host   {len(loading)}"
         f"\nthe site         {SITE / 'index.html'}"
     )
-    raise SystemExit(1 if warnings or missing or loading else 0)
+    raise SystemExit(1 if warnings or missing or loading or stale else 0)
 
 
 def shown() -> set[str]:

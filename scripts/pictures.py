@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.demo._airflow import stop_on_signals
-from scripts.local import ROOT
+from scripts.local import CHROMIUM, CHROMIUM_FLAGS, ROOT
 from scripts.ui import Stage, brought_up
 
 if TYPE_CHECKING:
@@ -31,16 +29,6 @@ IMAGES = ROOT / "docs" / "images"
 LARGEST = 150 * 1024
 """Bytes of a picture, at most."""
 THEMES = ("light", "dark")
-_CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @dataclass
@@ -173,9 +161,9 @@ def studio(stage: Stage, images: Path) -> Iterator[Studio]:
     with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             profile,
-            executable_path=_CHROMIUM,
+            executable_path=CHROMIUM,
             headless=True,
-            args=_FLAGS,
+            args=CHROMIUM_FLAGS,
             viewport={"width": 1280, "height": 800},
             locale="en-US",
             timezone_id="America/Sao_Paulo",
@@ -200,7 +188,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in PICTURES]:
         parser.error(f"there is no picture {', '.join(unknown)}")
-    if _CHROMIUM is None:
+    if CHROMIUM is None:
         print("Chromium is not installed (Debian: apt-get install chromium)", file=sys.stderr)
         return 2
     stop_on_signals()

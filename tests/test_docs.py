@@ -29,6 +29,7 @@ import pytest
 from airflow_provider_wtschat import exceptions
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
+from scripts import diagrams
 from tests.conftest import AIRFLOW_2, FinishedRun
 from tests.waiting import QUICK
 
@@ -168,6 +169,13 @@ def test_each_page_is_in_the_navigation():
     linked = set(re.findall(r"^- \[.+?\]\(([^)]+)\)", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE))
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES[1:]} - {"index.md"}
     assert {link for link in linked if not link.startswith("..")} == pages
+
+
+def test_each_diagram_is_drawn_and_says_what_it_shows():
+    drawn = list(diagrams.diagrams())
+    assert sum(page.read_text().count("```mermaid\n") for page in PAGES) == len(drawn)
+    assert {diagram.path for diagram in drawn} == set(diagrams.DIAGRAMS.iterdir())
+    assert all(len(diagram.shows) > 40 for diagram in drawn)
 
 
 def sections(page: str) -> dict[str, str]:

@@ -69,6 +69,8 @@ def markdown() -> str:
         "`python -m scripts.dictionary`. Types of each database are in [warehouse.md](warehouse.md). There is one row",
         "for each `id`.",
         "",
+        "<!-- diagram: tables: The tables of a warehouse, and which columns point from one to another -->",
+        "",
         "```mermaid",
         "erDiagram",
     ]
