@@ -210,7 +210,7 @@ def test_the_first_messages_go_first(
     assert dispatch(**canary)["sent"] == 248
     assert time.monotonic() - started > 2
     assert batches(simulator) == [30, 100, 100, 18]
-    looked = [entry.path for entry in simulator.requests if entry.path.startswith("/chat/v1/send/message/")]
+    looked = [entry for entry in simulator.requests if entry.operation == "GET /chat/v1/session/{id}/message"]
     assert len(looked) == 30
     assert dispatch(**canary)["sent"] == 248
 
