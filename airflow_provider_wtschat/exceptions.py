@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from itertools import takewhile
 from typing import Any, TypeVar
 
@@ -25,6 +27,18 @@ __all__ = [
 E = TypeVar("E", bound="WtsChatError")
 _STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
 _PLACE = re.compile(rf"([^\[\],]+)((?:{_STEP.pattern})*)(?:, )?")
+
+
+@cache
+def _page_of_errors() -> str | None:
+    """Derive the page's address from that of the documentation, which stands in the package's metadata."""
+    try:
+        links = dict(link.split(", ", 1) for link in metadata("airflow-provider-wtschat").get_all("Project-URL", []))
+    except PackageNotFoundError:
+        return None
+    url = links.get("Documentation", "")
+    # Until the project has an address, a made-up one stands there.
+    return None if not url or "/example/" in url else re.sub(r"index(\.\w+)?$", r"errors\1", url)
 
 
 class WtsChatError(AirflowException):
@@ -64,6 +78,14 @@ class WtsChatError(AirflowException):
         self.path = path
         self.retryable = retryable
         self.retry_after = retry_after
+        if url := self.help_url:
+            self.add_note(f"What it means, and what to do: {url}")
+
+    @property
+    def help_url(self) -> str | None:
+        """Where the documentation says what this error means and what to do; None if it has no address."""
+        page = _page_of_errors()
+        return page and f"{page}#{type(self).__name__.lower()}"
 
     def retold(self, message: str, kind: type[E]) -> E:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
 
 R = TypeVar("R")
+log = logging.getLogger(__name__)
 
 DEFAULT_MAX_ROWS = 1000
 ANY_ID = "00000000-0000-4000-8000-000000000000"
@@ -45,10 +47,11 @@ def failing_for_good() -> Iterator[None]:
     """
     try:
         yield
-    except AirflowFailException:
-        raise
     except WtsChatError as error:
-        if error.retryable:
+        # Airflow's UI shows an error's message, and not the note that it carries.
+        if error.help_url:
+            log.error("What it means, and what to do: %s", error.help_url)
+        if error.retryable or isinstance(error, AirflowFailException):
             raise
         raise error.retold(str(error), WtsChatFailedError) from error
 

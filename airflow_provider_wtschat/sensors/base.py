@@ -235,6 +235,9 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
         except WtsChatError as error:
             if self.never_fail:
                 raise AirflowSkipException(str(error)) from error
+            # Airflow's UI shows an error's message, and not the note that it carries.
+            if error.help_url:
+                self.log.error("What it means, and what to do: %s", error.help_url)
             if not error.retryable:
                 # Not raised inside, where soft_fail would make it a skip.
                 raise error.retold(str(error), WtsChatFailedError) from error
