@@ -171,7 +171,7 @@ class WtsChatConnectionError(WtsChatServerError):
 
 class WtsChatDestinationError(WtsChatError):
     """
-    A database or a storage that data is loaded into did not do what was asked; the API has nothing to do with it.
+    A database or a storage did not do what was asked; the API has nothing to do with it.
 
     A lost connection, a lock, or memory or disk that ran out may be gone at the next try (``retryable``); a missing
     right or a table that does not fit is not.

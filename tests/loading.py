@@ -33,8 +33,8 @@ class Table:
         """Return the names of its columns; none if it is not there."""
         from airflow_provider_wtschat.warehouse.database import Database
 
-        with Database(self.conn_id) as database, database.transaction() as cursor:
-            return database.dialect.columns(cursor, self.name)
+        with Database(self.conn_id) as database:
+            return database.columns(database.dialect.quote(self.name))
 
     def rows(self, columns: str, where: str = "") -> list[SimpleNamespace]:
         """Return its rows in order, as the database holds them."""

@@ -47,14 +47,15 @@ MAY_IMPORT = {
     "get_provider_info": set(),
     "_given": {"_compat", "exceptions"},
     "budget": BELOW,
+    "sql": BELOW,
     "hooks": BELOW | {"budget", "get_provider_info"},
     "waiting": BELOW | {"hooks"},
     "extraction": BELOW | {"budget", "hooks"},
-    "warehouse": BELOW | {"budget", "extraction", "hooks"},
-    "campaigns": BELOW | {"budget", "hooks", "webhooks"},
+    "warehouse": BELOW | {"budget", "extraction", "hooks", "sql"},
+    "campaigns": BELOW | {"budget", "hooks", "sql", "webhooks"},
     "webhooks": BELOW | {"hooks"},
     "triggers": BELOW | {"budget", "hooks", "waiting", "webhooks"},
-    "operators": BELOW | {"_given", "campaigns", "hooks", "links", "triggers", "waiting", "webhooks"},
+    "operators": BELOW | {"_given", "campaigns", "hooks", "links", "sql", "triggers", "waiting", "webhooks"},
     "sensors": BELOW | {"_given", "hooks", "links", "triggers", "waiting"},
     "notifications": BELOW | {"hooks"},
     "transfers": BELOW | {"_given", "assets", "campaigns", "extraction", "hooks", "operators", "triggers", "warehouse"},
@@ -468,11 +469,12 @@ def messages_read(tree: ast.Module) -> Iterator[int]:
 def test_rewording_a_message_changes_no_behaviour():
     """What happened is told by attributes, enums and types; a message is for people."""
     found = {
-        str(path.relative_to(ROOT)): lines
+        str(path.relative_to(ROOT)): len(lines)
         for path, tree in sources()
         if path.relative_to(ROOT).parts[0] != "simulator" and (lines := sorted(set(messages_read(tree))))
     }
-    assert found == {}
+    # Drivers of MySQL give an error's number, which is no message, in no other place than the first argument.
+    assert found == {"sql/errors.py": 1}
 
 
 @pytest.mark.parametrize(

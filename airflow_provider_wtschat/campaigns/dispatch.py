@@ -40,7 +40,6 @@ from airflow_provider_wtschat.campaigns.people import (
 )
 from airflow_provider_wtschat.campaigns.recipients import Bounds, Layout, Recipients
 from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, report
-from airflow_provider_wtschat.campaigns.sql import connected
 from airflow_provider_wtschat.campaigns.table import (
     LONGEST_NAME,
     STALE_AFTER,
@@ -63,6 +62,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatUncertainError,
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.sql.sources import connected
 
 log = logging.getLogger(__name__)
 

@@ -20,16 +20,11 @@ from airflow_provider_wtschat.api import contacts, instants, phones, tags
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.exchange import Exchange, call, pages
 from airflow_provider_wtschat.api.types import Contact, ContactStatus
-from airflow_provider_wtschat.campaigns.sql import (
-    Database,
-    DbApiHook,
-    checked_name,
-    connection_id,
-    explained,
-    streaming_cursor,
-)
+from airflow_provider_wtschat.campaigns.table import make
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.sql.database import Database
+from airflow_provider_wtschat.sql.sources import DbApiHook, checked_name, connection_id, read_query
 
 T = TypeVar("T")
 
@@ -39,7 +34,6 @@ REFRESH_EVERY = 900.0
 MOST_IDS = 1000
 """Most contact ids in ``exclude_sql``: each takes a request."""
 
-_CHUNK = 1000
 _CLOCKS = timedelta(minutes=5)
 _SALT = "salt"
 """Stands in place of a person in the row that holds the salt."""
@@ -105,7 +99,7 @@ class SuppressionTable:
 
     def create(self) -> None:
         """Make the table where it is missing."""
-        self._database.ensure(self.table, _COLUMNS)
+        make(self._database, self.table, _COLUMNS)
         if not self._entries([_SALT]):
             self._insert([(_SALT, secrets.token_hex(32), "salt")])
 
@@ -285,24 +279,13 @@ class Suppression:
 
     def _queried(self, sql: str) -> Iterable[str]:
         ids: list[str] = []
-        hook = self._source()
-        try:
-            with streaming_cursor(hook) as cursor:
-                cursor.execute(sql)
-                start = 1
-                while rows := cursor.fetchmany(_CHUNK):
-                    for line, (value, *_) in enumerate(map(tuple, rows), start=start):
-                        found = self._excluded(line, value)
-                        if found is not None and found.startswith("+"):
-                            yield person(found)
-                        elif found is not None:
-                            ids.append(found)
-                    start += len(rows)
-        except Exception as error:
-            meaning = explained(error, f"exclude_sql: the query of the connection {connection_id(hook)!r}")
-            if meaning is error:
-                raise
-            raise meaning from None
+        rows = (row for _, some in read_query(self._source(), "exclude_sql", sql) for row in some)
+        for line, (value, *_) in enumerate(rows, start=1):
+            found = self._excluded(line, value)
+            if found is not None and found.startswith("+"):
+                yield person(found)
+            elif found is not None:
+                ids.append(found)
         if len(ids) > MOST_IDS:
             msg = f"it gives {len(ids)} contact ids, and at most {MOST_IDS} may be; let it give phone numbers"
             raise WtsChatArgumentError("exclude_sql", msg)

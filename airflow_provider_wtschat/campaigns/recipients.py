@@ -14,9 +14,9 @@ from typing import Any, Self
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.campaigns.people import as_text, person
-from airflow_provider_wtschat.campaigns.sql import DbApiHook, connection_id, explained, streaming_cursor
 from airflow_provider_wtschat.campaigns.table import LONGEST_NAME, Planned, Status
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.sql.sources import DbApiHook, read_query
 
 _CHUNK = 1000
 _SHOWN = 10
@@ -269,26 +269,14 @@ class Recipients:
 def _chunks(
     hook: DbApiHook, sql: str, parameters: Any, columns: Sequence[str]
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    try:
-        with streaming_cursor(hook) as cursor:
-            # Without parameters a driver leaves percent signs in the query alone.
-            cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
-            start = 1
-            while rows := cursor.fetchmany(_CHUNK):
-                # Known only now, where the server keeps the rows.
-                places = _places(cursor.description, columns)
-                yield start, [{name: row[place] for name, place in places.items()} for row in map(tuple, rows)]
-                start += len(rows)
-    except Exception as error:
-        meaning = explained(error, f"sql: the query of the connection {connection_id(hook)!r}")
-        if meaning is error:
-            raise
-        # Without its cause, whose words may quote a row.
-        raise meaning from None
+    start = 1
+    for names, rows in read_query(hook, "sql", sql, parameters):
+        places = _places(names, columns)
+        yield start, [{name: row[place] for name, place in places.items()} for row in rows]
+        start += len(rows)
 
 
-def _places(description: Sequence[Sequence[Any]], columns: Sequence[str]) -> dict[str, int]:
-    names = [str(column[0]) for column in description]
+def _places(names: Sequence[str], columns: Sequence[str]) -> dict[str, int]:
     folded = [name.lower() for name in names]
     places = {}
     for column in columns:

@@ -18,7 +18,9 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.campaigns.sql import Database, DbApiHook, checked_name, connection_id
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.sql.database import Database
+from airflow_provider_wtschat.sql.sources import DbApiHook, checked_name, connection_id
 
 DEFAULT_TABLE = "wtschat_campaign"
 LONGEST_NAME = 200
@@ -225,8 +227,8 @@ class CampaignTable:
 
     def create(self) -> None:
         """Make the table where it is missing, and add columns that one of an earlier version lacks."""
-        made = self._database.ensure(self.table, _COLUMNS, "PRIMARY KEY (campaign, seq)")
-        if "person" in made:
+        before = make(self._database, self.table, _COLUMNS, "PRIMARY KEY (campaign, seq)")
+        if "person" not in before:
             self._database.index(self.table, f"{self.table.rpartition('.')[2]}_person", "person")
 
     def facts(self) -> dict[str, Any] | None:
@@ -866,6 +868,33 @@ class CampaignTable:
 
     def _execute(self, cursor: Any, sql: str, *values: Any, many: Sequence[Any] = ()) -> None:
         self._database.execute(cursor, sql.replace("{table}", self.table), *values, many=many)
+
+
+def make(database: Database, table: str, columns: Mapping[str, str], *constraints: str) -> set[str]:
+    """
+    Make a table of campaigns where it is not there, and add columns that one of an earlier version lacks.
+
+    :return: the columns that it had before
+    :raises WtsChatArgumentError: if the table's engine knows no transactions
+    """
+    before = database.make(table, {name: f"{name} {kind}" for name, kind in columns.items()}, constraints)
+    if database.dialect.name != "mysql":
+        return before
+    schema, _, name = table.rpartition(".")
+    found = database.query(
+        "SELECT e.engine, e.transactions FROM information_schema.tables t"
+        " JOIN information_schema.engines e ON e.engine = t.engine"
+        " WHERE t.table_schema = COALESCE(?, DATABASE()) AND t.table_name = ?",
+        schema or None, name,
+    )  # fmt: skip
+    for engine, transactions in found:
+        if transactions != "YES":
+            msg = (
+                f"{table} has the engine {engine}, which knows no transactions, so a message could be sent twice; "
+                f"run ALTER TABLE {table} ENGINE=InnoDB"
+            )
+            raise WtsChatArgumentError("table", msg)
+    return before
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:

@@ -17,13 +17,13 @@ from airflow_provider_wtschat.campaigns import people, replies
 from airflow_provider_wtschat.campaigns.following import Following
 from airflow_provider_wtschat.campaigns.people import SuppressionTable
 from airflow_provider_wtschat.campaigns.report import FINAL, report
-from airflow_provider_wtschat.campaigns.sql import Database, checked_name, connected, connection_id, explained
-from airflow_provider_wtschat.campaigns.sql import streaming_cursor as streaming
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE, CampaignTable, State
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.base import failing_for_good
+from airflow_provider_wtschat.sql.database import Database
+from airflow_provider_wtschat.sql.sources import checked_name, connected, connection_id, read_query
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
@@ -306,26 +306,18 @@ class WtsChatOptOutOperator(CheckedOperator):
         phone, text = (convert.required_text(name, getattr(self, name)) for name in ("recipient_column", "text_column"))
         hook = connected("sql_conn_id", self.sql_conn_id)
         found, read = {}, 0
-        try:
-            with streaming(hook) as cursor:
-                cursor.execute(convert.required_text("sql", self.sql))
-                while rows := cursor.fetchmany(1000):
-                    names = [str(column[0]).lower() for column in cursor.description]
-                    if missing := [name for name in (phone, text) if name.lower() not in names]:
-                        reason = f"the query has no column {missing[0]!r}; it has {', '.join(names)}"
-                        raise WtsChatArgumentError("sql", reason)
-                    for row in rows:
-                        values = dict(zip(names, row, strict=True))
-                        read += 1
-                        if replies.is_opt_out(values[text.lower()], words):
-                            said = people.as_text(values[phone.lower()])
-                            number = f"+{convert.phone('recipient_column', said, self.phone_country)}"
-                            found[people.person(number)] = number
-        except Exception as error:
-            meaning = explained(error, f"sql: the query of the connection {connection_id(hook)!r}")
-            if meaning is error:
-                raise
-            raise meaning from None
+        for given, rows in read_query(hook, "sql", convert.required_text("sql", self.sql)):
+            names = [name.lower() for name in given]
+            if missing := [name for name in (phone, text) if name.lower() not in names]:
+                reason = f"the query has no column {missing[0]!r}; it has {', '.join(names)}"
+                raise WtsChatArgumentError("sql", reason)
+            for row in rows:
+                values = dict(zip(names, row, strict=True))
+                read += 1
+                if replies.is_opt_out(values[text.lower()], words):
+                    said = people.as_text(values[phone.lower()])
+                    number = f"+{convert.phone('recipient_column', said, self.phone_country)}"
+                    found[people.person(number)] = number
         return read, found
 
     def _tag(self, number: str, tag: str) -> None:

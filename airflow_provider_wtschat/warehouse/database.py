@@ -1,91 +1,70 @@
-"""A database that rows are loaded into: its connection, its transactions, and the tables in it."""
+"""A database that rows are loaded into: one of the connection's type, or a DuckDB file."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
+import importlib.util
 import random
-import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import TracebackType
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
-from airflow_provider_wtschat._compat import BaseHook, get_database_hook
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError, WtsChatError
-from airflow_provider_wtschat.warehouse.dialects import (
-    Dialect,
-    DuckDbBusyError,
-    check_duckdb,
-    dialect_of,
-    duckdb_connection,
+from airflow_provider_wtschat._compat import (
+    AirflowOptionalProviderFeatureException,
+    BaseHook,
+    get_database_hook,
 )
-from airflow_provider_wtschat.warehouse.rows import Values
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError
+from airflow_provider_wtschat.sql.database import Database as _Database
+from airflow_provider_wtschat.sql.dialects import DIALECTS
 from airflow_provider_wtschat.warehouse.tables import Column, Kinds
-
-log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63
 """Characters of a table's name: PostgreSQL cuts off what is longer, without an error."""
 
 _IDLE, _HELD = 0.3, 2.0
 """Seconds after which a DuckDB file that rests is closed, and for which it is held at most while it is used."""
-_QUOTED = re.compile(r"""(['"`])(.*?)\1""")
-_MAY_PASS = {"OperationalError", "InterfaceError", "InternalError"}
-"""Classes of PEP 249 for what may be gone at the next try: a lost connection, a lock, memory, a full disk."""
+_DUCKDB_MEMORY = "256MB"
+"""What DuckDB may keep in memory, unless the connection says otherwise; by itself it takes most of a machine."""
 
 
-class Database:
+class Database(_Database):
     """
     A database that rows are loaded into, open within its ``with`` block.
 
     A DuckDB file belongs to one process at a time. It is opened by the first transaction and closed by :meth:`rest`,
     while rows are read, so that loads into one file take turns.
 
-    :param sql_conn_id: id of the connection
     :param schema: schema of its tables, where it is not the connection's own
     :param wait: seconds to wait for a DuckDB file that another process has open
     """
 
+    # A load goes on where it stopped, in another try of the task.
+    attempts = 1
+
     def __init__(self, sql_conn_id: str, schema: str | None = None, *, wait: float = 60.0) -> None:
         described = BaseHook.get_connection(sql_conn_id)
-        self.dialect: Dialect = dialect_of(described.conn_type or "", sql_conn_id)
-        self._conn_id = sql_conn_id
+        kind = described.conn_type or ""
+        if kind not in DIALECTS:
+            raise WtsChatArgumentError(
+                "sql_conn_id",
+                f"the connection {sql_conn_id!r} is of type {kind!r}; known are {', '.join(DIALECTS)}. Other "
+                "warehouses load the Parquet of WtsChatToObjectStorageOperator with an operator of their own, and "
+                "merge it with the statement that merge_sql prints",
+            )
         self._schema = schema
         self._wait = wait
-        self._names: set[str] = set()
-        self._connection: Any = None
-        self._lock = threading.RLock()
         self._timer: threading.Timer | None = None
         self._opened_at = 0.0
         self._file: tuple[str, str | None] | None = None
-        if self.dialect.name == "duckdb":
-            check_duckdb(sql_conn_id, described.host)
+        if kind == "duckdb":
+            _check_duckdb(sql_conn_id, described.host)
             self._file = (str(described.host), described.extra_dejson.get("memory_limit"))
-        else:
-            hook = get_database_hook(sql_conn_id)
-            with self._telling():
-                self._connection = hook.get_conn()
-                self.dialect.prepare(self._connection)
-
-    def __enter__(self) -> Database:
-        """Return the database."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connection."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+        hook = None if self._file else get_database_hook(sql_conn_id)
+        super().__init__(hook, f"The database of the connection {sql_conn_id!r}")
+        self._dialect = DIALECTS[kind]()
 
     def rest(self) -> None:
         """Let other processes have a file that belongs to one at a time, soon, until the next transaction."""
@@ -99,54 +78,9 @@ class Database:
         self._timer.daemon = True
         self._timer.start()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """
-        Open a transaction; it is committed unless the block fails.
-
-        :raises WtsChatDestinationError: if the database refuses something
-        """
-        if self._timer is not None:
-            self._timer.cancel()
-        with self._lock, self._telling(), self.dialect.cursor(connection := self._connected()) as cursor:
-            self.dialect.begin(cursor)
-            try:
-                yield cursor
-                connection.commit()
-            except BaseException:
-                # What failed matters more than that the connection is gone, too.
-                with suppress(Exception):
-                    connection.rollback()
-                raise
-
     def named(self, name: str) -> str:
-        """
-        Return the name of a table, with its schema.
-
-        :param name: the name alone
-        """
+        """Return the name of a table, with its schema."""
         return f"{self._schema}.{name}" if self._schema else name
-
-    def ask(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> list[Values]:
-        """
-        Run a query, or a statement.
-
-        :param cursor: a cursor
-        :param sql: the statement, with ``?`` for each bound value
-        :param values: the values
-        :return: its rows, none for a statement
-        """
-        cursor.execute(sql.replace("?", self.dialect.placeholder), tuple(values))
-        return [tuple(row) for row in cursor.fetchall()] if sql.lstrip().upper().startswith("SELECT") else []
-
-    def columns(self, table: str) -> set[str]:
-        """
-        Return the names of a table's columns; none if it is not there.
-
-        :param table: name of the table, with its schema
-        """
-        with self.transaction() as cursor:
-            return self.dialect.columns(cursor, table)
 
     def ensure(
         self,
@@ -160,119 +94,90 @@ class Database:
         """
         Make a table, or add to it the columns that it does not have.
 
-        :param table: name of the table, with its schema
-        :param columns: its columns
+        :param table: its name, with its schema
         :param key: names of the columns of its key
         :param indexes: columns to index
         :param own: whether it is of the load's own
         :return: names of the columns that it had before
         :raises WtsChatArgumentError: if there is another table of that name
         """
-        quote, kinds = self.dialect.quote, self.dialect.kinds
+        dialect, quote = self.dialect, self.dialect.quote
         alone = table.rpartition(".")[2]
         if len(alone) > LONGEST_NAME:
             reason = f"{alone} has {len(alone)} letters, and a database may cut it off after {LONGEST_NAME}"
             raise WtsChatArgumentError("table", f"{reason}; give a shorter name")
-        self._names |= {table, alone, *(column.name for column in columns)}
-        there = self.columns(table)
-        if not there:
-            parts = []
-            for column in columns:
-                # Keys of MySQL have to be short, and texts of a key are ids or names.
-                short = self.dialect.name == "mysql" and column.name in key and column.kind is Kinds.TEXT
-                parts.append(
-                    f"{quote(column.name)} {'VARCHAR(190)' if short else kinds[column.kind]}"
-                    f"{'' if own else self.dialect.column_comment(column.comment)}"
-                )
-            parts.append(f"PRIMARY KEY ({', '.join(map(quote, key))})")
-            statements = [f"CREATE TABLE {quote(table)} ({', '.join(parts)}){self.dialect.table_options}"]
-            said = [self.dialect.comment(table, column.name, column.comment) for column in (() if own else columns)]
-            statements += filter(None, said)
-            for name in indexes if self.dialect.indexed else ():
-                # Of the table's schema, whose name an index cannot have.
-                index = quote(shortened(alone, f"_{name}"))
-                statements.append(f"CREATE INDEX {index} ON {quote(table)} ({quote(name)})")
-            self._define(table, statements)
-            return there
-        needed = {column.name for column in columns if column.name in (*key, "payload", "hash")}
-        if not own and not needed <= there:
-            missing = ", ".join(sorted(needed - there))
-            raise WtsChatArgumentError("table", f"{table} is there, but was not made for this: it has no {missing}")
+        self._names |= {table, alone}
+        definitions = {}
         for column in columns:
-            if column.name not in there:
-                log.info("Adding the column %s to %s", column.name, table)
-                self._define(table, [self.dialect.add_column(table, column)], column.name)
-        return there
-
-    def _define(self, table: str, statements: Sequence[str], column: str | None = None) -> None:
-        try:
-            with self.transaction() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-        except WtsChatError:
-            # Another run may have done the same in this moment.
-            there = self.columns(table)
-            if not there or (column is not None and column not in there):
-                raise
+            # Keys of MySQL have to be short, and texts of a key are ids or names.
+            short = dialect.name == "mysql" and column.name in key and column.kind is Kinds.TEXT
+            comment = "" if own else dialect.column_comment(column.comment)
+            kind = "VARCHAR(190)" if short else dialect.kinds[column.kind]
+            definitions[column.name] = f"{quote(column.name)} {kind}{comment}"
+        said = [dialect.comment(table, column.name, column.comment) for column in (() if own else columns)]
+        # An index is of its table's schema, whose name it cannot have.
+        indexed = [
+            f"CREATE INDEX {quote(shortened(alone, f'_{name}'))} ON {quote(table)} ({quote(name)})"
+            for name in (indexes if dialect.indexed else ())
+        ]
+        needed = set() if own else {column.name for column in columns if column.name in (*key, "payload", "hash")}
+        return self.make(
+            quote(table),
+            definitions,
+            [f"PRIMARY KEY ({', '.join(map(quote, key))})"],
+            [*filter(None, said), *indexed],
+            needed=needed,
+        )
 
     def _connected(self) -> Any:
-        if self._file is not None and self._connection is None:
-            self._connection = self._opened(*self._file)
-            self._opened_at = time.monotonic()
-        return self._connection
+        if self._timer is not None:
+            self._timer.cancel()
+        return super()._connected()
 
-    def _opened(self, path: str, memory_limit: str | None) -> Any:
+    def _open(self) -> Any:
+        if self._file is None:
+            return super()._open()
+        import duckdb
+
+        path, memory_limit = self._file
+        # One thread is faster than several for batches of this size.
+        config: dict[str, Any] = {
+            "memory_limit": memory_limit or _DUCKDB_MEMORY,
+            "threads": 1,
+            "preserve_insertion_order": False,
+        }
         deadline = time.monotonic() + self._wait
         while True:
             try:
-                return duckdb_connection(path, memory_limit)
-            except DuckDbBusyError as busy:
+                connection = duckdb.connect(path, config=config)
+            except duckdb.IOException as busy:
                 if time.monotonic() >= deadline:
                     message = (
                         f"The DuckDB file {path} could not be opened within {self._wait:.0f} s: {busy}. One process at "
                         "a time can open it; end the other one, or wait longer (lock_timeout)"
                     )
                     raise WtsChatDestinationError(message, retryable=True) from None
-            time.sleep(random.uniform(0.02, 0.1))  # noqa: S311
+                time.sleep(random.uniform(0.02, 0.1))  # noqa: S311
+            else:
+                self._opened_at = time.monotonic()
+                return connection
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell an error of the driver as one of the provider, without values of rows, which may be personal data."""
-        try:
-            yield
-        except WtsChatError:
-            raise
-        except Exception as error:
-            classes = {base.__name__ for base in type(error).__mro__}
-            if "Error" not in classes:
-                raise
-            code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-            said = f"{type(error).__name__}{f' {code}' if code else ''}: {self._masked(error)}"
-            message = f"The database of the connection {self._conn_id!r} refused: {said}"
-            # SQLite has one class for a lock and for a statement that it does not take.
-            retryable = bool(classes & _MAY_PASS) and getattr(error, "sqlite_errorname", "") != "SQLITE_ERROR"
-            raise WtsChatDestinationError(message, retryable=retryable) from None
 
-    def _masked(self, error: Exception) -> str:
-        primary = getattr(getattr(error, "diag", None), "message_primary", None)
-        text = str(primary or error).strip().partition("\n")[0]
-
-        def known(match: re.Match[str]) -> str:
-            inner = match[2]
-            return (
-                match[0] if inner in self._names or set(inner.split(".")) <= self._names else f"{match[1]}…{match[1]}"
-            )
-
-        return _QUOTED.sub(known, text)
+def _check_duckdb(conn_id: str, path: str | None) -> None:
+    """Check, before anything is read, that a DuckDB file can be used."""
+    if importlib.util.find_spec("duckdb") is None:
+        msg = "A connection of type duckdb needs DuckDB: pip install 'airflow-provider-wtschat[duckdb]'"
+        raise AirflowOptionalProviderFeatureException(msg)
+    if not path:
+        raise WtsChatArgumentError("sql_conn_id", f"the connection {conn_id!r} has no path of a DuckDB file (host)")
+    folder = Path(path).absolute().parent
+    if not folder.is_dir() or Path(path).is_dir():
+        reason = f"the connection {conn_id!r} names the DuckDB file {path}, and there is no folder {folder} for it"
+        raise WtsChatArgumentError("sql_conn_id", reason)
 
 
 def shortened(name: str, suffix: str) -> str:
-    """
-    Return a name with a suffix that no database cuts off, different for names that begin alike.
-
-    :param name: the name
-    :param suffix: what is added to it
-    """
+    """Return a name with a suffix that no database cuts off, different for names that begin alike."""
     whole = name + suffix
     if len(whole) <= LONGEST_NAME:
         return whole

@@ -11,9 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_wtschat.api import instants
+from airflow_provider_wtschat.sql.dialects import Values as Values
 from airflow_provider_wtschat.warehouse.tables import Column, Kinds, Table
-
-Values = tuple[Any, ...]
 
 _REFUSED = re.compile("[\0\ud800-\udfff]")
 """What no text of a database may hold: NUL, and halves of a character."""

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError
+from airflow_provider_wtschat.sql.dialects import SAME, Merge
 from airflow_provider_wtschat.warehouse.database import Database
-from airflow_provider_wtschat.warehouse.dialects import SAME
 from airflow_provider_wtschat.warehouse.leases import KEY, PARENTS, Lease, Load, ensure_state
 from airflow_provider_wtschat.warehouse.rows import Shaper, Shaping, Tally, Values
 from airflow_provider_wtschat.warehouse.staging import Staging
@@ -225,7 +225,7 @@ class Run:
         columns, quote = (*table.loaded, LOADED_AT), self.database.dialect.quote
         there = self.database.ensure(_history_of(name), columns, ("id", "updated_at", "hash"))
         periods = f"{name}_periods"
-        if there >= {column.name for column in columns} and self.database.columns(periods):
+        if there >= {column.name for column in columns} and self.database.columns(quote(periods)):
             return
         listed = ", ".join(f"h.{quote(column.name)}" for column in columns)
         following = "LEAD(h.updated_at) OVER (PARTITION BY h.id ORDER BY h.updated_at, h.read_at)"
@@ -298,7 +298,7 @@ class Run:
         try:
             with suppress(_TakenBackError), self.database.transaction() as cursor:
                 self.staging.add(cursor, name, [tuple(values[column.kind] for column in table.loaded)])
-                dialect.merge(cursor, name, self.staging.name(name), _by_id(table.loaded), moment)
+                dialect.merge(cursor, Merge(name, self.staging.name(name), _by_id(table.loaded), moment))
                 raise _TakenBackError
             if dialect.name == "mysql":
                 # Of an engine without transactions it was not taken back.
@@ -363,7 +363,7 @@ class Run:
                     rows.append((row_id, digest, *(values[place] for place in places)))
                 self.staging.add(cursor, name, rows, columns)
                 moment = dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
-                dialect.merge(cursor, name, self.staging.name(name), columns, moment, when=SAME)
+                dialect.merge(cursor, Merge(name, self.staging.name(name), columns, moment, when=SAME))
                 self.staging.clear(cursor)
             last = str(found[-1][0])
 
@@ -393,7 +393,7 @@ class Run:
                             rows += splitter.split(row, row["updatedAt"], account)
                     self.staging.add(cursor, name, rows)
                     columns = _by_id(self._tables[name].loaded)
-                    dialect.merge(cursor, name, self.staging.name(name), columns, moment)
+                    dialect.merge(cursor, Merge(name, self.staging.name(name), columns, moment))
                 self.staging.clear(cursor)
             last = str(found[-1][0])
 
@@ -427,7 +427,7 @@ class Run:
             s, t = self.staging.quoted(name), dialect.quote(self._own)
             newer = f"SELECT 1 FROM {t} AS t WHERE t.id = {s}.{table.parent} AND t.updated_at > {s}.updated_at"  # noqa: S608
             cursor.execute(f"DELETE FROM {s} WHERE EXISTS ({newer})")  # noqa: S608
-        written = dialect.merge(cursor, name, self.staging.name(name), _by_id(table.loaded), moment, part=part)
+        written = dialect.merge(cursor, Merge(name, self.staging.name(name), _by_id(table.loaded), moment, part=part))
         return 0 if table.child else written
 
     def _keep_versions(self, cursor: Any, name: str, table: Table, moment: Any, part: tuple[int, int]) -> None:

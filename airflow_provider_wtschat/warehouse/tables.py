@@ -6,31 +6,18 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from airflow_provider_wtschat.api import types
 from airflow_provider_wtschat.extraction import RESOURCES, Kind, find
-
-
-class Kinds(Enum):
-    """What a column holds; each database has its own type for it."""
-
-    ID = "id"
-    TEXT = "text"
-    INSTANT = "instant"
-    INTEGER = "integer"
-    NUMBER = "number"
-    MONEY = "money"
-    BOOLEAN = "boolean"
-    JSON = "json"
-    HASH = "hash"
+from airflow_provider_wtschat.sql.dialects import Field
+from airflow_provider_wtschat.sql.dialects import Kinds as Kinds
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Field):
     """
     A column.
 
@@ -41,8 +28,6 @@ class Column:
     :param told: what it holds, in a sentence, where that is not a field of the API
     """
 
-    name: str
-    kind: Kinds
     path: tuple[str | int, ...] = ()
     seconds: bool = False
     told: str = ""

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pytest
 
 from airflow_provider_wtschat import _compat
-from airflow_provider_wtschat.campaigns.sql import connected
+from airflow_provider_wtschat.sql.sources import connected
 from airflow_provider_wtschat.warehouse.database import Database
 
 SDK = "airflow.providers.common.compat.sdk"

@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowTa
 
 from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.campaigns import dispatch as engine
-from airflow_provider_wtschat.campaigns import following, sql
+from airflow_provider_wtschat.campaigns import following
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch
 from airflow_provider_wtschat.campaigns.people import SuppressionTable
 from airflow_provider_wtschat.campaigns.table import CampaignTable, Claim, Claimed, Outcome, Planned, Status
@@ -36,6 +36,7 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.campaign import WtsChatCampaignControlOperator
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.simulator.errors import ApiError
+from airflow_provider_wtschat.sql import database, dialects
 from airflow_provider_wtschat.transfers import sql_to_wtschat
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from tests.conftest import AIRFLOW_2
@@ -1164,7 +1165,7 @@ def test_the_query_may_be_a_file(warehouse: Warehouse, simulator: Simulator, run
 
 
 def test_a_table_needs_a_database_that_keeps_the_promise(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sql, "SQLITE", frozenset())
+    monkeypatch.setattr(dialects.Sqlite, "drivers", frozenset())
     with pytest.raises(WtsChatError, match="SQLite, PostgreSQL or MySQL; the connection's driver is sqlite3"):
         CampaignTable(warehouse.hook, "t", "c").create()
 
@@ -1198,7 +1199,7 @@ def test_a_table_that_cannot_be_used_is_said_in_a_sentence(warehouse: Warehouse,
 def test_a_database_that_is_gone_is_worth_a_retry(
     postgres: str, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sql, "_PAUSE", 0.01)
+    monkeypatch.setattr(database, "_PAUSE", 0.01)
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps({**json.loads(postgres), "port": 1}))
     with pytest.raises(WtsChatError, match=r"table: .* failed with OperationalError: .*A retry may help") as raised:
         dispatch()

@@ -1,0 +1,1 @@
+"""The one layer that makes SQL portable: what databases say differently, what their errors mean, and transactions."""
