@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
 from scripts import diagrams
 from tests.conftest import AIRFLOW_2, FinishedRun
+from tests.operators.account import Account
+from tests.operators.conftest import Store, Tries
 from tests.waiting import QUICK
 
 ROOT = Path(__file__).parents[1]
@@ -433,6 +436,27 @@ def test_the_loads_fill_a_table_and_a_folder(
 
 
 @pytest.mark.airflow
+def test_several_accounts_fill_one_table(
+    simulator: Simulator,
+    warehouse: Path,
+    run_example: Callable[..., FinishedRun],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    with Simulator(sessions=20, seed=4, latency_ms=0, limits=False, strict=True) as other:
+        monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_FILIAL", other.connection_json)
+        run = run_example("several-accounts")
+        assert run.state == "success", run.errors
+        with closing(sqlite3.connect(warehouse)) as database:
+            rows = dict(database.execute("SELECT account, count(*) FROM wtschat_sessions GROUP BY account"))
+            fresh = "SELECT destination, source, watermark FROM wtschat_loads WHERE watermark IS NOT NULL"
+            assert fresh in (ROOT / "docs" / "production.md").read_text()
+            marks = {source: mark for _, source, mark in database.execute(fresh)}
+    assert {"wtschat_default", "wtschat_filial"} == set(marks)
+    assert all(marks.values())
+    assert sorted(rows.values()) == sorted([len(simulator.world.sessions), len(other.world.sessions)])
+
+
+@pytest.mark.airflow
 def test_the_tutorial_loads_and_asks(
     simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun], capsys: pytest.CaptureFixture[str]
 ):
@@ -453,6 +477,58 @@ def test_the_tutorial_shows_the_operator_of_the_demo():
     shown = code("demo-operator")
     assert 'sql_conn_id="warehouse"' in shown
     assert 'initial_since="2020-01-01"' in shown
+
+
+N8N = re.findall(
+    r"^\| `([^`|]+)` \| `(\w+\(.*\))` \| `([A-Z]+ /[^`]+)` \|$",
+    (ROOT / "docs" / "from-n8n.md").read_text(),
+    re.MULTILINE,
+)
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[Account]:
+    """A simulated account that the actions of the node of n8n are done in."""
+    with Simulator(sessions=60, seed=7, latency_ms=0, limits=False, strict=True) as simulator:
+        yield Account(simulator)
+
+
+@pytest.fixture(scope="module")
+def own(account: Account) -> dict[str, Any]:
+    """What stands for values of the reader's own in the calls."""
+    contact = account.contact()
+    session_id = account.session(contact_id=contact.id, window="ACTIVE")
+    card_id = account.card()["id"]
+    return {
+        "session_id": session_id,
+        "contact_id": contact.id,
+        "phone": contact.phone,
+        "new_phone": account.phone(),
+        "message_id": account.message(session_id)["id"],
+        "card_id": card_id,
+        "note_id": account.note(card_id)["id"],
+        **{name.rpartition(".")[2]: name for name in json.loads((ROOT / "tests" / "public_names.json").read_text())},
+    }
+
+
+def test_the_node_of_n8n_has_39_actions():
+    assert len({action for action, _, _ in N8N}) == len(N8N) == 39
+
+
+@pytest.mark.parametrize(("call", "request_"), [row[1:] for row in N8N], ids=[row[0] for row in N8N])
+def test_what_the_node_of_n8n_does_an_operator_does(
+    call: str, request_: str, account: Account, own: dict[str, Any], monkeypatch: pytest.MonkeyPatch, no_limits: None
+):
+    monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", account.simulator.connection_json)
+    operator = call.partition("(")[0]
+    module = import_module(f"airflow_provider_wtschat.{own[operator].rpartition('.')[0]}")
+    before = len(account.simulator.requests)
+    made = eval(
+        f"partial({call.replace('(', ', ', 1)}", own | {"partial": partial, operator: getattr(module, operator)}
+    )
+    Tries(Store())(made(task_id="task"))
+    assert request_ in {request.operation for request in account.simulator.requests[before:]}
+    account.simulator.check()
 
 
 @pytest.mark.airflow
