@@ -12,8 +12,8 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 _GIVEN = "_wtschat_given"
 _MAY_BE_EMPTY = frozenset(
-    ("arguments", "clear", "contact_metadata", "contacts", "exclude", "failure_statuses", "include_details", "messages",
-     "parameter_columns", "parameters", "session_metadata", "template_parameters")
+    ("arguments", "clear", "contact_metadata", "contacts", "exclude", "failure_statuses", "files", "include_details",
+     "messages", "parameter_columns", "parameters", "session_metadata", "template_parameters")
 )  # fmt: skip
 """Arguments of which an empty list or mapping says that there is nothing to add or to do."""
 _NONE_IS_A_VALUE = frozenset(("failure_statuses", "retention", "settle", "unchanged_for"))

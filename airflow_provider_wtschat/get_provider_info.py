@@ -200,6 +200,7 @@ def get_provider_info() -> dict[str, Any]:
         "transfers": [
             _transfer("sql_to_wtschat", "Common SQL", INTEGRATION),
             _transfer("wtschat_account", INTEGRATION, "Common SQL"),
+            _transfer("wtschat_files_to_object_storage", INTEGRATION, "Common IO"),
             _transfer("wtschat_reconcile", INTEGRATION, "Common SQL"),
             _transfer("wtschat_to_object_storage", INTEGRATION, "Common IO"),
             _transfer("wtschat_to_sql", INTEGRATION, "Common SQL"),

@@ -40,7 +40,8 @@ PUBLIC = {
     "sensors": ("message", "panel", "scheduled_message", "session"),
     "simulator": ("", "pytest_plugin"),
     "transfers": (
-        "sql_to_wtschat", "wtschat_account", "wtschat_reconcile", "wtschat_to_object_storage", "wtschat_to_sql",
+        "sql_to_wtschat", "wtschat_account", "wtschat_files_to_object_storage", "wtschat_reconcile",
+        "wtschat_to_object_storage", "wtschat_to_sql",
     ),
     "triggers": ("campaign", "message", "panel", "scheduled_message", "session", "session_event", "webhook_event"),
     "warehouse": ("merging",),

@@ -433,6 +433,12 @@ def test_the_loads_fill_a_table_and_a_folder(
     run = run_example("copy", ("s3://aws_default@lake", f"file://{tmp_path}/lake"))
     assert run.state == "success", run.errors
     assert list(tmp_path.glob("lake/wtschat/sessions/**/*.parquet"))
+    messages = (("sessions", "messages"), ('initial_since="2026-01-01"', "max_requests=5000"))
+    assert run_example("load", *messages).state == "success"
+    hosts = ('["*.wts.chat", "files.example.com"]', f"['{simulator.url}'], private_addresses=True")
+    run = run_example("files", ("s3://aws_default@lake", f"file://{tmp_path}/lake"), hosts)
+    assert run.state == "success", run.errors
+    assert run.xcom("files")["copied"] > 0
 
 
 @pytest.mark.airflow

@@ -242,6 +242,8 @@ class Application:
                 upload["_bytes"] = content
             return Answer(200, content_type=None)
         if path.startswith(FILES):
+            if request.headers.get("authorization") is not None:
+                self._note(f"{request.method} {path}", "header", "who asks for a file must not carry the token")
             row = world.files.get(last)
             return Answer(404, content_type=None) if row is None else Answer(200, row["_bytes"], row["mimeType"])
         session = world.sessions.get(last)

@@ -77,7 +77,60 @@ class Window:
         return "/".join(ends) if self.given else ""
 
 
-class WtsChatReadingBaseOperator(CheckedOperator):
+class WtsChatOutboundBaseOperator(CheckedOperator):
+    """
+    Take something out of WTS Chat.
+
+    :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
+    """
+
+    template_fields: Sequence[str] = ("wtschat_conn_id",)
+    ui_color = "#d9f2e3"
+
+    def __init__(self, *, wtschat_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.wtschat_conn_id = wtschat_conn_id
+
+    @cached_property
+    def hook(self) -> WtsChatHook:
+        """The hook of the task's connection."""
+        return WtsChatHook(self.wtschat_conn_id)
+
+    def account(self) -> str:
+        """Return what the rows of this connection are marked with: its extra ``account``, else its id."""
+        named = BaseHook.get_connection(self.wtschat_conn_id).extra_dejson.get("account")
+        return convert.text("account", named) or self.wtschat_conn_id
+
+    def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
+        """
+        Report, once, what was read and where it went.
+
+        :param output_uri: address of the destination, where it has one
+        :param resource: name of the resource
+        :param figures: what to keep with it
+        """
+        collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # has no annotations
+        host = urlsplit(self.hook.resolve().base_url).netloc
+        collector.add_input_asset(self.hook, scheme=SCHEME, asset_kwargs={"host": host, "resource": resource})
+        if output_uri is not None:
+            collector.add_output_asset(self.hook, uri=output_uri, asset_extra=dict(figures))
+
+    def tell_outlets(self, context: Context, figures: Mapping[str, Any]) -> None:
+        """
+        Put the figures on the events of the task's outlets.
+
+        :param context: context of the task
+        :param figures: what to keep with each
+        """
+        events = context.get("outlet_events")
+        if events is None:
+            return
+        for outlet in self.outlets:
+            if getattr(outlet, "uri", None):
+                events[outlet].extra.update(figures)
+
+
+class WtsChatReadingBaseOperator(WtsChatOutboundBaseOperator):
     """
     Read a resource of WTS Chat into something else.
 
@@ -99,7 +152,6 @@ class WtsChatReadingBaseOperator(CheckedOperator):
         "resource", "since", "until", "timezone", "personal_data", "personal_data_conn_id", "exclude", "max_rejects",
         "workers", "wtschat_conn_id",
     )  # fmt: skip
-    ui_color = "#d9f2e3"
 
     def __init__(
         self,
@@ -113,7 +165,6 @@ class WtsChatReadingBaseOperator(CheckedOperator):
         exclude: Iterable[str] | str | None = None,
         max_rejects: int | str = 0,
         workers: int | str = WORKERS,
-        wtschat_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -126,12 +177,6 @@ class WtsChatReadingBaseOperator(CheckedOperator):
         self.exclude = exclude
         self.max_rejects = max_rejects
         self.workers = workers
-        self.wtschat_conn_id = wtschat_conn_id
-
-    @cached_property
-    def hook(self) -> WtsChatHook:
-        """The hook of the task's connection."""
-        return WtsChatHook(self.wtschat_conn_id)
 
     def checked_zone(self) -> str:
         """
@@ -188,11 +233,6 @@ class WtsChatReadingBaseOperator(CheckedOperator):
             exclude = [path.removeprefix(f"{inside}.") for path in exclude if path.startswith(f"{inside}.")]
         return personal.editor(row, mode, key, exclude)
 
-    def account(self) -> str:
-        """Return what the rows of this connection are marked with: its extra ``account``, else its id."""
-        named = BaseHook.get_connection(self.wtschat_conn_id).extra_dejson.get("account")
-        return convert.text("account", named) or self.wtschat_conn_id
-
     def shaping(self, resource: Resource, name: str, tally: Tally) -> tuple[dict[str, Table], Shaping]:
         """
         Return the tables that a resource fills, and what makes their rows.
@@ -216,34 +256,6 @@ class WtsChatReadingBaseOperator(CheckedOperator):
             tables[each] = child_table(resource.name, child)
             splitters[each] = Splitter(tables[each], tally, account)
         return tables, Shaping(name, shapers, parts, splitters)
-
-    def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
-        """
-        Report, once, what was read and where it went.
-
-        :param output_uri: address of the destination, where it has one
-        :param resource: name of the resource
-        :param figures: what to keep with it
-        """
-        collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # has no annotations
-        host = urlsplit(self.hook.resolve().base_url).netloc
-        collector.add_input_asset(self.hook, scheme=SCHEME, asset_kwargs={"host": host, "resource": resource})
-        if output_uri is not None:
-            collector.add_output_asset(self.hook, uri=output_uri, asset_extra=dict(figures))
-
-    def tell_outlets(self, context: Context, figures: Mapping[str, Any]) -> None:
-        """
-        Put the figures on the events of the task's outlets.
-
-        :param context: context of the task
-        :param figures: what to keep with each
-        """
-        events = context.get("outlet_events")
-        if events is None:
-            return
-        for outlet in self.outlets:
-            if getattr(outlet, "uri", None):
-                events[outlet].extra.update(figures)
 
 
 class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):

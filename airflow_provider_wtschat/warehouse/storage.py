@@ -264,7 +264,7 @@ class Folder:
         """
         target = self.base / MANIFESTS / name
         target.fs.makedirs(str((self.base / MANIFESTS).path), exist_ok=True)
-        target.fs.pipe_file(str(target.path), content)
+        put_whole(target.fs, str(target.path), content)
 
     def remove(self, name: str, parts: Iterable[str]) -> None:
         """
@@ -286,6 +286,23 @@ class Folder:
         :param rest: what tells it apart from others
         """
         return f"{self._prefix}{kind}-{stamp(end)}-{rest}.json"
+
+
+class LocalFolder:
+    """A folder on this machine for what goes into an object storage; one of a killed process goes with the next."""
+
+    def __init__(self) -> None:
+        remove_left_folders()
+        self._folder = tempfile.TemporaryDirectory(prefix=_LOCAL)
+        self.path = Path(self._folder.name)
+        # Held until this process ends, however it ends.
+        self._lock = (self.path / _LOCK).open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        self._lock.close()
+        self._folder.cleanup()
 
 
 class Parts:
@@ -312,11 +329,7 @@ class Parts:
         self._max_bytes = max_bytes
         self._number = 0
         self._open: PartFile | None = None
-        remove_left_folders()
-        self._local = tempfile.TemporaryDirectory(prefix=_LOCAL)
-        # Held until this process ends, however it ends.
-        self._lock = (Path(self._local.name) / _LOCK).open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._local = LocalFolder()
 
     def __enter__(self) -> Parts:
         """Return the parts."""
@@ -328,8 +341,7 @@ class Parts:
         """Remove what lies on this machine."""
         if self._open is not None:
             self._open.close()
-        self._lock.close()
-        self._local.cleanup()
+        self._local.remove()
 
     def write(self, rows: Sequence[Values]) -> None:
         """
@@ -340,7 +352,7 @@ class Parts:
         if not rows:
             return
         if self._open is None:
-            path = Path(self._local.name) / f"{self._label}-{self.attempt}-{self._number:05}.{self._kind.suffix}"
+            path = self._local.path / f"{self._label}-{self.attempt}-{self._number:05}.{self._kind.suffix}"
             self._open = self._kind(path, self._table)
             self._number += 1
         self._open.write(rows)
@@ -358,6 +370,23 @@ class Parts:
             checksum = hashlib.file_digest(content, "sha256").hexdigest()
         self.parts.append({"name": part.path.name, "rows": part.rows, "bytes": part.size, "sha256": checksum})
         part.path.unlink()
+
+
+def put_whole(fs: Any, path: str, content: bytes) -> None:
+    """
+    Put a small object, so that it is there whole or not at all.
+
+    :param fs: the file system
+    :param path: its path
+    :param content: what is in it
+    """
+    known = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
+    if "file" not in known:
+        fs.pipe_file(path, content)
+        return
+    # A file of a disk is there from its first byte on, also if this process is killed then.
+    fs.pipe_file(f"{path}.part", content)
+    fs.mv(f"{path}.part", path)
 
 
 def remove_left_folders() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_wtschat.simulator.instants import DAY
+from airflow_provider_wtschat.warehouse.files import copied_files
 from tests.loading import Table, execute, messages, truth
 
 pytestmark = pytest.mark.airflow
@@ -36,6 +37,18 @@ def test_object_storage_and_a_load_from_it(simulate, warehouse, run_example, tmp
     run = run_example("object_storage_load")
     assert run.state == "success", run.errors
     assert Table("wtschat_contacts").versions() == truth(account, "contacts")
+
+
+def test_files_of_messages_behind_a_load(simulate, warehouse, run_example, tmp_path, monkeypatch):
+    monkeypatch.setenv("WTSCHAT_FILES", f"file://{tmp_path / 'files'}")
+    account = simulate(sessions=30)
+    run = run_example("message_files")
+    assert run.state == "success", run.errors
+    copied = {entry["id"] for entry in copied_files(f"file://{tmp_path / 'files'}")}
+    assert copied == {row.file_id for row in Table("wtschat_messages_files").rows("file_id")} != set()
+    run = run_example("message_files")
+    assert (run.xcom("files")["copied"], run.xcom("files")["there"]) == (0, len(copied))
+    assert account.violations == []
 
 
 def test_backfill_by_month(simulate, warehouse, run_example):
