@@ -17,7 +17,7 @@ export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak bench constraints dist docs translations diagrams pictures pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak models bench constraints dist docs translations diagrams pictures pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ compat: $(READY) ## Run the tests of each release series of Airflow
 
 soak: $(READY) ## Run the long proofs over many seeds
 	$(BIN)/python $(PYTEST) -m soak
+
+# dbt in an environment of its own: its pins and Airflow's exclude each other.
+models: $(READY) ## Build the dbt models on a load of a living account, and compare them with its books (SEEDS=5)
+	test -x .venv-dbt/bin/python || $(PYTHON) -m venv --without-pip .venv-dbt
+	$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python --group dbt
+	WTSCHAT_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -s tests/models
 
 bench: $(READY) ## Print the figures of tests/benchmarks
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \

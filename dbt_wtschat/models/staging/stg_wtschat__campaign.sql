@@ -1,0 +1,1 @@
+{{ wtschat.staged('campaign') }}

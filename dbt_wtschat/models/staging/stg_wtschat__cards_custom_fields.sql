@@ -1,0 +1,1 @@
+{{ wtschat.staged('cards_custom_fields') }}

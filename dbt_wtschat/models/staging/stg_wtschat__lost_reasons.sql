@@ -1,0 +1,1 @@
+{{ wtschat.staged('lost_reasons') }}

@@ -1,0 +1,1 @@
+"""The dbt package: its SQL, and its figures against the books of the simulated account."""
