@@ -11,9 +11,8 @@ export UV_COMPILE_BYTECODE := 1
 export UV_PYTHON_DOWNLOADS := never
 export PYTHONDONTWRITEBYTECODE :=
 unexport VIRTUAL_ENV
-# What is killed, and the lake of an example, stay where `make clean` finds them. pytest keeps its own directories where
-# they were: sockets lie in some, and their paths must be short.
-export PYTEST_DEBUG_TEMPROOT := $(or $(TMPDIR),/tmp)
+# What is killed, and the lake of an example, stay where `make clean` finds them. tests/conftest.py says where the files of
+# tests are.
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help

@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +29,21 @@ if "airflow" in sys.modules:
 
 pytest_plugins = ["tests.databases", "tests.loading", "tests.skips"]
 
+
+def _temporary_root() -> str:
+    """Where tests put their files: in memory if there is room, because databases wait for a disk at each commit."""
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4_000_000_000
+    # Sockets lie there too, and their paths must be short.
+    return str(memory) if roomy else "/tmp"
+
+
+# pytest's own variable: ``tmp_path`` lies in there, and so do the servers of tests/databases.py.
+TEMPORARY_ROOT = os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _temporary_root())
 AIRFLOW_2 = metadata.version("apache-airflow").startswith("2.")
 
 # Airflow reads its home once, at its first import, so this cannot wait for a fixture.
-_HOME = Path(tempfile.mkdtemp(prefix="wtschat-tests-"))
+_HOME = Path(tempfile.mkdtemp(prefix="wtschat-tests-", dir=TEMPORARY_ROOT))
 _OWNER = os.getpid()
 
 
@@ -111,12 +124,26 @@ def airflow_home() -> Path:
 
 
 @pytest.fixture(scope="session")
-def airflow_db(airflow_home: Path) -> Path:
+def airflow_db() -> Path:
     """Make Airflow's metadata database, once; the path of its SQLite file."""
+    return _metadata_database()[0]
+
+
+def new_metadata_database(path: Path) -> None:
+    """Make an empty metadata database for an Airflow in processes of its own; ``airflow db migrate`` takes seconds."""
+    shutil.copy(_metadata_database()[1], path)
+
+
+@cache
+def _metadata_database() -> tuple[Path, Path]:
+    """Make the database of this process, and a copy of it as it is at first."""
     from airflow.utils.db import initdb
 
     initdb()
-    return airflow_home / "airflow.db"
+    own, empty = _HOME / "airflow.db", _HOME / "empty.db"
+    with closing(sqlite3.connect(own)) as source, closing(sqlite3.connect(empty)) as copy:
+        source.backup(copy)
+    return own, empty
 
 
 @pytest.fixture
@@ -178,6 +205,7 @@ def _register(dag: DAG) -> None:
     """Store the Dag as the Dag processor would; Airflow 3 runs none that it has not seen."""
     if AIRFLOW_2:
         return
+    _share_api_server()
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     DagBundlesManager().sync_bundles_to_db()
@@ -193,6 +221,15 @@ def _register(dag: DAG) -> None:
     except ImportError:  # Airflow 3.1
         from airflow.models.dagbag import sync_bag_to_db
     sync_bag_to_db(bag, "dags-folder", None)
+
+
+@cache
+def _share_api_server() -> None:
+    """Let all tasks of ``dag.test()`` share an API server, as they do from Airflow 3.3 on; making one takes seconds."""
+    from airflow.sdk.execution_time import supervisor
+
+    if not hasattr(supervisor.in_process_api_server, "cache_info"):
+        supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class Server(ABC):
     """The account of the system that its package makes."""
 
     def __init__(self, program: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-", dir=os.environ["PYTEST_DEBUG_TEMPROOT"]))
         self._numbers = count(1)
         self._as_user: list[str] = []
         # The temporary folder of the tests may be closed to the server's user.
@@ -123,7 +123,7 @@ class Postgres(Server):
         data = str(self._folder / "data")
         self.run(str(self._programs / "initdb"), "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync")
         settings = (f"port={self.port}", f"listen_addresses={HOST}", f"unix_socket_directories={self._folder}",
-                    "fsync=off", "full_page_writes=off")  # fmt: skip
+                    "fsync=off", "full_page_writes=off", "dynamic_shared_memory_type=mmap")  # fmt: skip
         return ["-D", data, *(word for setting in settings for word in ("-c", setting))]
 
     def query(self, sql: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from airflow_provider_wtschat.demo._airflow import Processes
 from scripts.local import (
-    BIN,
+    AIRFLOW,
     ROOT,
     airflow_environment,
     free_port,
@@ -22,7 +22,7 @@ from scripts.local import (
     start_airflow,
     wait_for,
 )
-from tests.conftest import AIRFLOW_2
+from tests.conftest import AIRFLOW_2, new_metadata_database
 
 
 class LiveAirflow:
@@ -69,15 +69,11 @@ class LiveAirflow:
     def __enter__(self) -> Self:
         self.processes.__enter__()
         try:
-            self.cli("db", "migrate")
-            if self.connections:
-                rows = self.home / "connections.json"
-                rows.write_text(json.dumps(self.connections))
-                self.cli("connections", "import", str(rows))
-                rows.unlink()
+            new_metadata_database(self.home / "airflow.db")
+            self._store_connections()
             if AIRFLOW_2:
                 for name in ("scheduler", "triggerer"):
-                    self.processes.start(name, BIN / "airflow", name, "--skip-serve-logs")
+                    self.processes.start(name, *AIRFLOW, name, "--skip-serve-logs")
             else:
                 start_airflow(self.processes)
         except BaseException:
@@ -90,10 +86,22 @@ class LiveAirflow:
     ) -> None:
         self.processes.__exit__()
 
+    def _store_connections(self) -> None:
+        """Store the connections; not by Airflow's models, which would mask their secrets in this process too."""
+        names = ("conn_type", "host", "port", "schema", "login", "password")
+        rows = [
+            (conn_id, *map(given.get, names), json.dumps(given.get("extra", {})))
+            for conn_id, given in self.connections.items()
+        ]
+        columns = ", ".join(("conn_id", *names, "extra", "is_encrypted", "is_extra_encrypted"))
+        with closing(sqlite3.connect(self.home / "airflow.db")) as database:
+            database.executemany(f"INSERT INTO connection ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0)", rows)
+            database.commit()
+
     def cli(self, *arguments: str) -> str:
         """Run a command of Airflow; return what it printed."""
         done = subprocess.run(
-            [str(BIN / "airflow"), *arguments],
+            [*AIRFLOW, *arguments],
             env=self.processes.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -139,6 +139,18 @@ def destination(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return str(request.param)
 
 
+def everywhere(first: str, *others: str) -> pytest.MarkDecorator:
+    """Test a resource in each kind of database, and others, for which the statements are the same, in SQLite only.
+
+    `make soak` tests them in all. The test takes ``resource`` and ``destination``.
+    """
+    cases: list[Any] = [(first, kind) for kind in DATABASES]
+    for resource in others:
+        cases += [(resource, kind) for kind in DATABASES[:1]]
+        cases += [pytest.param(resource, kind, marks=pytest.mark.soak) for kind in DATABASES[1:]]
+    return pytest.mark.parametrize(("resource", "destination"), cases, indirect=["destination"])
+
+
 @pytest.fixture
 def plain_destination(sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty SQLite database behind the connection ``warehouse``."""

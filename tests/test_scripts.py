@@ -85,7 +85,7 @@ def test_demo_empties_no_directory_that_it_has_not_made(tmp_path: Path):
     assert (tmp_path / "thesis.tex").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)])
 def test_interrupted_demo_leaves_nothing_running(tmp_path: Path, number):
     process = start(tmp_path)
     try:

@@ -215,6 +215,7 @@ with DAG("assign", schedule=None):
 """
 
 
+@pytest.mark.soak
 @pytest.mark.airflow
 def test_twelve_mapped_tasks_of_a_real_run_read_the_agents_once(tmp_path: Path) -> None:
     file = tmp_path / "assign.py"

@@ -1,7 +1,7 @@
 """
 The proof of the promise: whatever fails and whoever is killed, nobody gets a message twice.
 
-A thousand customers, a fault of any kind in every twentieth answer, and workers in processes of their own that are
+Hundreds of customers, a fault of any kind in every twentieth answer, and workers in processes of their own that are
 killed (SIGKILL) while they plan, before they claim, between claim and request, and between request and record. Two of
 them work at once, and all are cleared and run again, until nothing is planned; a Dag run comes last. Then the
 simulator's books tell who got what.
@@ -15,6 +15,7 @@ import signal
 import traceback
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pendulum
@@ -30,13 +31,13 @@ from airflow_provider_wtschat.simulator import FAULTS, Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from tests.transfers.conftest import Warehouse, arguments, connect, context
 
-CUSTOMERS = 1000
+CUSTOMERS = 300
 BATCH = 10
 SHARE = 0.05
 KILLS = ("planning", "before the claim", "between claim and request", "between request and record")
 MOST_RUNS = 40
 FINAL = ("sent", "refused", "uncertain", "suppressed")
-STALE_AFTER = timedelta(seconds=10)
+STALE_AFTER = timedelta(seconds=4)
 
 pytestmark = pytest.mark.airflow
 
@@ -68,7 +69,7 @@ def arm(kill: str | None, times: int) -> None:
         kill_after(times, "record", before=True)
 
 
-def dispatch_of(simulator: Simulator) -> dict[str, Any]:
+def dispatch_of(simulator: Simulator, customers: int) -> dict[str, Any]:
     """Return the arguments of the dispatch, with every option that leaves people out or lets rows wait."""
     tag = next(iter(simulator.world.tags))["name"]
     return arguments(
@@ -79,13 +80,13 @@ def dispatch_of(simulator: Simulator) -> dict[str, Any]:
         per_minute=100_000,
         canary=50,
         canary_wait=0.1,
-        max_failed=CUSTOMERS,
+        max_failed=customers,
     )
 
 
-def leave_out(simulator: Simulator, warehouse: Warehouse) -> set[str]:
-    """Let a hundred customers be left out, in each of the ways there are, and return their numbers."""
-    groups = [[f"+55|119{i:08}" for i in range(way, CUSTOMERS, 50)] for way in range(1, 6)]
+def leave_out(simulator: Simulator, warehouse: Warehouse, customers: int) -> set[str]:
+    """Let a tenth of the customers be left out, in each of the ways there are, and return their numbers."""
+    groups = [[f"+55|119{i:08}" for i in range(way, customers, 50)] for way in range(1, 6)]
     by_query, by_table, by_tag, blocked, archived = groups
     warehouse.execute("CREATE TABLE opt_outs (phone VARCHAR(40))")
     warehouse.execute("INSERT INTO opt_outs VALUES (?)", [(number,) for number in by_query])
@@ -103,13 +104,14 @@ def leave_out(simulator: Simulator, warehouse: Warehouse) -> set[str]:
     return {number for group in groups for number in group}
 
 
-def start(simulator: Simulator, worker: int, kill: str | None = None, times: int = 1) -> int:
+def start(simulator: Simulator, customers: int, worker: int, kill: str | None = None, times: int = 1) -> int:
     """Let a worker, always the same task of the same run, work in a process of its own; the id of the process."""
     child = os.fork()
     if child == 0:
         try:
             arm(kill, times)
-            SqlToWtsChatTemplateOperator(**dispatch_of(simulator)).execute(context(f"run {worker}", dag_id="proof"))
+            operator = SqlToWtsChatTemplateOperator(**dispatch_of(simulator, customers))
+            operator.execute(context(f"run {worker}", dag_id="proof"))
         except WtsChatError as error:
             print(f"worker {worker}: {type(error).__name__}: {error}", flush=True)
         except BaseException:
@@ -125,7 +127,13 @@ def end(child: int) -> bool:
 
 
 def prove(
-    seed: int, warehouse: Warehouse, run_dag: Any, monkeypatch: pytest.MonkeyPatch, *, sender_lookup: str
+    seed: int,
+    warehouse: Warehouse,
+    run_dag: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    sender_lookup: str,
+    customers: int = CUSTOMERS,
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(converters, "MAX_BATCH", BATCH)
@@ -134,7 +142,7 @@ def prove(
         monkeypatch.setattr(module, "STALE_AFTER", STALE_AFTER)
     # A fault may keep a look-up from finding a message; the next try finds it.
     monkeypatch.setattr(table, "LOOK_UP_AGAIN", timedelta(0))
-    warehouse.fill(CUSTOMERS)
+    warehouse.fill(customers)
     options = {
         "faults": {name: SHARE / len(FAULTS) for name in FAULTS},
         "batch_results": rng.choice(["ordered", "shuffled", "partial"]),
@@ -142,36 +150,37 @@ def prove(
     }
     with Simulator(sessions=20, seed=seed, limits=False, strict=True, retry_after="never", **options) as simulator:
         connect(simulator, monkeypatch)
-        left_out = leave_out(simulator, warehouse)
+        left_out = leave_out(simulator, warehouse, customers)
         killed = 0
+        begin = partial(start, simulator, customers)
         for kill in (KILLS[0], *rng.sample(KILLS[1:], len(KILLS) - 1)):
             # A fault may end a worker before it comes to its death.
-            while not end(start(simulator, 1, kill, rng.randint(1, 3))):
+            while not end(begin(1, kill, rng.randint(1, 3))):
                 assert not warehouse.statuses() or "planned" in warehouse.statuses()
             killed += 1
         for _ in range(MOST_RUNS):
-            both = [start(simulator, 1), start(simulator, 2, rng.choice([*KILLS[1:], None, None]), rng.randint(1, 6))]
+            both = [begin(1), begin(2, rng.choice([*KILLS[1:], None, None]), rng.randint(1, 6))]
             killed += sum([end(child) for child in both])
             if not {"planned", "claimed"} & warehouse.statuses().keys():
                 break
         simulator.application.faults.clear()
         with DAG("proof", schedule=None, start_date=pendulum.datetime(2026, 1, 1)) as dag:
-            SqlToWtsChatTemplateOperator(**dispatch_of(simulator))
+            SqlToWtsChatTemplateOperator(**dispatch_of(simulator, customers))
         assert run_dag(dag).state == "success"
-        judge(simulator, warehouse, left_out, with_ids=sender_lookup != "none")
+        judge(simulator, warehouse, left_out, customers, with_ids=sender_lookup != "none")
     assert killed >= len(KILLS)
 
 
-def judge(simulator: Simulator, warehouse: Warehouse, left_out: set[str], *, with_ids: bool) -> None:
+def judge(simulator: Simulator, warehouse: Warehouse, left_out: set[str], customers: int, *, with_ids: bool) -> None:
     """Compare the table with the simulator's books."""
     got = Counter(str(send.recipient) for send in simulator.sends)
     assert [number for number in got.values() if number > 1] == []
     assert not got.keys() & left_out
     books = {str(send.sender_id): send.message_id for send in simulator.sends}
     rows = warehouse.rows()
-    assert len(rows) == CUSTOMERS
+    assert len(rows) == customers
     by_status = {status: [row for row in rows if row.status == status] for status in FINAL}
-    assert sum(map(len, by_status.values())) == CUSTOMERS
+    assert sum(map(len, by_status.values())) == customers
     assert len(by_status["suppressed"]) == len(left_out)
     assert {row.sender_id: row.message_id for row in by_status["sent"]}.items() <= books.items()
     assert not books.keys() & {row.sender_id for row in by_status["refused"]}
@@ -180,7 +189,7 @@ def judge(simulator: Simulator, warehouse: Warehouse, left_out: set[str], *, wit
     assert unknown <= {row.sender_id for row in by_status["uncertain"]}
     if with_ids:
         assert not unknown  # each message that went out was found by its id
-    assert len(by_status["sent"]) > CUSTOMERS / 2
+    assert len(by_status["sent"]) > customers / 2
     print({name: len(found) for name, found in by_status.items()}, "sent by the books:", len(books))
 
 
@@ -225,4 +234,4 @@ def test_nobody_gets_a_message_twice_over_many_seeds(
 ):
     connection = request.getfixturevalue(kind)
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", connection)
-    prove(seed, Warehouse(connection), run_dag, monkeypatch, sender_lookup=sender_lookup)
+    prove(seed, Warehouse(connection), run_dag, monkeypatch, sender_lookup=sender_lookup, customers=1000)

@@ -95,7 +95,8 @@ def test_several_accounts_are_loaded_by_one_mapped_group(plain_destination, no_l
         for conn_id, simulator in zip(conn_ids, simulators, strict=True):
             described = {**json.loads(connection_json(simulator)), "extra": {}}
             monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(described))
-        path.write_text(DAG_FILE.format(destination="warehouse", conn_ids=conn_ids, further="compare=['sessions']"))
+        further = "compare=['sessions'], resources=['departments', 'messages', 'panels', 'sessions', 'tags']"
+        path.write_text(DAG_FILE.format(destination="warehouse", conn_ids=conn_ids, further=further))
         for _ in range(2):
             run = run_dag(path)
             assert run.state == "success", run.errors

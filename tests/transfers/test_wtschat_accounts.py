@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
-from tests.loading import Table, connection_json, execute, load, truth
+from tests.loading import Table, connection_json, everywhere, execute, load, truth
 
 ACCOUNTS = ("wtschat_default", "wtschat_other")
 
@@ -29,7 +29,7 @@ def accounts(table: str) -> dict[str, str | None]:
     return {row.id: row.account for row in Table(table).rows("id, account")}
 
 
-@pytest.mark.parametrize("resource", ["departments", "panels"])
+@everywhere("panels", "departments")
 def test_full_lists_mark_rows_of_their_own_account_only(resource, reading, other, destination):
     for conn_id in ACCOUNTS * 2:
         load(resource, wtschat_conn_id=conn_id)
@@ -43,7 +43,7 @@ def test_full_lists_mark_rows_of_their_own_account_only(resource, reading, other
     assert {row.id for row in Table(resource).rows("id, missing_since") if row.missing_since} == {gone}
 
 
-@pytest.mark.parametrize("resource", ["sessions", "templates", "messages"])
+@everywhere("messages", "templates", "sessions")
 def test_comparison_marks_rows_of_its_own_account_only(resource, reading, other, destination):
     for conn_id in ACCOUNTS:
         load(resource, wtschat_conn_id=conn_id)

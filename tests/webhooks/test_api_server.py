@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from airflow_provider_wtschat.demo._airflow import Processes
 from airflow_provider_wtschat.hooks import webhook_address
 from airflow_provider_wtschat.webhooks.inbox import get_inbox
 from scripts.local import AIRFLOW, ROOT, fetch, free_port, serving_environment, wait_for
-from tests.conftest import AIRFLOW_2
+from tests.conftest import AIRFLOW_2, new_metadata_database
 from tests.webhooks.test_inbox import numbers
 from tests.webhooks.test_receiver import BAD, CONN_ID, SECRETS, body, path
 
@@ -50,7 +49,7 @@ def test_the_api_server_takes_posts_and_no_log_shows_their_secret(tmp_path: Path
         AIRFLOW__WTSCHAT__WEBHOOK_SECRET=",".join(SECRETS),
         AIRFLOW__WTSCHAT__WEBHOOK_INBOX=str(tmp_path / "inbox"),
     )
-    subprocess.run([*map(str, AIRFLOW), "db", "migrate"], env=environment, check=True, capture_output=True)
+    new_metadata_database(home / "airflow.db")
     url = environment["AIRFLOW__API__BASE_URL"]
     with Processes(environment, logs) as processes:
         processes.start("api-server", *AIRFLOW, "api-server")
