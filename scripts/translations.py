@@ -31,7 +31,7 @@ msgstr ""
 "Content-Transfer-Encoding: 8bit\\n"
 
 """
-_CODE = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>|https?://\S+")
+_CODE = re.compile(r"`[^`]*`|\bWtsChat\w+|\]\([^)]*\)|<[^>]*>|https?://\S+")
 
 
 def main() -> None:
