@@ -75,11 +75,12 @@ def test_a_first_load(reader: Reader):
     reader.install(install)
     printed = reader.run(demo)
     for line in blocks("tutorial-first-load.md", "text")[0].splitlines():
-        assert line.strip() == "..." or line.strip() in printed
+        line = line.strip().rstrip("0123456789,")  # the simulated account goes on meanwhile
+        assert line == "..." or line in printed
     query, operator = blocks("tutorial-first-load.md", "python")
     (reader.home / "query.py").write_text(query)
     counts = dict(line.split() for line in reader.run("python query.py").splitlines())
-    assert sum(map(int, counts.values())) == 5000
+    assert sum(map(int, counts.values())) >= 5000
     (reader.home / "shown.py").write_text(operator)
     reader.run("python shown.py")
     assert (reader.home / "wtschat-demo" / "dags" / "wtschat_demo.py").exists()
