@@ -72,7 +72,7 @@ _ASSET_URIS = [
 
 _CONFIG = {
     "wtschat": {
-        "description": "How this deployment shares the limits of a WTS Chat account, and how it receives webhooks.",
+        "description": "How this deployment shares the limits of a WTS Chat account, and what it adds to Airflow.",
         "options": {
             "budget": {
                 "description": (
@@ -105,6 +105,13 @@ _CONFIG = {
                 "version_added": "0.1.0",
                 "example": None,
                 "default": "0.8",
+            },
+            "ui_page": {
+                "description": "Whether the UI of Airflow 3.1 and later has a page of the provider, under Browse.\n",
+                "type": "boolean",
+                "version_added": "0.1.0",
+                "example": None,
+                "default": "True",
             },
             "webhook_secret": {
                 "description": (

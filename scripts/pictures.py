@@ -43,6 +43,7 @@ class Studio:
     stage: Stage
     page: Page
     images: Path
+    filled: bool = False
 
     def theme(self, name: str) -> None:
         """Let Airflow show itself in a theme from the next ``open`` on.
@@ -85,16 +86,25 @@ class Studio:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # our own server
             return json.loads(answer.read() or b"null")
 
-    def run(self, dag_id: str, *, until: tuple[str, ...] = ("success", "failed"), seconds: float = 180) -> str:
+    def run(
+        self,
+        dag_id: str,
+        conf: dict[str, Any] | None = None,
+        *,
+        until: tuple[str, ...] = ("success", "failed"),
+        seconds: float = 180,
+    ) -> str:
         """Unpause and trigger a Dag, and wait until its run has got somewhere.
 
         :param dag_id: the Dag.
+        :param conf: its parameters.
         :param until: states of a run to wait for; none: do not wait.
         :param seconds: how long to wait at most.
         :return: id of the run.
         """
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
-        run_id = str(self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+        run = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
+        run_id = str(run["dag_run_id"])
         deadline = time.monotonic() + seconds
         while until and self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] not in until:
             if time.monotonic() > deadline:
@@ -199,12 +209,36 @@ def main() -> int:
     return 0
 
 
-@picture("ui-dags")
-def _dags(at: Studio, name: str) -> None:
-    """The list of the example Dags."""
-    at.open("/dags")
-    at.page.get_by_text("example_wtschat_ask_contact").first.wait_for()
+def _page_of_provider(at: Studio, name: str) -> None:
+    """The page of the provider, with a load, a campaign, and somebody who waits."""
+    fill_page(at)
+    at.theme(name.rpartition("-")[2])
+    at.open("/plugin/wtschat")
+    frame = at.page.frame_locator("iframe[title='WTS Chat']")
+    frame.locator("html[data-ready]").wait_for()
+    frame.get_by_text("example_wtschat_whole_account").first.wait_for()
     at.keep(name)
+
+
+for _theme in THEMES:
+    picture(f"page-{_theme}")(_page_of_provider)
+
+
+def fill_page(at: Studio) -> None:
+    """Let the Dags run that the page has something to show of, once.
+
+    :param at: the studio.
+    """
+    if at.filled:
+        return
+    at.filled = True
+    for dag_id in (
+        "example_wtschat_whole_account",
+        "example_wtschat_campaign",
+        "example_wtschat_sessions_to_warehouse",
+    ):
+        at.run(dag_id)
+    at.run("example_wtschat_wait_for_sessions", until=())
 
 
 if __name__ == "__main__":

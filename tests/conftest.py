@@ -268,7 +268,7 @@ def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     roomy = budget.Window(1_000_000, 1.0)
     limits = budget.Limits(burst=roomy, read=roomy, send=roomy)
 
-    def get_budget(account: str) -> budget.Budget:
+    def get_budget(account: str, **_: object) -> budget.Budget:
         return budget.get_budget(account, "process", limits=limits)
 
     monkeypatch.setattr(wtschat, "get_budget", get_budget)

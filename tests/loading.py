@@ -78,10 +78,15 @@ def execute(sql: str, conn_id: str = "warehouse") -> None:
 
 def load(resource: str = "sessions", **arguments: Any) -> dict[str, Any]:
     """Run a load as a task does."""
+    return load_with({}, resource, **arguments)
+
+
+def load_with(context: Any, resource: str = "sessions", **arguments: Any) -> dict[str, Any]:
+    """Run a load with a context."""
     from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
 
     given = {"sql_conn_id": "warehouse", "workers": 4, "table": resource, **arguments}
-    return WtsChatToSqlOperator(task_id="load", resource=resource, **given).execute({})
+    return WtsChatToSqlOperator(task_id="load", resource=resource, **given).execute(context)
 
 
 def truth(simulator: Simulator, table: str = "sessions") -> dict[str, str]:

@@ -25,7 +25,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, Limits, Window, account, get_budget, registry
+from airflow_provider_wtschat._compat import Stats
+from airflow_provider_wtschat.budget import (
+    Budget,
+    BudgetTimeoutError,
+    Limits,
+    Window,
+    account,
+    get_budget,
+    get_usages,
+    registry,
+)
 from airflow_provider_wtschat.budget.directory import DirectoryStore
 from airflow_provider_wtschat.budget.limits import GRACE, HELD, YIELDING, Refusal, SharedStore, StoreError
 from airflow_provider_wtschat.budget.process import ProcessStore
@@ -435,7 +445,8 @@ def test_redis_whose_clock_steps_back(redis_url: str, name: str):
         assert store.take(slot, send=False, bulk_share=None) is None
     client = Redis.from_url(redis_url)
     future = (time.time() + 3600) * 1e6
-    client.zadd(f"wtschat:budget:v2:{{{name}}}:burst", {str(slot): future for slot in range(4)})
+    window = f"wtschat:budget:v3:{{{name}}}:burst"
+    client.zadd(window, dict.fromkeys(client.zrange(window, 0, -1), future))
     refused = store.take(9, send=False, bulk_share=None)
     assert refused is not None
     time.sleep(refused.wait + 0.01)
@@ -1051,3 +1062,35 @@ def test_a_directory_makes_room_for_others_who_use_the_account(tmp_path: Path, n
     assert len(late) < len(server.refusals) / 4
     # Both slow down at each 429 and come back slowly; a sixth of what the limit allows is still no standstill.
     assert server.arrivals["burst"][-1] - start < 6 * 480 / 40 * 0.5
+
+
+# --- Who uses it ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["directory", "redis"])
+def test_whoever_looks_sees_what_is_used_by_whom(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    spec = str(request.getfixturevalue("redis_url") if kind == "redis" else tmp_path / "budget")
+    gauges: dict[str, tuple[float, dict[str, str]]] = {}
+    monkeypatch.setattr(Stats, "gauge", lambda name, value, tags: gauges.update({name: (value, tags)}))
+    for task, number, send in (("load", 3, False), ("campaign", 2, True)):
+        monkeypatch.setenv("AIRFLOW_CTX_DAG_ID", "nightly")
+        monkeypatch.setenv("AIRFLOW_CTX_TASK_ID", task)
+        budget = get_budget(name, spec, name=f"wtschat_{task}")
+        for _ in range(number):
+            with budget.slot(send=send):
+                pass
+    budget.hold(30)
+    (usage,) = [usage for usage in get_usages(spec) or () if usage.names == ("wtschat_campaign", "wtschat_load")]
+    assert usage.users == {"nightly/load": 3, "nightly/campaign": 2}
+    assert {window: use.used for window, use in usage.windows.items()} == {"burst": 5, "read": 3, "send": 2}
+    # The API answered 429, so half of the limits is left for now.
+    assert usage.windows["read"].limit in (500, 501)
+    assert 25 < usage.held <= 30
+    assert gauges["wtschat.budget.limit.read"] == (1000, {"account": "wtschat_load"})
+    assert gauges["wtschat.budget.used.burst"][0] == 1
+
+
+def test_what_each_process_counts_for_itself_nobody_else_can_see():
+    assert get_usages("process") is None

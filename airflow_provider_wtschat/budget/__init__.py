@@ -13,7 +13,18 @@ gives it back.
 from __future__ import annotations
 
 from airflow_provider_wtschat.budget.account import Budget, BudgetTimeoutError, Slot
-from airflow_provider_wtschat.budget.limits import Limits, Window
-from airflow_provider_wtschat.budget.registry import get_budget
+from airflow_provider_wtschat.budget.limits import Limits, StoreError, Window
+from airflow_provider_wtschat.budget.registry import get_budget, get_usages
+from airflow_provider_wtschat.budget.usage import Usage
 
-__all__ = ["Budget", "BudgetTimeoutError", "Limits", "Slot", "Window", "get_budget"]
+__all__ = [
+    "Budget",
+    "BudgetTimeoutError",
+    "Limits",
+    "Slot",
+    "StoreError",
+    "Usage",
+    "Window",
+    "get_budget",
+    "get_usages",
+]

@@ -25,6 +25,7 @@ _LONGEST_PAUSE = 30.0
 _SAY_AFTER = 5.0
 _SAY_EVERY = 30.0
 _STORE_AGAIN_AFTER = 60.0
+_GAUGE_EVERY = 10.0
 _LONGEST_HOLD = 900.0
 """Longer than any window of the account. What asks for more may be a date that was taken for seconds."""
 
@@ -90,7 +91,9 @@ class Budget:
         self._warned: set[SharedStore] = set()
         self._announced = self._others_told = False
         self._users = 0
-        self._said_at = float("-inf")
+        self._said_at = self._gauged_at = float("-inf")
+        self._names: set[str] = set()
+        self._noted: set[tuple[SharedStore, str]] = set()
         self._refusals: dict[_Kind, tuple[float, str]] = {}
         self._make_locks()
 
@@ -192,6 +195,14 @@ class Budget:
             why = " because its store cannot be used" if self._shared else ""
             return f"of this process alone{',' if why else ''}{why}{of_limits(self._own.whole)}"
         return up.describe()
+
+    def use_as(self, name: str) -> None:
+        """
+        Let whoever looks at the account know it by a connection's id, from the next request on.
+
+        :param name: id of the connection
+        """
+        self._names.add(name)
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, which must not wait for the parent's locks."""
@@ -295,12 +306,35 @@ class Budget:
                 self._lost(store, error)
                 continue
             self._found(store)
+            self._show(store)
             if refusal is not None:
                 return refusal
             self._own.add(number, send=kind.send)
             return self._taken(Slot(number, kind.send, store))
         refusal = self._own.take(number, send=kind.send, bulk_share=bulk_share)
         return refusal or self._taken(Slot(number, kind.send, None))
+
+    def _show(self, store: SharedStore) -> None:
+        """Say by which connections the account is known, once, and from time to time how much of it is used."""
+        now = time.monotonic()
+        with self._lock:
+            unknown = [name for name in self._names if (store, name) not in self._noted]
+            self._noted.update((store, name) for name in unknown)
+            due = now - self._gauged_at >= _GAUGE_EVERY
+            if due:
+                self._gauged_at = now
+        if not unknown and not due:
+            return
+        # It is for people to look at: no request fails or waits for it.
+        with suppress(StoreError):
+            for name in unknown:
+                store.note_name(name)
+            if due:
+                usage = store.usage()
+                tags = {"account": ",".join(usage.names)}
+                for window, use in usage.windows.items():
+                    Stats.gauge(f"wtschat.budget.used.{window}", use.used, tags=tags)
+                    Stats.gauge(f"wtschat.budget.limit.{window}", use.limit, tags=tags)
 
     def _taken(self, slot: Slot) -> Slot:
         with self._lock:

@@ -27,25 +27,28 @@ from airflow_provider_wtschat.budget.limits import (
     is_full,
     of_limits,
 )
+from airflow_provider_wtschat.budget.usage import NAMES_KEPT, Taken, Usage, count, current_user
 
 _BUSY_SECONDS = 2.0
 _PURGE_EVERY = 256
+_FILE = "budget-v3-"
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
-CREATE TABLE slots (id INTEGER PRIMARY KEY, send INTEGER NOT NULL, answered REAL NOT NULL);
+CREATE TABLE slots (id INTEGER PRIMARY KEY, send INTEGER NOT NULL, answered REAL NOT NULL, user TEXT NOT NULL);
 CREATE INDEX slots_answered ON slots (answered);
 CREATE INDEX slots_send_answered ON slots (send, answered);
 CREATE TABLE pauses (name TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE pace (id INTEGER PRIMARY KEY, part REAL NOT NULL, since REAL NOT NULL, users INTEGER NOT NULL);
 INSERT INTO pace VALUES (0, 1, 0, 1);
+CREATE TABLE names (name TEXT PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
 """
 
 # One statement is one transaction: it takes the lock and gives it back within a single call of the library, and no
 # process ever holds the file while its threads wait for each other.
 _TAKE = """
-INSERT INTO slots (id, send, answered)
-SELECT :slot, :send, :now + :lease
+INSERT INTO slots (id, send, answered, user)
+SELECT :slot, :send, :now + :lease, :user
 WHERE NOT EXISTS (SELECT 1 FROM pauses WHERE until > :now AND name IN ('hold', :name_0, :name_1))
   AND coalesce((SELECT answered FROM slots ORDER BY answered DESC LIMIT 1 OFFSET :limit_0 - 1), 0)
       <= :now - :seconds_0
@@ -53,6 +56,7 @@ WHERE NOT EXISTS (SELECT 1 FROM pauses WHERE until > :now AND name IN ('hold', :
       <= :now - :seconds_1
 """
 _ANSWER = "UPDATE slots SET answered = ? WHERE id = ?"
+_NAME = "INSERT INTO names (name, seen) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seen = excluded.seen"
 _PURGE = "DELETE FROM slots WHERE answered < ?"
 _LOOK = """
 SELECT (SELECT answered FROM slots ORDER BY answered DESC LIMIT 1 OFFSET :limit_0 - 1),
@@ -100,7 +104,7 @@ class DirectoryStore(SharedStore):
         *,
         share: float = 1.0,
     ) -> None:
-        self.path = directory / f"budget-v2-{account}.sqlite"
+        self.path = directory / f"{_FILE}{account}.sqlite"
         self._limits = limits
         self._share = share
         self._clock = clock
@@ -118,6 +122,7 @@ class DirectoryStore(SharedStore):
         (name_0, window_0), (name_1, window_1) = self._limits.of(send)
         values = {
             "slot": slot,
+            "user": current_user(),
             "send": send,
             # Read before the lock is there: by then it is too early, if anything, which errs on the safe side.
             "now": self._clock(),
@@ -166,6 +171,44 @@ class DirectoryStore(SharedStore):
         with self._use() as connection:
             connection.execute(_PAUSE, ("hold", now + seconds))
             connection.execute(_SLOW_DOWN, {"now": now, "burst": burst, "recovery": recovery})
+
+    def note_name(self, name: str) -> None:
+        """Remember a connection of the account."""
+        with self._use() as connection:
+            connection.execute(_NAME, (name, self._clock()))
+
+    def usage(self) -> Usage:
+        """Tell what is used now, without taking part."""
+        now = self._clock()
+        try:
+            # Read only, and closed at once: whoever shows it need not be whoever sends.
+            with contextlib.closing(
+                sqlite3.connect(f"file:{quote(str(self.path))}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+            ) as connection:
+                taken = connection.execute(
+                    "SELECT send, user, answered FROM slots WHERE answered > ?", (now - self._limits.longest,)
+                )
+                windows, users = count(map(Taken._make, taken), now, self._limits, self._share_now(connection))
+                names = connection.execute("SELECT name FROM names WHERE seen > ? ORDER BY name", (now - NAMES_KEPT,))
+                held = connection.execute("SELECT max(until) FROM pauses WHERE name = 'hold'").fetchone()[0]
+                return Usage(
+                    names=tuple(name for (name,) in names),
+                    windows=windows,
+                    held=max(0.0, (held or 0.0) - now),
+                    users=users,
+                )
+        except (sqlite3.Error, OSError) as error:
+            msg = f"{self.path}: {error}"
+            raise StoreError(msg) from error
+
+    def beside(self) -> list[SharedStore]:
+        """Return the stores of all accounts in the directory."""
+        names = (path.stem.removeprefix(_FILE) for path in sorted(self.path.parent.glob(f"{_FILE}*.sqlite")))
+        return [
+            DirectoryStore(self.path.parent, account, self._limits, self._clock, share=self._share)
+            for account in names
+            if not account.endswith("-alone")
+        ]
 
     def note_users(self, users: int) -> None:
         """Take only the part of one of several machines."""

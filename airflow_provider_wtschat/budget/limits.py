@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.budget.usage import Usage
 
 CLOCK_SLACK = 5.0
 """Seconds by which the times of a store may lie ahead of what they can be before they count as a clock's step back."""
@@ -190,6 +193,18 @@ class SharedStore(Store):
 
     users = 1
     """How many machines use it, as far as it knows."""
+
+    def note_name(self, name: str) -> None:
+        """
+        Remember a connection by whose id the account can be shown.
+
+        :param name: id of the connection
+        """
+
+    def usage(self) -> Usage:
+        """Tell what of the account's limits is used now, and by whom."""
+        msg = f"{self.describe()}: it does not tell what is used"
+        raise StoreError(msg)
 
     def note_users(self, users: int) -> None:
         """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException
@@ -14,17 +15,23 @@ from airflow_provider_wtschat.budget.limits import (
     RECOVERY,
     YIELDING,
     Limits,
+    Pace,
     Refusal,
     SharedStore,
     StoreError,
     is_full,
     of_limits,
 )
+from airflow_provider_wtschat.budget.usage import NAMES_KEPT, Taken, Usage, count, current_user
 
 if TYPE_CHECKING:
     from redis import Redis
 
+T = TypeVar("T")
+
 _TIMEOUT_SECONDS = 2.0
+_PREFIX = "wtschat:budget:v3"
+_ACCOUNTS = f"{_PREFIX}:accounts"
 
 # Times are microseconds on Redis' own clock, so that those of the machines do not matter. Each window is a sorted set
 # of slots by the time of their answer; a window's pause is a key that expires.
@@ -107,7 +114,8 @@ class RedisStore(SharedStore):
         self._limits = limits
         self._machine = machine
         self._share = share
-        self._prefix = f"wtschat:budget:v2:{{{account}}}"
+        self._account = account
+        self._prefix = f"{_PREFIX}:{{{account}}}"
         self._keep = int((limits.longest + limits.lease) * 1000)
         self._connect()
 
@@ -122,7 +130,7 @@ class RedisStore(SharedStore):
         share = self._share * (1.0 if bulk_share is None else bulk_share)
         keys = [self._key("hold")]
         arguments: list[int | float | str] = [
-            slot,
+            _member(slot),
             int(bulk_share is not None),
             *(int(seconds * 1e6) for seconds in (self._limits.lease, CLOCK_SLACK, GRACE)),
             self._keep,
@@ -141,7 +149,7 @@ class RedisStore(SharedStore):
 
     def answer(self, slot: int, *, send: bool) -> None:
         """Note that the answer has arrived."""
-        self._call(self._answer, [self._key(name) for name, _ in self._limits.of(send)], [slot, self._keep])
+        self._call(self._answer, [self._key(name) for name, _ in self._limits.of(send)], [_member(slot), self._keep])
 
     def hold(self, seconds: float) -> None:
         """Refuse slots to everybody for a while, and halve the pace."""
@@ -149,6 +157,52 @@ class RedisStore(SharedStore):
         recovered = int(self._limits.read.seconds / RECOVERY * 1000)
         arguments = [max(1, int(seconds * 1000)), int(self._limits.burst.seconds * 1e6), self._recovery, recovered]
         self._call(self._hold, [self._key("hold"), self._key("pace")], arguments)
+
+    def note_name(self, name: str) -> None:
+        """Remember a connection of the account."""
+
+        def remember() -> None:
+            with self._client.pipeline(transaction=False) as journey:
+                journey.sadd(_ACCOUNTS, self._account)
+                journey.zadd(self._key("names"), {name: time.time()})
+                journey.expire(self._key("names"), int(NAMES_KEPT))
+                journey.execute()
+
+        self._guarded(remember)
+
+    def accounts(self) -> list[str]:
+        """Return the digests of all accounts that are counted here."""
+        found: Any = self._guarded(lambda: self._client.smembers(_ACCOUNTS))
+        return sorted(account.decode() for account in found)
+
+    def usage(self) -> Usage:
+        """Tell what is used now, without taking part."""
+
+        def look() -> list[Any]:
+            with self._client.pipeline(transaction=False) as journey:
+                journey.time()
+                for name in ("read", "send"):
+                    journey.zrange(self._key(name), 0, -1, withscores=True)
+                journey.pttl(self._key("hold"))
+                journey.hmget(self._key("pace"), "part", "since")
+                journey.zrangebyscore(self._key("names"), time.time() - NAMES_KEPT, "+inf")
+                return list(journey.execute())
+
+        (seconds, microseconds), reads, sends, held, (part, since), names = self._guarded(look)
+        now = seconds + microseconds / 1e6
+        pace = Pace() if part is None else Pace(float(part), float(since) / 1e6)
+        taken = (
+            Taken(send, member.decode().partition(" ")[2], answered / 1e6)
+            for send, members in ((False, reads), (True, sends))
+            for member, answered in members
+        )
+        windows, users = count(taken, now, self._limits, self._share * pace.at(now, self._limits))
+        return Usage(
+            names=tuple(sorted(name.decode() for name in names)),
+            windows=windows,
+            held=max(0, held) / 1000,
+            users=users,
+        )
 
     def after_fork(self) -> None:
         """Leave the parent's connections alone, in a forked child."""
@@ -169,6 +223,7 @@ class RedisStore(SharedStore):
             socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),
         )
+        self._client = client
         self._take = client.register_script(_TAKE)
         self._answer = client.register_script(_ANSWER)
         self._hold = client.register_script(_HOLD)
@@ -177,8 +232,16 @@ class RedisStore(SharedStore):
         return f"{self._prefix}:{name}"
 
     def _call(self, script: Callable[..., Any], keys: list[str], arguments: Sequence[int | float | str]) -> Any:
+        return self._guarded(lambda: script(keys=keys, args=arguments))
+
+    def _guarded(self, do: Callable[[], T]) -> T:
         try:
-            return script(keys=keys, args=arguments)
+            return do()
         except self._errors as error:
             msg = f"{self.describe()}: {error}"
             raise StoreError(msg) from error
+
+
+def _member(slot: int) -> str:
+    """Write a slot into a window, with who took it."""
+    return f"{slot} {current_user()}"

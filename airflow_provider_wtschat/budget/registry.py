@@ -14,6 +14,7 @@ from airflow_provider_wtschat.budget.directory import DirectoryStore
 from airflow_provider_wtschat.budget.limits import Limits, SharedStore
 from airflow_provider_wtschat.budget.process import ProcessStore
 from airflow_provider_wtschat.budget.redis import RedisStore
+from airflow_provider_wtschat.budget.usage import Usage
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 DEFAULT_BULK_SHARE = 0.8
@@ -26,6 +27,7 @@ def get_budget(
     account: str,
     spec: str | None = None,
     *,
+    name: str | None = None,
     share: float | None = None,
     bulk_share: float | None = None,
     limits: Limits | None = None,
@@ -37,6 +39,7 @@ def get_budget(
     :param spec: where requests are counted: a directory, a ``redis://`` or ``rediss://`` URL, or ``process``. By
         default ``[wtschat] budget`` of Airflow's configuration, and without that the directory
         ``$AIRFLOW_HOME/wtschat``.
+    :param name: id of the connection, by which whoever looks at the account knows it
     :param share: share of the limits that those who count together may take, ``[wtschat] share`` (1) by default
     :param bulk_share: share of the windows that bulk reads may fill, ``[wtschat] bulk_share`` (0.8) by default.
         Given for a budget that exists already, it holds from then on.
@@ -67,7 +70,31 @@ def get_budget(
             _registry[spec, account, share, limits] = budget
         elif bulk_share is not None:
             budget.bulk_share = bulk_share
+        if name is not None:
+            budget.use_as(name)
         return budget
+
+
+def get_usages(spec: str | None = None) -> list[Usage] | None:
+    """
+    Tell of each account what of its limits is used now; accounts that nobody used lately are left out.
+
+    :param spec: as in :func:`get_budget`
+    :return: ``None`` if each process counts for itself, which nobody else can see
+    :raises WtsChatArgumentError: if the spec or the share means nothing
+    :raises StoreError: if it cannot be read
+    """
+    spec = (conf.get("wtschat", "budget", fallback="") if spec is None else spec).strip()
+    share = _check_share("[wtschat] share", conf.getfloat("wtschat", "share", fallback=1.0))
+    first = next(iter(_stores("", spec, share, Limits())), None)
+    stores: list[SharedStore] = []
+    if isinstance(first, RedisStore):
+        stores = [RedisStore(spec, account, Limits(), share=share) for account in first.accounts()]
+    elif isinstance(first, DirectoryStore):
+        stores = first.beside()
+    else:
+        return None
+    return [usage for store in stores if (usage := store.usage()).names]
 
 
 def _stores(account: str, spec: str, share: float, limits: Limits) -> list[SharedStore]:

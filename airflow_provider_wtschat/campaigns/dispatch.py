@@ -342,6 +342,7 @@ class Dispatch:
     :param origin: the task instance
     :param hook: hook of the account
     :param stop: ends it before its next request when it is set
+    :param tell: is called whenever rows were sent
     """
 
     def __init__(
@@ -352,7 +353,9 @@ class Dispatch:
         *,
         hook: WtsChatHook,
         stop: threading.Event,
+        tell: Callable[[Dispatch], None] = lambda dispatch: None,
     ) -> None:
+        self._tell = tell
         self._options = options
         self._message = message
         self._origin = origin
@@ -407,6 +410,13 @@ class Dispatch:
         # Its digits alone would be parsed again, with the country of the recipients.
         channel = f"+{channel}" if channel.isdigit() else channel
         return values | {"template_id": body["templateId"], "from_channel": channel}
+
+    def figures(self) -> dict[str, Any]:
+        """Count what came of it so far: rows by status, and sent messages that were followed by theirs."""
+        if self._options.dry_run:
+            return {}
+        counts = {status.value: number for status, number in self.table.counts().items()}
+        return {"recipients": sum(counts.values()), **counts, "delivery": self.table.deliveries()}
 
     def start(self) -> Pause | dict[str, Any]:
         """
@@ -862,6 +872,7 @@ class Dispatch:
     def _judge(self, outcomes: Sequence[Outcome]) -> None:
         """Stop a dispatch that gets nowhere."""
         self._progress.count(outcomes)
+        self._tell(self)
         statuses = {outcome.status for outcome in outcomes}
         self._unclear = self._unclear + 1 if statuses == {Status.UNCERTAIN} else 0
         self._refused = self._refused + 1 if statuses == {Status.REFUSED} else 0

@@ -152,7 +152,7 @@ class WtsChatHook(BaseHook):
         if self._settings is None:
             connection = self.get_connection(self.wtschat_conn_id)
             self._settings = ConnectionSettings.read(self.wtschat_conn_id, connection, connection.extra_dejson)
-            self._budget = get_budget(self._settings.account)
+            self._budget = get_budget(self._settings.account, name=self.wtschat_conn_id)
         return self._settings
 
     @property
@@ -160,7 +160,7 @@ class WtsChatHook(BaseHook):
         """The account's request budget."""
         self.resolve()
         if self._budget is None:
-            self._budget = get_budget(self.resolve().account)
+            self._budget = get_budget(self.resolve().account, name=self.wtschat_conn_id)
         return self._budget
 
     def get_conn(self) -> requests.Session:

@@ -221,7 +221,7 @@ class WtsChatAsyncHook(BaseHook):
         settings = await self.resolve()
         if self._budget is None:
             # Opening a store touches a file or the network.
-            self._budget = await asyncio.to_thread(get_budget, settings.account)
+            self._budget = await asyncio.to_thread(get_budget, settings.account, name=self.wtschat_conn_id)
         trust = await asyncio.to_thread(_trust) if settings.verify_ssl else False
         # Not called for a proxy's CONNECT: that is no part of the request.
         noting = aiohttp.TraceConfig()
@@ -251,7 +251,9 @@ class WtsChatAsyncHook(BaseHook):
     ) -> Answer[T]:
         budget = self._budget
         if budget is None:
-            budget = self._budget = await asyncio.to_thread(get_budget, (await self.resolve()).account)
+            budget = self._budget = await asyncio.to_thread(
+                get_budget, (await self.resolve()).account, name=self.wtschat_conn_id
+            )
         answer: Answer[T] | None = None
         try:
             left = max(0.0, deadline - time.monotonic())

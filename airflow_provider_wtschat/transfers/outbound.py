@@ -429,6 +429,20 @@ def check_rejects(tally: Tally, limit: int) -> None:
         raise WtsChatServerError(msg, retryable=True)
 
 
+def finished(figures: Mapping[str, Any], *, given: bool) -> dict[str, Any]:
+    """
+    Return what is told of a load that has ended, beside what was told from the start.
+
+    :param figures: its figures
+    :param given: whether its window was given, so that it says nothing of what lies before it
+    """
+    facts = {name: figures[name] for name in ("rows", "requests", "seconds", "verified", "until_reached")}
+    facts["written"] = figures.get("written", figures["rows"])
+    if figures["verified"] and not given:
+        facts["complete_until"] = figures["until_reached"]
+    return facts
+
+
 def holder(context: Context) -> str:
     """
     Name the task and run, for others who wait for it.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat._compat import conf
@@ -14,7 +15,8 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.campaigns import people
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch, Options, Origin, Pause, Purpose
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
+from airflow_provider_wtschat.operators._progress import DONE, WAITING, Progress
 from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
 from airflow_provider_wtschat.triggers.campaign import CampaignTrigger
@@ -242,7 +244,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         :raises WtsChatError: if a retry may help, which goes on where this try stopped
         """
         with failing_for_good(), self._dispatch(context) as dispatch:
-            return self._finish(dispatch, dispatch.start())
+            return self._finish(dispatch, dispatch.start)
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """
@@ -254,7 +256,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         """
         purpose = Purpose((event or {}).get("purpose", Purpose.LOOK))
         with failing_for_good(), self._dispatch(context) as dispatch:
-            return self._finish(dispatch, dispatch.resume(purpose))
+            return self._finish(dispatch, partial(dispatch.resume, purpose))
 
     def on_kill(self) -> None:
         """Stop before the next request: what is not claimed stays planned."""
@@ -270,13 +272,20 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         ti = context["ti"]
         kept = {"dry_run": "rehearsal"}
         names = [name for name in self.template_fields if name not in kept.values()]
+        options = Options.read({name: getattr(self, kept.get(name, name)) for name in [*names, *kept]})
+        self._progress = Progress(context, "campaign", campaign=options.campaign, table=options.table)
         return Dispatch(
-            Options.read({name: getattr(self, kept.get(name, name)) for name in [*names, *kept]}),
+            options,
             self._message,
             Origin(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index),
             hook=self.hook,
             stop=self._stop,
+            tell=self._tell,
         )
+
+    def _tell(self, dispatch: Dispatch) -> None:
+        if self._progress.due:
+            self._progress.push(**dispatch.figures())
 
     def _message(self) -> dict[str, Any]:
         """Check what the messages have in common, and find ids by name."""
@@ -287,15 +296,25 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         self.build(**given, messages=[_EXAMPLE])
         return given | self.found()
 
-    def _finish(self, dispatch: Dispatch, step: Pause | dict[str, Any]) -> dict[str, Any]:
+    def _finish(self, dispatch: Dispatch, go: Callable[[], Pause | dict[str, Any]]) -> dict[str, Any]:
         """Wait as often as it takes, here or in the triggerer."""
-        while isinstance(step, Pause):
-            if dispatch.deferrable and step.seconds > _SHORT:
-                self.defer(
-                    trigger=CampaignTrigger(look_at=instants.write(step.until), purpose=step.purpose.value),
-                    method_name=self.execute_complete.__name__,
-                    timeout=timedelta(seconds=step.seconds) + _NET,
-                )
-            dispatch.wait(step)
-            step = dispatch.resume(step.purpose)
+        try:
+            while isinstance(step := go(), Pause):
+                waits = {"waits_for": step.purpose.value, "until": instants.write(step.until)}
+                self._progress.push(WAITING, **dispatch.figures(), **waits)
+                if dispatch.deferrable and step.seconds > _SHORT:
+                    self.defer(
+                        trigger=CampaignTrigger(look_at=instants.write(step.until), purpose=step.purpose.value),
+                        method_name=self.execute_complete.__name__,
+                        timeout=timedelta(seconds=step.seconds) + _NET,
+                    )
+                dispatch.wait(step)
+                go = partial(dispatch.resume, step.purpose)
+        except WtsChatError:
+            # What came of it so far is worth the most where it failed.
+            with suppress(Exception):
+                self._progress.push(**dispatch.figures())
+            raise
+        if not step.get("dry_run"):
+            self._progress.push(DONE, **dispatch.figures(), waits_for=None, until=None)
         return step

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import Kind, Reading, read
+from airflow_provider_wtschat.operators._progress import DONE, Progress
 from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import (
     Window,
     WtsChatLoadingBaseOperator,
     check_rejects,
     check_watermark,
+    finished,
 )
-from airflow_provider_wtschat.warehouse.copies import Copy, Manifests, Options, known
+from airflow_provider_wtschat.warehouse.copies import Copy, Manifests, Options, known, written
 from airflow_provider_wtschat.warehouse.leases import Load
 from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
 from airflow_provider_wtschat.warehouse.storage import FORMATS, MANIFESTS, Folder, Parts
@@ -120,6 +122,17 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             window = Window(None, None, given=False)
             if not table(resource.name).dimension:
                 window = self.window(manifests.watermark)
+            progress = Progress(
+                context, "load", resource=resource.name, destination=path, given=window.given,
+                since=written(window.since), complete_until=written(manifests.watermark),
+            )  # fmt: skip
+            progress.push(rows=0, requests=0)
+
+            def look(reading: Reading[Any]) -> None:
+                check_rejects(tally, rejects)
+                if progress.due:
+                    progress.push(rows=reading.rows, requests=reading.requests)
+
             options = Options(
                 resource=resource,
                 filters=filters,
@@ -127,7 +140,7 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
                 until=window.until,
                 given=window.given,
                 overlap=overlap,
-                check=lambda: check_rejects(tally, rejects),
+                look=look,
             )
             settled_on = None
             if resource.kind is Kind.CHILDREN and resource.parent == "sessions" and not window.given:
@@ -139,6 +152,7 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             if replace:
                 manifests.remove_same(options, figures["manifest"].rpartition("/")[2])
             figures["seconds"] = round(time.monotonic() - started, 3)
+            progress.push(DONE, **finished(figures, given=window.given))
             self.log.info(
                 "Copied %s: %d rows in %d parts, %d requests, %.1f s; manifest %s",
                 resource.name, figures["rows"], figures["parts"], figures["requests"], figures["seconds"],

@@ -11,12 +11,14 @@ from airflow_provider_wtschat._compat import BaseHook
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.extraction import Batch, Changes, Kind, Reading, Resource, read
+from airflow_provider_wtschat.operators._progress import DONE, Progress
 from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import (
     Window,
     WtsChatLoadingBaseOperator,
     check_rejects,
     check_watermark,
+    finished,
     holder,
     table_name,
 )
@@ -127,11 +129,17 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
                 if tables[name].dimension:
                     window = Window(None, None, given=False)
                 reading = self._read(resource, filters, window, run, arguments)
-                sink = _Sink(run, shaping, tally, max_rejects)
+                progress = Progress(
+                    context, "load", resource=resource.name, destination=name, given=window.given,
+                    since=_written(window.since), complete_until=_written(run.watermark),
+                )  # fmt: skip
+                progress.push(rows=0, requests=0)
+                sink = _Sink(run, shaping, tally, max_rejects, progress)
                 self._say(resource, window, name)
                 sink.take(reading)
                 figures = self._finish(resource, filters, window, run, reading, tally)
             figures["seconds"] = round(time.monotonic() - started, 3)
+            progress.push(DONE, **finished(figures, given=window.given))
             self.log.info(
                 "Loaded %s into %s: %d rows read, %d new or changed, %d requests, %.1f s",
                 resource.name, name, figures["rows"], figures["written"], figures["requests"], figures["seconds"],
@@ -232,7 +240,8 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
 class _Sink:
     """Takes batches of a reading into the staging tables, and children into their table as parents are complete."""
 
-    def __init__(self, run: Run, shaping: Shaping, tally: Tally, max_rejects: int) -> None:
+    def __init__(self, run: Run, shaping: Shaping, tally: Tally, max_rejects: int, progress: Progress) -> None:
+        self._progress = progress
         self._run = run
         self._shaping = shaping
         self._tally = tally
@@ -250,6 +259,8 @@ class _Sink:
                     self._run.merge(position=reading.position if reading.verified else None)
                     self._run.database.rest()
                 self._run.lease.keep()
+                if self._progress.due:
+                    self._progress.push(rows=reading.rows, requests=reading.requests)
                 if len(self._complete) >= _PARENTS or (self._complete and self._run.waiting >= _CHILD_ROWS):
                     self._record()
                     self._run.database.rest()

@@ -38,7 +38,7 @@ class Options:
     :param until: its end
     :param given: whether the window was given; the watermark stays then
     :param overlap: how far the next copy goes back
-    :param check: is called after rows were shaped; it fails if too many had to be left out
+    :param look: is called with the reading after rows were shaped; it fails if too many had to be left out
     """
 
     resource: Resource
@@ -47,7 +47,7 @@ class Options:
     until: datetime | None
     given: bool
     overlap: timedelta
-    check: Callable[[], None]
+    look: Callable[[Reading[Any]], None]
 
     @property
     def label(self) -> str:
@@ -195,7 +195,7 @@ class Copy:
 
     def _take(self, batch: Batch[Any], reading: Reading[Any]) -> None:
         shaped = self._shaper.shape(batch.rows, batch.read_at)
-        self._options.check()
+        self._options.look(reading)
         new = [row for row in shaped if self._is_new(row, reading)]
         self._skipped += len(shaped) - len(new)
         self._rows += len(new)

@@ -38,7 +38,7 @@ from airflow_provider_wtschat import budget
 from airflow_provider_wtschat.hooks import wtschat
 roomy = budget.Window(1_000_000, 1.0)
 limits = budget.Limits(burst=roomy, read=roomy, send=roomy)
-wtschat.get_budget = lambda account: budget.get_budget(account, "process", limits=limits)
+wtschat.get_budget = lambda account, **_: budget.get_budget(account, "process", limits=limits)
 
 sink, folder = sys.argv[1:]
 before = resource.getrusage(resource.RUSAGE_SELF)

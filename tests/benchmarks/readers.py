@@ -188,5 +188,5 @@ from airflow_provider_wtschat import budget
 from airflow_provider_wtschat.hooks import wtschat
 _roomy = budget.Window(1_000_000, 1.0)
 _limits = budget.Limits(burst=_roomy, read=_roomy, send=_roomy)
-wtschat.get_budget = lambda account: budget.get_budget(account, "process", limits=_limits)
+wtschat.get_budget = lambda account, **_: budget.get_budget(account, "process", limits=_limits)
 """

@@ -45,7 +45,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> None:
     for module in ("wtschat", "wtschat_async"):
         monkeypatch.setattr(
             f"airflow_provider_wtschat.hooks.{module}.get_budget",
-            lambda account: get_budget(account, "process", limits=PLENTY),
+            lambda account, **_: get_budget(account, "process", limits=PLENTY),
         )
     monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", simulator.connection_json)
     monkeypatch.setattr(transport, "_SHORTEST_BACK_OFF", 0.01)

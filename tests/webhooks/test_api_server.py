@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_wtschat.demo._airflow import Processes
 from airflow_provider_wtschat.hooks import webhook_address
@@ -18,6 +19,7 @@ from tests.conftest import AIRFLOW_2, new_metadata_database
 from tests.webhooks.test_inbox import numbers
 from tests.webhooks.test_receiver import BAD, CONN_ID, SECRETS, body, path
 
+USERS = {"viewer": "viewer", "nobody": ""}
 PERSONAL = ("Maria da Silva", "11900000001")
 
 
@@ -28,6 +30,36 @@ def send(url: str, content: bytes | None, method: str = "POST") -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def check_who_sees_the_page(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/wtschat/page/", timeout=60) as answer:
+        assert "default-src 'none'; script-src 'self'" in answer.headers["content-security-policy"]
+        content = answer.read().decode()
+        files = ["page.js", "page.css", "icon.svg"]
+        assert [
+            name for name in files if name not in content or send(f"{url}/wtschat/page/{name}", None, "GET") != 200
+        ] == []
+        assert [word for word in ("style=", "<script>", "onclick") if word in content] == []
+    seen = {}
+    for name in (None, *USERS):
+        request = urllib.request.Request(f"{url}/wtschat/page/state")
+        if name is not None:
+            login = urllib.request.Request(
+                f"{url}/auth/token",
+                json.dumps({"username": name, "password": name}).encode(),
+                {"content-type": "application/json"},
+            )
+            with urllib.request.urlopen(login, timeout=60) as answer:
+                request.add_header("authorization", f"Bearer {json.load(answer)['access_token']}")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                seen[name] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            seen[name] = error.code
+    assert seen.pop(None) == 401
+    assert seen.pop("nobody") == 403
+    assert [connection["connection"] for connection in seen["viewer"]["webhooks"]["connections"]] == [CONN_ID]
 
 
 @pytest.mark.airflow
@@ -45,10 +77,14 @@ def test_the_api_server_takes_posts_and_no_log_shows_their_secret(tmp_path: Path
         free_port(),
         PYTHONPATH=str(ROOT),
         AIRFLOW__CORE__PLUGINS_FOLDER=str(home / "plugins"),
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="False",
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS=",".join(f"{name}:{role}" for name, role in USERS.items()),
+        AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(tmp_path / "passwords.json"),
         AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG",
         AIRFLOW__WTSCHAT__WEBHOOK_SECRET=",".join(SECRETS),
         AIRFLOW__WTSCHAT__WEBHOOK_INBOX=str(tmp_path / "inbox"),
     )
+    (tmp_path / "passwords.json").write_text(json.dumps({name: name for name in USERS}))
     new_metadata_database(home / "airflow.db")
     url = environment["AIRFLOW__API__BASE_URL"]
     with Processes(environment, logs) as processes:
@@ -60,6 +96,10 @@ def test_the_api_server_takes_posts_and_no_log_shows_their_secret(tmp_path: Path
         for status, method, where, content in BAD.values():
             if where.startswith("/wtschat/webhooks/w"):
                 assert send(url + where, content, method) == status
+        if hasattr(AirflowPlugin, "external_views"):
+            check_who_sees_the_page(url)
+        else:
+            assert send(f"{url}/wtschat/page/", None, "GET") == 404
         # Meanwhile the rest of the server is as it was.
         assert fetch(f"{url}/api/v2/version")
     assert sorted(numbers(get_inbox(str(tmp_path / "inbox")), CONN_ID)) == list(range(50))

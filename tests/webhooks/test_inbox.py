@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
+from airflow_provider_wtschat.webhooks.state import inbox_state
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,3 +179,22 @@ def test_a_forked_child_has_its_own_connection(inbox: Inbox, spec: str, conn_id:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert inbox.put([(conn_id, event(3))]) == [True]
     assert numbers(inbox, conn_id) == [1, 2, 3]
+
+
+def test_how_an_inbox_does(inbox: Inbox, spec: str, conn_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__WEBHOOK_INBOX", spec)
+    assert inbox_state() == {"connections": [], "why": "off"}
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__WEBHOOK_SECRET", "0123456789abcdef")
+    other = f"{conn_id}_other"
+    assert [one for one in inbox_state()["connections"] if one["connection"].startswith(conn_id)] == []
+    inbox.put([(conn_id, event(1)), (other, event(2))])
+    inbox.move(f"{conn_id}:slow", inbox.end(conn_id))
+    inbox.put([(conn_id, event(3))])
+    inbox.move(f"{conn_id}:quick", inbox.end(conn_id))
+    time.sleep(0.2)
+    told = {one["connection"]: one for one in inbox_state()["connections"] if one["connection"].startswith(conn_id)}
+    assert told.keys() == {conn_id, other}
+    assert datetime.now(UTC) - instants.read(told[conn_id]["newest"]) < timedelta(seconds=30)
+    quick, slow = told[conn_id]["readers"]
+    assert (quick["reader"], quick["lag"], slow["reader"]) == ("quick", 0.0, "slow")
+    assert 0 < slow["lag"] < 30

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.plugins_manager import AirflowPlugin
 
 from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -174,6 +175,12 @@ class Broken(Inbox):
 
     def end(self, conn_id: str) -> str:
         return self.inner.end(conn_id)
+
+    def connections(self) -> list[str]:
+        return self.inner.connections()
+
+    def newest(self, conn_id: str) -> datetime | None:
+        return self.inner.newest(conn_id)
 
     def cursor(self, name: str) -> str | None:
         return self.inner.cursor(name)
@@ -337,16 +344,24 @@ import airflow.plugins_manager
 FRAMEWORKS = {"fastapi", "starlette", "uvicorn"}
 there = FRAMEWORKS & set(sys.modules)
 from airflow_provider_wtschat.webhooks import plugin
-for secret in sys.argv[1:]:
+for secret, page in (given.split("/") for given in sys.argv[1:]):
     os.environ["AIRFLOW__WTSCHAT__WEBHOOK_SECRET"] = secret
-    apps = importlib.reload(plugin).WtsChatPlugin.fastapi_apps
-    print("mounted:", len(apps), *sorted(FRAMEWORKS & set(sys.modules) - there))
+    os.environ["AIRFLOW__WTSCHAT__UI_PAGE"] = page
+    mounted = importlib.reload(plugin).WtsChatPlugin
+    apps = [type(app["app"]).__name__ for app in mounted.fastapi_apps]
+    print("mounted:", *apps, *mounted.external_views and ["view"], *sorted(FRAMEWORKS & set(sys.modules) - there))
 """
 
 
-def test_the_plugin_mounts_nothing_without_a_secret_and_loads_no_framework() -> None:
+def test_the_plugin_mounts_what_is_wanted_and_loads_no_framework() -> None:
     """In a process of its own, as each of Airflow's loads it."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", MOUNTED, "", "short", SECRETS[0]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert re.findall("mounted: (.*)", done.stdout) == ["0", "0", "1"]
+    given = ["/False", "short/False", f"{SECRETS[0]}/False", "/True", f"{SECRETS[0]}/True"]
+    done = subprocess.run(
+        [sys.executable, "-c", MOUNTED, *given], env=environment, capture_output=True, text=True, check=True
+    )
+    # The page before the receiver, which takes all that lies below its own address.
+    wanted = ["", "", "Receiver", "Page view", "Page Receiver view"]
+    if not hasattr(AirflowPlugin, "external_views"):
+        wanted = ["", "", "Receiver", "", "Receiver"]
+    assert re.findall("mounted: ?(.*)", done.stdout) == wanted

@@ -71,6 +71,18 @@ class Inbox(ABC):
         """
 
     @abstractmethod
+    def connections(self) -> list[str]:
+        """Return the ids of the connections that have events."""
+
+    @abstractmethod
+    def newest(self, conn_id: str) -> datetime | None:
+        """
+        Return when the latest event of a connection was stored, ``None`` if it has none.
+
+        :param conn_id: id of the connection
+        """
+
+    @abstractmethod
     def cursor(self, name: str) -> str | None:
         """
         Return how far a reader has read, ``None`` for one that never has.

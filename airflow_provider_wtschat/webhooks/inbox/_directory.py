@@ -30,6 +30,15 @@ CREATE INDEX IF NOT EXISTS events_received ON events (received);
 CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+# From one connection to the next in the index, rather than over all events.
+_CONNECTIONS = """
+WITH RECURSIVE found (conn_id) AS (
+    SELECT min(conn_id) FROM events
+    UNION ALL SELECT (SELECT min(conn_id) FROM events WHERE conn_id > found.conn_id) FROM found WHERE conn_id NOT NULL
+)
+SELECT conn_id FROM found WHERE conn_id NOT NULL
+"""
+
 
 class DirectoryInbox(Inbox):
     """
@@ -86,6 +95,18 @@ class DirectoryInbox(Inbox):
             # Of all connections: events that were forgotten leave their places behind.
             row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
         return str(row[0]) if row else BEGINNING
+
+    def connections(self) -> list[str]:
+        """Return the ids of the connections that have events."""
+        with self._use() as connection:
+            return [conn_id for (conn_id,) in connection.execute(_CONNECTIONS)]
+
+    def newest(self, conn_id: str) -> datetime | None:
+        """Return when the latest event was stored."""
+        query = "SELECT received FROM events WHERE conn_id = ? ORDER BY place DESC LIMIT 1"
+        with self._use() as connection:
+            row = connection.execute(query, (conn_id,)).fetchone()
+        return datetime.fromtimestamp(row[0], UTC) if row else None
 
     def cursor(self, name: str) -> str | None:
         """Return how far a reader has read."""

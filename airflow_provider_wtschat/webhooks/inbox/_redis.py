@@ -95,6 +95,15 @@ class RedisInbox(Inbox):
         rows = self._call(lambda client: client.xrevrange(_stream(conn_id), count=1))
         return str(rows[0][0]) if rows else BEGINNING
 
+    def connections(self) -> list[str]:
+        """Return the ids of the connections that have events."""
+        return sorted(self._call(lambda client: client.smembers(_key("connections"))))
+
+    def newest(self, conn_id: str) -> datetime | None:
+        """Return when the latest event was stored."""
+        place = self.end(conn_id)
+        return datetime.fromtimestamp(int(place.partition("-")[0]) / 1000, UTC) if place else None
+
     def cursor(self, name: str) -> str | None:
         """Return how far a reader has read."""
         found: str | None = self._call(lambda client: client.hget(_key("cursors"), name))
