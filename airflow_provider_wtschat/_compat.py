@@ -153,7 +153,6 @@ def get_database_hook(conn_id: str) -> Any:
     """
     Return the hook of a connection to a database.
 
-    :param conn_id: id of the connection
     :return: the hook
     :raises AirflowOptionalProviderFeatureException: if the provider of the connection's type is not installed
     """
@@ -175,7 +174,6 @@ async def get_async_connection(conn_id: str) -> Connection:
     Before Airflow 3.3.2 ``aget_connection`` masks secrets with a call that fails while another call to the supervisor
     is under way, so there the connection is read in a thread.
 
-    :param conn_id: id of the connection
     :return: the connection
     """
     from asgiref.sync import sync_to_async
@@ -190,7 +188,6 @@ async def get_async_extra_dejson(connection: Connection) -> dict[str, Any]:
     """
     Return a connection's extras without blocking the event loop, their secrets masked.
 
-    :param connection: the connection
     :return: the extras
     """
     from asgiref.sync import sync_to_async

@@ -69,7 +69,6 @@ def refuse_empty(name: str, value: Any, *, path: str = "") -> None:
     """
     Refuse a value that is nothing: ``None``, a blank text, the text "None", and an empty list or mapping.
 
-    :param name: name of the argument
     :param value: its value, after rendering
     :param path: how the user names the argument, where it lies within another one. Default: its name
     :raises WtsChatArgumentError: if it is nothing

@@ -51,8 +51,6 @@ def refuse(name: str, value: Any, wanted: str, *, personal: bool = True) -> NoRe
     """
     Refuse a value.
 
-    :param name: name of the argument
-    :param value: what was given
     :param wanted: what is wanted instead
     :param personal: whether the value may say something about a person
     :raises WtsChatArgumentError: always
@@ -63,11 +61,7 @@ def refuse(name: str, value: Any, wanted: str, *, personal: bool = True) -> NoRe
 
 
 def is_nothing(value: Any) -> bool:
-    """
-    Tell whether a value is what a template renders where there was nothing.
-
-    :param value: any value
-    """
+    """Tell whether a value is what a template renders where there was nothing."""
     if not isinstance(value, str):
         return value is None
     word = value.strip()
@@ -78,9 +72,7 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     """
     Take a text that says something.
 
-    :param name: name of the argument
     :param value: text or number; blank, ``None``, ``null`` and ``undefined`` as a text are refused
-    :param max_length: longest text allowed
     :raises WtsChatArgumentError: if it is refused
     """
     if value is None:
@@ -102,8 +94,6 @@ def required(name: str, value: V | None) -> V:
     """
     Refuse an argument that was not given.
 
-    :param name: name of the argument
-    :param value: its value
     :raises WtsChatArgumentError: if it is ``None``
     """
     if value is None:
@@ -116,8 +106,6 @@ def required_text(name: str, value: Any) -> str:
     """
     Take a text without which there is no request.
 
-    :param name: name of the argument
-    :param value: the text
     :raises WtsChatArgumentError: if it is not given or says nothing
     """
     return required(name, text(name, required(name, value)))
@@ -127,8 +115,6 @@ def identifier(name: str, value: Any) -> str:
     """
     Take an id that the contract does not call a UUID.
 
-    :param name: name of the argument
-    :param value: the id
     :raises WtsChatArgumentError: if it is blank or stands for nothing
     """
     result = required_text(name, value).strip()
@@ -142,8 +128,6 @@ def uuid(name: str, value: Any) -> str | None:
     """
     Take an id that the contract calls a UUID.
 
-    :param name: name of the argument
-    :param value: the id
     :raises WtsChatArgumentError: if it is not a UUID
     """
     if value is None:
@@ -159,19 +143,13 @@ def required_uuid(name: str, value: Any) -> str:
     """
     Take an id without which there is no request.
 
-    :param name: name of the argument
-    :param value: the id
     :raises WtsChatArgumentError: if it is not given or no UUID
     """
     return required(name, uuid(name, required(name, value)))
 
 
 def only_id(value: str | None) -> str | None:
-    """
-    Keep a value that is an id, where a name would do as well.
-
-    :param value: id or name
-    """
+    """Keep a value that is an id, where a name would do as well."""
     return value if value is not None and _UUID.fullmatch(value.strip().lower()) else None
 
 
@@ -179,7 +157,6 @@ def boolean(name: str, value: Any) -> bool | None:
     """
     Take a truth value.
 
-    :param name: name of the argument
     :param value: bool, or true/false/1/0/yes/no in any case
     :raises WtsChatArgumentError: if it is neither
     """
@@ -197,10 +174,7 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
     """
     Take a whole number.
 
-    :param name: name of the argument
     :param value: the number, in text too
-    :param minimum: smallest number allowed
-    :param maximum: largest number allowed
     :raises WtsChatArgumentError: if it is not a number, or out of bounds
     """
     result = number(name, value, minimum=minimum, maximum=maximum)
@@ -215,10 +189,7 @@ def number(name: str, value: Any, *, minimum: float | None = None, maximum: floa
     """
     Take a number.
 
-    :param name: name of the argument
     :param value: the number, in text too
-    :param minimum: smallest number allowed
-    :param maximum: largest number allowed
     :raises WtsChatArgumentError: if it is not a number, or out of bounds
     """
     if value is None:
@@ -243,9 +214,7 @@ def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) 
     """
     Take one of the values that the contract lists.
 
-    :param name: name of the argument
     :param value: the value, in any case; ``NONE`` and ``UNDEFINED``, where listed, in capitals only
-    :param allowed: the enum of values
     :param never: values of the contract that are not valid here
     :raises WtsChatArgumentError: if it is not one of them; the error shows them
     """
@@ -266,7 +235,6 @@ def listing(name: str, value: Any) -> list[Any] | None:
     """
     Take a list.
 
-    :param name: name of the argument
     :param value: list, tuple, set or other iterable; JSON or Python text of one; or a single value
     :raises WtsChatArgumentError: if it is a mapping, or text that stands for nothing
     """
@@ -291,9 +259,7 @@ def list_of(name: str, value: Any, convert: Callable[[str, Any], V | None]) -> l
     """
     Take a list and convert each of its items.
 
-    :param name: name of the argument
     :param value: as :func:`listing` takes it
-    :param convert: converter of an item
     :raises WtsChatArgumentError: naming the item that was refused
     """
     items = listing(name, value)
@@ -306,7 +272,6 @@ def uuids(name: str, value: Any) -> list[str] | None:
     """
     Take a list of ids.
 
-    :param name: name of the argument
     :param value: as :func:`listing` takes it
     :raises WtsChatArgumentError: naming the item that is not a UUID
     """
@@ -317,7 +282,6 @@ def texts(name: str, value: Any) -> list[str] | None:
     """
     Take a list of texts.
 
-    :param name: name of the argument
     :param value: as :func:`listing` takes it
     :raises WtsChatArgumentError: naming the item that is not a text
     """
@@ -328,9 +292,7 @@ def choices(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ())
     """
     Take a list of values that the contract lists.
 
-    :param name: name of the argument
     :param value: as :func:`listing` takes it
-    :param allowed: the enum of values
     :param never: values of the contract that are not valid here
     :raises WtsChatArgumentError: naming the item, with the values allowed
     """
@@ -344,7 +306,6 @@ def mapping(name: str, value: Any) -> dict[str, Any] | None:
     """
     Take a mapping.
 
-    :param name: name of the argument
     :param value: mapping, or JSON or Python text of one
     :raises WtsChatArgumentError: if it is not one
     """
@@ -361,7 +322,6 @@ def texts_by_key(name: str, value: Any) -> dict[str, str] | None:
     """
     Take a filter by keys and their values.
 
-    :param name: name of the argument
     :param value: mapping, or JSON or Python text of one; a value is a text, number or truth value
     :raises WtsChatArgumentError: if it is empty, or a value is nothing
     """
@@ -376,9 +336,7 @@ def instant(name: str, value: Any, zone: str = "UTC") -> str | None:
     """
     Take an instant and write it as the API takes it.
 
-    :param name: name of the argument
     :param value: as :func:`airflow_provider_wtschat.api.instants.parse` takes it
-    :param zone: time zone of a value without one
     :raises WtsChatArgumentError: if it is not one
     """
     return None if value is None else instants.write(instants.parse(name, value, zone))
@@ -388,7 +346,6 @@ def seconds(name: str, value: Any) -> float | None:
     """
     Take a duration.
 
-    :param name: name of the argument
     :param value: seconds, in text too, or a timedelta
     :raises WtsChatArgumentError: if it is not a number of seconds, or negative
     """
@@ -401,8 +358,6 @@ def url(name: str, value: Any) -> str | None:
     """
     Take an http(s) URL.
 
-    :param name: name of the argument
-    :param value: the URL
     :raises WtsChatArgumentError: if it is not one
     """
     if value is None:
@@ -418,9 +373,6 @@ def email(name: str, value: Any, *, max_length: int | None = None) -> str | None
     """
     Take an e-mail address.
 
-    :param name: name of the argument
-    :param value: the address
-    :param max_length: longest address allowed
     :raises WtsChatArgumentError: if it is not one
     """
     result = text(name, value, max_length=max_length)
@@ -433,8 +385,6 @@ def phone(name: str, value: Any, country: str = phones.DEFAULT_COUNTRY) -> str |
     """
     Take a phone number and write it as digits with its country code.
 
-    :param name: name of the argument
-    :param value: any spelling of the number
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if it is no phone number
     """
@@ -447,7 +397,6 @@ def address(
     """
     Take a phone number, or what the API takes in its place.
 
-    :param name: name of the argument
     :param value: any spelling of the number, or one of the two below
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :param ids: whether an id will do
@@ -468,7 +417,6 @@ def file(name: str, value: Any) -> str | None:
     """
     Take a file in either of the API's ways to name one.
 
-    :param name: name of the argument
     :param value: public URL, or id of an uploaded file
     :raises WtsChatArgumentError: if it is neither
     """
@@ -482,7 +430,6 @@ def rows(name: str, value: Any, allowed: Collection[str]) -> list[dict[str, Any]
     """
     Take a list of mappings.
 
-    :param name: name of the argument
     :param value: list of mappings, text of one, or a single mapping
     :param allowed: keys that a mapping may have; ``None`` in one means "not given"
     :raises WtsChatArgumentError: if an item is not a mapping, or has another key
@@ -503,7 +450,6 @@ def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX
     """
     Take the items of a request that does many things at once.
 
-    :param name: name of the argument
     :param value: as :func:`rows` takes it
     :param allowed: keys that an item may have; ``None`` in one means "not given"
     :param maximum: most items that one request takes. Default: 100
@@ -529,7 +475,6 @@ def some(name: str, value: C) -> C:
     """
     Refuse a filter that is a list or mapping without items: it would not filter.
 
-    :param name: name of the argument
     :param value: list or mapping, ``None`` for no filter
     :raises WtsChatArgumentError: if it is empty
     """
@@ -581,9 +526,6 @@ def window(
     Build the two bounds of a date filter for :func:`query`.
 
     :param name: the contract's name, such as ``CreatedAt``
-    :param after: lower bound
-    :param before: upper bound
-    :param zone: time zone of values without one
     :param argument: stem of the arguments' names for the error; default: the name in snake_case
     :raises WtsChatArgumentError: if a bound is not an instant, or ``after`` is later than ``before``
     """
@@ -602,11 +544,8 @@ def period(
     """
     Build the query of the date filters that nearly every list has.
 
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
     :param updated_after: lower bound of the last change
     :param updated_before: upper bound of the last change
-    :param zone: time zone of values without one
     :raises WtsChatArgumentError: if a bound is not an instant, or the lower one is later than the upper one
     """
     return query(
@@ -646,7 +585,6 @@ def one_line(value: str, limit: int = 1024) -> str:
     """
     Flatten a text to what WhatsApp takes as a template parameter: one line, no runs of spaces, no longer than allowed.
 
-    :param value: any text
     :param limit: longest text WhatsApp takes. Default: 1024 characters
     """
     flat = " ".join(value.split())
@@ -657,7 +595,6 @@ def template_parameters(name: str, value: Any) -> dict[str, str] | None:
     """
     Take the parameters of a template.
 
-    :param name: name of the argument
     :param value: mapping of a parameter's name to its value, or a list for parameters named 1, 2, 3...; text of either
     :return: the mapping, each value flattened to one line and cut to what WhatsApp takes
     :raises WtsChatArgumentError: if it is neither, or a value is empty, which WhatsApp refuses
@@ -679,7 +616,6 @@ def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any])
 
     :param clear: names of arguments, as :func:`listing` takes them
     :param clearable: body property by argument name, for what can be emptied
-    :param values: body properties that are set
     :return: body properties to empty
     :raises WtsChatArgumentError: if a name is not clearable, or is set as well
     """
@@ -706,10 +642,6 @@ def not_both(first: str, one: Any, second: str, other: Any) -> None:
     """
     Refuse two arguments of which the API would silently ignore one.
 
-    :param first: name of an argument
-    :param one: its value
-    :param second: name of another argument
-    :param other: its value
     :raises WtsChatArgumentError: if both were given
     """
     if one is not None and other is not None:
@@ -731,12 +663,10 @@ def changes(
     """
     Build the body of an update that changes only the fields named in a mask.
 
-    :param values: body properties that are set
     :param clear: names of arguments to empty, as :func:`listing` takes them
     :param clearable: body property by argument name, for what can be emptied
     :param masks: names in the mask of the properties that are not named there as in the body
     :param left_out: properties that the contract does not let be null; named in the mask and left out they are null too
-    :param flags: further names of the mask
     :param argument: what to name in the error where nothing is to change
     :return: values, nulls and the mask
     :raises WtsChatArgumentError: if a name is not clearable, or is set as well, or nothing is to change
@@ -761,7 +691,6 @@ def plain(name: str, value: Any) -> Any:
     """
     Take any value that has a JSON form, and give it that form.
 
-    :param name: name of the argument
     :param value: None, bool, number (Decimal too), text, date, time, datetime, UUID, enum, or a list or mapping of such
     :return: the value in JSON; a datetime with a zone in UTC, dates and times without one as they are
     :raises WtsChatArgumentError: if a value has no JSON form
@@ -793,7 +722,6 @@ def json_mapping(name: str, value: Any) -> dict[str, Any] | None:
     """
     Take a mapping of free keys to values that have a JSON form.
 
-    :param name: name of the argument
     :param value: mapping, or JSON or Python text of one
     :raises WtsChatArgumentError: if it is not a mapping, or a value has no JSON form
     """

@@ -34,7 +34,6 @@ def shown(value: Any, *, personal: bool = True) -> str:
     """
     Describe a refused value: words, numbers and dates as they are, everything longer by its kind and size.
 
-    :param value: any value
     :param personal: whether it may say something about a person, so that of two words only the length is shown
     """
     if isinstance(value, str):

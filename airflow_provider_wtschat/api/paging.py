@@ -188,7 +188,6 @@ class Paginator(Generic[Row]):
         The instants between which to cut follow from how close rows lay on the last page, and from how many remain.
         Inside a tie first what lies behind it is left to another, then the tie itself is cut.
 
-        :param pieces: how many others there are
         :return: as many paginators, or fewer if there is nothing to divide
         """
         level = self._level
@@ -241,18 +240,13 @@ class Paginator(Generic[Row]):
         return self.request.page(number, self.page_size, order_by=self.key, order_direction="ASCENDING", bounds=bounds)
 
     def within(self, row: Row) -> bool:
-        """
-        Tell whether a row lies in the window.
-
-        :param row: the row
-        """
+        """Tell whether a row lies in the window."""
         return self._within(row)
 
     def accept(self, page: Page[Row]) -> list[Row]:
         """
         Take the answer to what :meth:`next` returned.
 
-        :param page: the answer
         :return: its rows, without those that were given before
         :raises WtsChatServerError: if it is not a page, or holds rows that a filter of the request does not allow
         """
@@ -329,7 +323,6 @@ class _Sight:
     """
     What an answer shows.
 
-    :param rows: its rows
     :param total: rows of the list; ``None`` where the server does not say, or says less than there are on the page
     :param says_more: whether there are more pages; ``None`` where the server does not say
     :param full: whether the page has as many rows as were asked for
@@ -341,11 +334,7 @@ class _Sight:
     full: bool
 
     def ends(self, before: int = 0) -> bool:
-        """
-        Tell whether nothing can come behind this page.
-
-        :param before: rows on the pages before it
-        """
+        """Tell whether nothing can come behind this page."""
         if not self.rows:
             return True
         # A total may be capped, and so may be what is derived from it: a full page is never known to be the last.
@@ -797,7 +786,6 @@ class _Numbers(_Unordered):
     Read by page number.
 
     :param key: the field to order by; ``None`` for the caller's own order
-    :param bounds: bounds to ask for
     :param given: rows that were given already
     :param confirm: read until two readings agree
     """

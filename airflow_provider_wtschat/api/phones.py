@@ -94,7 +94,6 @@ def digits(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
     Write a phone number as digits with its country code, the form that addresses a recipient or a look-up.
 
     :param name: name of the argument, for the error
-    :param value: any spelling of the number
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :return: such as ``5511900000001``
     :raises WtsChatArgumentError: if it is not a phone number
@@ -107,7 +106,6 @@ def stored(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
     Write a phone number as the API stores it.
 
     :param name: name of the argument, for the error
-    :param value: any spelling of the number
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :return: such as ``+55|11900000001``
     :raises WtsChatArgumentError: if it is not a phone number
@@ -124,7 +122,6 @@ def person(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
     number reaches the same person.
 
     :param name: name of the argument, for the error
-    :param value: any spelling of the number
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :return: such as ``551188887777`` for ``+55 11 98888-7777``, to compare with and not to write to
     :raises WtsChatArgumentError: if it is not a phone number

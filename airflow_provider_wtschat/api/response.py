@@ -39,7 +39,6 @@ class Answer(Generic[T]):
     """
     What a request was answered with.
 
-    :param value: the JSON value
     :param server_time: the server's clock when it answered, to the second, where it said so
     """
 
@@ -51,10 +50,7 @@ def judge(request: Request[Any], status: int, headers: Mapping[str, str], conten
     """
     Return what an answer carries, or raise what it means.
 
-    :param request: the request that was answered
-    :param status: HTTP status
     :param headers: headers of the answer, looked up without regard to case
-    :param content: the body
     :return: the JSON value; ``None`` for an answer without a body where that is an answer
     :raises WtsChatError: of the kind that the answer means; an answer that leaves open whether a request that must not
         be repeated was acted on raises :class:`~airflow_provider_wtschat.exceptions.WtsChatUncertainError`
@@ -74,7 +70,6 @@ def uncertain(
     Build the error for a request that may or may not have been acted on.
 
     :param request: the request, one that is not safe to repeat
-    :param reason: what happened
     :param status: HTTP status, where there was one
     :param interrupted_by: what interrupted it, where it was an exception
     """
@@ -88,11 +83,7 @@ def uncertain(
 
 
 def server_time(headers: Mapping[str, str]) -> datetime | None:
-    """
-    Read the server's clock, to the second, from the ``Date`` header.
-
-    :param headers: headers of the answer
-    """
+    """Read the server's clock, to the second, from the ``Date`` header."""
     return _http_date(headers.get("Date"))
 
 

@@ -181,11 +181,7 @@ class Budget:
             )
 
     async def hold_async(self, seconds: float) -> None:
-        """
-        Do as ``hold`` does without blocking the event loop.
-
-        :param seconds: how long
-        """
+        """Do as ``hold`` does without blocking the event loop."""
         await asyncio.wrap_future(self._threads().submit(self.hold, seconds))
 
     def describe(self) -> str:

@@ -90,7 +90,6 @@ class DirectoryStore(SharedStore):
 
     :param directory: made with mode 0700 if it is not there
     :param account: digest of the account, part of the file's name
-    :param limits: limits of the account
     :param clock: seconds, the same for all processes
     :param share: share of the limits that this machine may take
     """

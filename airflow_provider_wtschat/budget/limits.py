@@ -40,7 +40,6 @@ class Window(NamedTuple):
         Slots that are still open count as answered in the future, when their lease ends. They rank first, so one rule
         serves both: with n slots, a further one is free when the n-th latest answer is a window's length old.
 
-        :param now: the time on the clock of the answers
         :param ranked: the n-th latest answer, None if there are fewer
         :return: seconds, 0 if a slot is free now. A slot that is open now may be answered at once.
         """
@@ -101,21 +100,11 @@ class Pace(NamedTuple):
     since: float = 0.0
 
     def at(self, now: float, limits: Limits) -> float:
-        """
-        Say what part of the share may be taken now.
-
-        :param now: the time on the store's clock
-        :param limits: limits of the account
-        """
+        """Say what part of the share may be taken now."""
         return min(1.0, self.part + RECOVERY * max(0.0, now - self.since) / limits.read.seconds)
 
     def halved(self, now: float, limits: Limits) -> Pace:
-        """
-        Return the pace after a 429; the same for all the requests that met it together.
-
-        :param now: the time on the store's clock
-        :param limits: limits of the account
-        """
+        """Return the pace after a 429; the same for all the requests that met it together."""
         if self.part < 1 and 0 <= now - self.since < limits.burst.seconds:
             return self
         return Pace(self.at(now, limits) / 2, now)
@@ -143,12 +132,7 @@ def of_limits(share: float) -> str:
 
 
 def is_full(window: Window, share: float) -> str:
-    """
-    Say that a window is full.
-
-    :param window: the window
-    :param share: the part of it that may be filled
-    """
+    """Say that a window is full."""
     return f"all of the account's {window}" if share == 1 else f"{share:.0%} of the account's {window}"
 
 
@@ -176,7 +160,6 @@ class Store(ABC):
         Note that the answer has arrived.
 
         :param slot: the number given to ``take``
-        :param send: the same as there
         """
 
     @abstractmethod
@@ -207,11 +190,7 @@ class SharedStore(Store):
         raise StoreError(msg)
 
     def note_users(self, users: int) -> None:
-        """
-        Take only the part of one of several machines, which counted together elsewhere until now.
-
-        :param users: the number of machines
-        """
+        """Take only the part of one of several machines, which counted together elsewhere until now."""
 
     @abstractmethod
     def after_fork(self) -> None:

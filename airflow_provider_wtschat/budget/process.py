@@ -26,7 +26,6 @@ class ProcessStore(Store):
 
     Where no store is shared the process cannot see the others, but it sees by a 429 when together they were too many.
 
-    :param limits: limits of the account
     :param share: share of the limits that this process may take
     :param clock: seconds, never going back
     """
@@ -68,7 +67,6 @@ class ProcessStore(Store):
         """
         Count a slot that was taken elsewhere.
 
-        :param slot: its number
         :param send: as in ``take``
         """
         with self._lock:
@@ -94,11 +92,7 @@ class ProcessStore(Store):
             self._pace = self._pace.halved(self._clock(), self._limits)
 
     def pause(self, seconds: float) -> None:
-        """
-        Refuse slots for a while.
-
-        :param seconds: how long
-        """
+        """Refuse slots for a while."""
         with self._lock:
             self._pauses["hold"] = max(self._pauses["hold"], self._clock() + seconds)
 

@@ -97,7 +97,6 @@ class RedisStore(SharedStore):
 
     :param url: ``redis://`` or ``rediss://``; it never shows, because it may hold a password
     :param account: digest of the account, part of the keys
-    :param limits: limits of the account
     :param machine: names the machine, so that Redis can tell how many use it
     :param share: share of the limits that those who use this Redis may take together
     :raises AirflowOptionalProviderFeatureException: if the package ``redis`` is missing

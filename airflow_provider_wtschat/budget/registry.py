@@ -43,7 +43,6 @@ def get_budget(
     :param share: share of the limits that those who count together may take, ``[wtschat] share`` (1) by default
     :param bulk_share: share of the windows that bulk reads may fill, ``[wtschat] bulk_share`` (0.8) by default.
         Given for a budget that exists already, it holds from then on.
-    :param limits: limits of the account
     :return: the budget
     :raises WtsChatArgumentError: if the spec or a share means nothing, or a share would hold for each process
     :raises AirflowOptionalProviderFeatureException: if the spec is a URL and the package ``redis`` is missing

@@ -155,7 +155,6 @@ class Pause:
     A dispatch has nothing to do until then.
 
     :param until: when to go on
-    :param purpose: what it waits for
     """
 
     until: datetime
@@ -180,9 +179,6 @@ class Origin:
     """
     The task instance that a try belongs to.
 
-    :param dag_id: its Dag
-    :param run_id: its Dag run
-    :param task_id: its task
     :param map_index: its number among the mapped ones
     """
 
@@ -336,11 +332,9 @@ class Dispatch:
     """
     One try of a dispatch.
 
-    :param options: its arguments
     :param message: returns what all messages have in common, by the names of the API's function; called when it is
         needed, since it may take requests
     :param origin: the task instance
-    :param hook: hook of the account
     :param stop: ends it before its next request when it is set
     :param tell: is called whenever rows were sent
     """
@@ -447,7 +441,6 @@ class Dispatch:
         """
         Go on after a pause.
 
-        :param purpose: what it waited for
         :return: what it waits for next, or in the end campaign, table and counts
         :raises WtsChatError: of the kind that says what happened
         """
@@ -457,7 +450,6 @@ class Dispatch:
         """
         Wait in the worker.
 
-        :param pause: until when
         :raises WtsChatError: if the dispatch is stopped meanwhile
         """
         self._close()
@@ -964,7 +956,6 @@ def expected_minutes(number: int, *, scheduled: bool) -> int:
     """
     Tell how many minutes the account's limit asks for.
 
-    :param number: how many messages
     :param scheduled: whether each is a request of its own
     """
     requests, window = (number, READ) if scheduled else (math.ceil(number / convert.MAX_BATCH), SEND)
@@ -990,8 +981,6 @@ def matched(claim: Claim, answer: Any) -> list[Outcome]:
     """
     Tell the results of a batch apart: by the id of each row's message, else by place if none is missing.
 
-    :param claim: the rows that were sent
-    :param answer: what the request was answered with
     :return: an outcome for each row
     """
     results = answer.get("results") if isinstance(answer, Mapping) else None

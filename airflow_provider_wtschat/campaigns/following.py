@@ -58,9 +58,7 @@ class Following:
     """
     Looks what became of the messages of a dispatch, and writes it into the table.
 
-    :param table: the table
     :param people: the table of people who are never written to: failures may say that somebody belongs there
-    :param hook: hook of the account
     :param stop: ends every wait when it is set
     :param check_stop: raises if the dispatch was stopped
     """
@@ -267,11 +265,7 @@ class _Waiting:
 
 
 def told_instant(value: object) -> datetime | None:
-    """
-    Read an instant out of an answer that nothing may go wrong with any more.
-
-    :param value: what the API sent
-    """
+    """Read an instant out of an answer that nothing may go wrong with any more."""
     try:
         return instants.read(str(value)) if value else None
     except (ValueError, OverflowError):
@@ -279,11 +273,7 @@ def told_instant(value: object) -> datetime | None:
 
 
 def told_id(value: object) -> str | None:
-    """
-    Read an id out of an answer, such as the table keeps it.
-
-    :param value: what the API sent
-    """
+    """Read an id out of an answer, such as the table keeps it."""
     text = "" if value is None else str(value).lower()
     return text if 0 < len(text) <= _LONGEST_ID else None
 
@@ -326,12 +316,7 @@ def _of_message(message: Mapping[str, Any] | Message, known: str | None) -> dict
 
 
 def failure_of(told: object, private: Collection[str] = ()) -> str | None:
-    """
-    Write what the API says of a failure into one line, without phone numbers.
-
-    :param told: what it says
-    :param private: texts that are left out too
-    """
+    """Write what the API says of a failure into one line, without phone numbers."""
     if not told:
         return None
     text = masked(str(told))

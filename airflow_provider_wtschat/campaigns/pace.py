@@ -69,7 +69,6 @@ class QuietHours:
         Return when somebody may be written to.
 
         :param phone: number in international form, by which it is known in which time zones it may be
-        :param now: the moment to judge
         :return: when the quiet hours end; ``None`` if they are not now
         """
         # The hours of every time zone begin at a quarter of the hours of UTC, so a quarter is quiet or is not.
@@ -109,11 +108,7 @@ class QuietHours:
 
 @lru_cache(maxsize=4096)
 def zones_of(phone: str) -> tuple[str, ...]:
-    """
-    Return the time zones in which a number may be; UTC where that is not known.
-
-    :param phone: number in international form
-    """
+    """Return the time zones in which a number may be; UTC where that is not known."""
     try:
         return phones.timezone(phone) or ("UTC",)
     except WtsChatArgumentError:
@@ -125,7 +120,6 @@ class Pace:
     """
     When, how often and how fast people are written to.
 
-    :param quiet: quiet hours
     :param cap: how many messages somebody may get from campaigns of the table, and in which time
     :param per_minute: how many messages a minute, by all workers together
     :param canary: how many are sent first

@@ -73,11 +73,7 @@ def spellings(who: str) -> list[str]:
 
 
 def says_never_again(told: object) -> bool:
-    """
-    Tell whether a failure means that a person is not to be written to any more.
-
-    :param told: what the API says about the failure
-    """
+    """Tell whether a failure means that a person is not to be written to any more."""
     return _NEVER_AGAIN.search(str(told or "")) is not None
 
 
@@ -87,9 +83,6 @@ class SuppressionTable:
 
     It holds no numbers: a person stands in it as a digest, made with a secret of the table's own, so that it is of no
     use but to recognise a number that one has already.
-
-    :param hook: hook of the database
-    :param table: its name
     """
 
     def __init__(self, hook: DbApiHook, table: str = DEFAULT_TABLE) -> None:
@@ -117,7 +110,6 @@ class SuppressionTable:
         """
         Look people up.
 
-        :param pseudonyms: what stands for them
         :return: why they are not written to, by pseudonym, for those who are not
         """
         return self._entries(pseudonyms) if pseudonyms else {}
@@ -140,7 +132,6 @@ class SuppressionTable:
         """
         Forget a person.
 
-        :param pseudonym: what stands for the person
         :return: how many rows there were
         """
         found = len(self.reasons([pseudonym]))
@@ -173,7 +164,6 @@ class Exclusions:
     Who is left out of a campaign, beside the people of the suppression table.
 
     :param sql: query whose first column holds phone numbers or contact ids
-    :param tags: names of tags
     :param blocked: whether contacts who are blocked or archived are left out
     :param listed: whether the people of the suppression table are left out
     :param country: calling code of a number written without one
@@ -192,7 +182,6 @@ class Suppression:
 
     :param exclusions: who is left out
     :param table: the table of people who are never written to
-    :param hook: hook of the account
     :param source: returns the hook of the database that ``exclude_sql`` is asked of
     """
 
@@ -326,11 +315,7 @@ def _people_of(ids: Sequence[str]) -> Exchange[list[str]]:
 
 
 def as_text(value: Any) -> str:
-    """
-    Write a key or a phone number, which a column may hold as text or as a number of any kind.
-
-    :param value: what the column holds
-    """
+    """Write a key or a phone number, which a column may hold as text or as a number of any kind."""
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         value = int(value)
     return "" if value is None else str(value).strip()

@@ -105,11 +105,7 @@ class Recipients:
         """
         Read the query and check its rows.
 
-        :param hook: hook of the database to ask
-        :param sql: the query
         :param parameters: its parameters, as the database's driver takes them
-        :param layout: what its columns mean
-        :param bounds: what they may hold
         :param known: returns those of some keys whose rows are passed over
         :raises WtsChatArgumentError: if they may not be sent; it names rows by their number, never by what they say
         :raises WtsChatError: if the database refuses the query
@@ -185,11 +181,7 @@ class Recipients:
         return self._count("held_out")
 
     def examples(self, number: int) -> list[dict[str, Any]]:
-        """
-        Read what the first messages say.
-
-        :param number: how many
-        """
+        """Read what the first messages say."""
         rows = self._rows.execute(
             "SELECT content FROM recipient WHERE reason IS NULL ORDER BY row LIMIT ?", (number,)
         ).fetchall()

@@ -26,9 +26,6 @@ def is_opt_out(text: str | None, words: Iterable[str] = WORDS) -> bool:
 
     The whole reply has to say it: case, accents, punctuation and words of politeness are left aside, and a longer reply
     with one of the words in it ("nao quero sair", "vou sair agora") is none.
-
-    :param text: the reply
-    :param words: words and phrases that say so
     """
     said = _words(text or "")
     wanted = {_said(_words(word)) for word in words}

@@ -45,11 +45,7 @@ class Progress:
         self._said = self._started = time.monotonic()
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
-        """
-        Count what a request was answered with.
-
-        :param outcomes: an outcome for each of its rows
-        """
+        """Count what a request was answered with."""
         for outcome in outcomes:
             self._counts[outcome.status] += 1
         if time.monotonic() - self._said >= _REPORT_EVERY:
@@ -74,7 +70,6 @@ def report(table: CampaignTable, *, max_failed: float | None) -> dict[str, Any]:
     """
     Count what came of a dispatch, and say it.
 
-    :param table: its table
     :param max_failed: how many rows, or which share of them below 1, may have failed; ``None`` for any
     :return: campaign, table and counts, for XCom
     :raises WtsChatFailedError: if more have failed
@@ -105,7 +100,6 @@ def funnel(table: CampaignTable) -> dict[str, Any]:
 
     What was delivered, read and answered is known as far as somebody has looked.
 
-    :param table: its table
     :return: ``planned`` (all rows), ``suppressed``, ``held_out``, ``waiting``, ``uncertain``, ``sent``, ``delivered``,
         ``read``, ``replied``, ``failed``, and ``suppressed_by_reason`` and ``failed_by_reason``
     """

@@ -104,7 +104,6 @@ class Planned:
     :param key: the row's key
     :param phone: recipient in international form, such as ``+5511900000001``; ``None`` for a row that is not sent
     :param content: what the message says: ``parameters``, and ``file`` where there is one
-    :param status: what it is from the start
     :param reason: why it is not sent; ``None`` for a row that is to be sent
     :param person: what stands for the recipient once the phone number is emptied
     """
@@ -122,7 +121,6 @@ class Claimed:
     """
     A row that was claimed, by this try or an earlier one.
 
-    :param seq: its number
     :param sender_id: the id that its message carries
     :param phone: recipient in international form, such as ``+5511900000001``
     :param content: what the message says
@@ -142,7 +140,6 @@ class Claim:
     Some rows that this try, and nobody else, may send.
 
     :param name: what the table knows the claim by
-    :param rows: the rows
     """
 
     name: str
@@ -154,9 +151,6 @@ class Outcome:
     """
     What became of a row.
 
-    :param seq: its number
-    :param status: what it is now
-    :param message_id: id of the message
     :param reason: why it was refused, or what is uncertain; no personal data
     :param failed_key: the API's key of the error
     :param never_again: whether the failure means that the person is not to be written to any more
@@ -179,8 +173,6 @@ class Sent:
     """
     A row that was sent.
 
-    :param seq: its number
-    :param message_id: id of its message
     :param person: what stands for the recipient, until the retention is over
     :param session_id: id of the session, where it is known
     :param contact_id: id of the contact, where it is known
@@ -203,7 +195,6 @@ def sender_id(campaign: str, key: str | None = None) -> str:
     """
     Derive the id that the message of a row carries: the same at every try, and of no use to a stranger.
 
-    :param campaign: the dispatch
     :param key: the row's key; ``None`` for the plan itself
     """
     return str(uuid5(_NAMESPACE, json.dumps([campaign, *([] if key is None else [key])])))
@@ -214,8 +205,6 @@ class CampaignTable:
     The rows of one dispatch.
 
     :param hook: hook of the database that has the table
-    :param table: its name
-    :param campaign: the dispatch
     :raises WtsChatArgumentError: if that is not the name of a table
     """
 
@@ -260,7 +249,6 @@ class CampaignTable:
         Plan all rows at once, unless somebody has planned the dispatch already.
 
         :param rows: returns the rows, each time it is called
-        :param facts: what to note with the plan
         :param expires_at: when to empty what a row says of a person, whatever became of it; ``None`` for never
         :return: whether this is the plan now; else somebody else's is
         """
@@ -323,11 +311,7 @@ class CampaignTable:
         return self._database.do(add)
 
     def known(self, keys: Sequence[str]) -> set[str]:
-        """
-        Find keys that the plan has.
-
-        :param keys: the keys to look for
-        """
+        """Find keys that the plan has."""
         by_id = {sender_id(self.campaign, key): key for key in keys}
         rows = self._query("SELECT sender_id FROM {table} WHERE sender_id IN ({many})", many=list(by_id))
         return {by_id[found] for (found,) in rows}
@@ -338,7 +322,6 @@ class CampaignTable:
         """
         Claim the next rows: nobody else may send them from now on.
 
-        :param owner: the task instance
         :param size: how many rows at most
         :param check: raises if no more rows are to be claimed; it is asked only if there are some
         :param upto: number of the last row that may be claimed
@@ -370,7 +353,6 @@ class CampaignTable:
         """
         Record what became of claimed rows. One that was sent keeps neither phone nor content.
 
-        :param claim: the claim
         :param outcomes: an outcome for each row of it, or for some
         """
         by_status: dict[Status, list[Outcome]] = {}
@@ -411,7 +393,6 @@ class CampaignTable:
         """
         Give rows back which are not to be sent before a moment of their own.
 
-        :param claim: the claim
         :param moments: when they may be sent, by the number of the row
         """
         by_moment: dict[datetime, list[int]] = {}
@@ -433,11 +414,7 @@ class CampaignTable:
         return None if moment is None else instants.read(moment)
 
     def claimed_since(self, moment: datetime) -> int:
-        """
-        Count the rows that were claimed to be sent since a moment.
-
-        :param moment: the moment
-        """
+        """Count the rows that were claimed to be sent since a moment."""
         ((number,),) = self._query(
             "SELECT count(*) FROM {table} WHERE campaign = ? AND seq > ? AND claimed_at > ? AND status <> ?",
             self.campaign, _PLAN, instants.write(moment), Status.SUPPRESSED,
@@ -448,7 +425,6 @@ class CampaignTable:
         """
         Count what people were sent, or may have been, by all dispatches of the table.
 
-        :param people: what stands for them
         :param since: from when on
         :param claim: a claim whose rows do not count
         """
@@ -563,7 +539,6 @@ class CampaignTable:
         """
         Record what a look-up of an uncertain row found.
 
-        :param seq: number of the row
         :param outcome: sent, or uncertain with a better reason; ``None`` if it found nothing
         """
         found: dict[str, Any] = {"looked_up_at": instants.write(datetime.now(UTC))}
@@ -645,7 +620,6 @@ class CampaignTable:
 
         The rows themselves stay: without them a dispatch that is run again would write to the person.
 
-        :param pseudonym: what stands for the person
         :param phones: the person's numbers, as rows may hold them
         :param contact_id: id of the person's contact, by which rows are found whose retention is over
         :return: how many rows there were
@@ -722,7 +696,6 @@ class CampaignTable:
         Read sent rows whose messages may still change.
 
         :param done: statuses of messages that need no further look
-        :param after: number of the row to begin behind
         :param limit: how many rows at most
         :param since: leave out rows that were claimed before
         :param upto: number of the last row to read
@@ -734,12 +707,7 @@ class CampaignTable:
         )  # fmt: skip
 
     def sent(self, column: str, values: Sequence[str]) -> list[Sent]:
-        """
-        Find sent rows.
-
-        :param column: the column to look in
-        :param values: what it may hold
-        """
+        """Find sent rows."""
         return self._sent(f"{column} IN ({{many}})", many=values) if values else []
 
     def unanswered(self, since: datetime) -> Iterator[list[Sent]]:

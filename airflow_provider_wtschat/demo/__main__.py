@@ -106,10 +106,7 @@ def tell(database: Any, requests: int, refused: int, seconds: float) -> None:
     """
     Print what a load did.
 
-    :param database: a connection to the database
-    :param requests: requests that it took
     :param refused: how many of them met the account's limit
-    :param seconds: how long it took
     """
     (rows,) = database.execute("SELECT count(*) FROM wtschat_sessions").fetchone()
     newest = "SELECT count(*) FROM wtschat_sessions WHERE loaded_at = (SELECT max(loaded_at) FROM wtschat_sessions)"
@@ -124,11 +121,7 @@ def tell(database: Any, requests: int, refused: int, seconds: float) -> None:
 
 
 def show_rows(database: Any) -> None:
-    """
-    Print the rows that changed last.
-
-    :param database: a connection to the database
-    """
+    """Print the rows that changed last."""
     newest = f"SELECT {', '.join(SHOWN)} FROM wtschat_sessions ORDER BY updated_at DESC LIMIT 5"  # noqa: S608
     rows = database.execute(newest).fetchall()
     lines = [SHOWN, *(tuple("" if value is None else str(value) for value in row) for row in rows)]

@@ -55,8 +55,6 @@ class Processes:
     def start(self, name: str, *command: str | Path, show: bool = False) -> Path:
         """Start a command in the background.
 
-        :param name: what to call it in messages.
-        :param command: the command and its arguments.
         :param show: let its output go to the terminal instead of a file.
         :return: the file that its output goes to.
         """
@@ -76,8 +74,6 @@ class Processes:
     def run(self, name: str, *command: str | Path, show: bool = False) -> None:
         """Run a command to its end.
 
-        :param name: what to call it in messages.
-        :param command: the command and its arguments.
         :param show: let its output go to the terminal instead of a file.
         :raises SystemExit: if it fails.
         """
@@ -105,8 +101,6 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 def tail(path: Path, lines: int = 20) -> str:
     """Return the end of a file.
 
-    :param path: the file.
-    :param lines: how many lines of it.
     :return: the lines.
     """
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
@@ -115,7 +109,6 @@ def tail(path: Path, lines: int = 20) -> str:
 def fresh_home(home: Path) -> Path:
     """Make an empty directory, in place of what an earlier run left there.
 
-    :param home: the directory.
     :return: a directory in it, for logs.
     :raises SystemExit: if there is something that no earlier run has left.
     """
@@ -134,9 +127,6 @@ def fresh_home(home: Path) -> Path:
 def environment(home: Path, dags: Path, **options: str) -> dict[str, str]:
     """Return an environment in which Airflow knows nothing but its own home.
 
-    :param home: the directory for its database and its logs.
-    :param dags: the directory of its Dags.
-    :param options: further variables.
     :return: all variables.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW_"))}

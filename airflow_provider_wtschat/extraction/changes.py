@@ -83,7 +83,6 @@ class _Source:
     """
     One of the lists that are read.
 
-    :param request: the list
     :param key: the field that it is read over
     :param missing: give only rows without this field
     :param counted: whether its rows belong to what was expected

@@ -135,13 +135,10 @@ def choose_parents(
     """
     Choose the parents whose children may have changed.
 
-    :param hook: the hook
-    :param resource: what to read of them
     :param since: start of the window, included
     :param until: end of the window, excluded; ``None`` for now
     :param known: tells what was read before; default: nothing
     :param settle: also choose sessions that ended within this time, unless they were read today. Give it once a day
-    :param filters: arguments of the parents' list
     :param workers: threads at most
     :param bulk: whether to leave the account's other clients room
     :return: the parents
@@ -262,8 +259,6 @@ def read_children(
     Each batch tells its parent; keep the parent's ``version`` once its last batch (``complete``) is stored, so that a
     later try goes on from there.
 
-    :param hook: the hook
-    :param resource: what to read
     :param parents: whose, see :func:`choose_parents`
     :param max_requests: refuse if more parents than this would have to be asked for
     :param workers: threads at most
@@ -283,10 +278,6 @@ def check_cost(name: str, count: int, max_requests: int | None, unchanged: int =
     """
     Say what reading by parent costs, and refuse what is too much.
 
-    :param name: name of the resource
-    :param count: parents to ask for
-    :param max_requests: requests allowed
-    :param unchanged: parents left out
     :raises WtsChatArgumentError: if there are more parents than requests allowed
     """
     log.info(

@@ -15,10 +15,8 @@ def splits(left: int, made: int, latency: float, workers: int, window: Window) -
     is left of the window, they would make the whole reading wait for the next one.
 
     :param left: requests that are needed without any split
-    :param made: requests made in the window
     :param latency: seconds that a request takes
     :param workers: pieces that could be read at once
-    :param window: the limit
     :return: pieces beside the first
     """
     most = max(0, workers - 1)
@@ -30,10 +28,5 @@ def splits(left: int, made: int, latency: float, workers: int, window: Window) -
 
 
 def pages(rows: int, size: int) -> int:
-    """
-    Count the pages of a list.
-
-    :param rows: its rows
-    :param size: rows per page
-    """
+    """Count the pages of a list."""
     return ceil(rows / size)

@@ -158,7 +158,6 @@ class Progress:
     Logs every few seconds how a reading goes.
 
     :param hook: the hook, whose budget tells how long was waited
-    :param reading: the reading
     """
 
     def __init__(self, hook: WtsChatHook, reading: Reading[Any]) -> None:
@@ -172,7 +171,6 @@ class Progress:
         Log a line, if it is time.
 
         :param remaining: rows still to come, where known
-        :param end: log it in any case
         """
         now = time.monotonic()
         if not end and now - self._said < _SAY_EVERY:
@@ -262,7 +260,6 @@ def read_snapshot(
     """
     Read lists as they are now.
 
-    :param hook: the hook
     :param requests: the lists, paged or not
     :param bulk: whether to leave the account's other clients room. Default: yes
     :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
@@ -276,7 +273,6 @@ def succeeded(answered: Answered[Any]) -> Answer[Any]:
     """
     Return the answer to a request.
 
-    :param answered: what became of the request
     :raises BaseException: what was raised in place of an answer
     """
     if isinstance(answered.answer, BaseException):

@@ -58,7 +58,6 @@ class StatusFilter:
     The filter of a list that names every status, since the list shows less without it.
 
     :param argument: its argument in :mod:`airflow_provider_wtschat.api`
-    :param name: its name in the contract
     :param usual: the statuses that the list is known to show without it
     """
 
@@ -67,19 +66,11 @@ class StatusFilter:
     usual: frozenset[str]
 
     def without(self, request: PagedRequest[Any]) -> PagedRequest[Any]:
-        """
-        Return the list without the filter.
-
-        :param request: the list
-        """
+        """Return the list without the filter."""
         return self._having(request, [])
 
     def only_usual(self, request: PagedRequest[Any]) -> PagedRequest[Any] | None:
-        """
-        Return the list with the usual statuses only, ``None`` if it names none of them.
-
-        :param request: the list
-        """
+        """Return the list with the usual statuses only, ``None`` if it names none of them."""
         if request.paging is Paging.BODY:
             given = [(request.body or {}).get(self._in_body)]
         else:
@@ -188,7 +179,6 @@ def find(name: str) -> Resource:
     """
     Find a resource.
 
-    :param name: its name
     :raises WtsChatArgumentError: if there is none of that name; the error names them all
     """
     if name not in RESOURCES:

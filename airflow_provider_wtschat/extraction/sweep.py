@@ -119,8 +119,6 @@ class Sweep(Generic[Row]):
         """
         Take a page.
 
-        :param number: its number
-        :param page: the answer
         :return: its rows that lie in the window
         """
         facts = self._facts(page)

@@ -56,8 +56,6 @@ def check_window(since: Any, until: Any, timezone: str = "UTC") -> tuple[datetim
     """
     Read the ends of a window.
 
-    :param since: start
-    :param until: end
     :param timezone: IANA time zone of dates that have none. Default: UTC
     :return: both in UTC
     :raises WtsChatArgumentError: if one is not a date, or since is not before until

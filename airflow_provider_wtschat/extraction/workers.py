@@ -95,7 +95,6 @@ class Workers(Generic[Tag]):
         Have a request sent.
 
         :param tag: what to find the answer by
-        :param request: the request
         """
         self.requests += 1
         self.underway += 1
@@ -123,11 +122,7 @@ class Workers(Generic[Tag]):
         return answered
 
     def recent(self, seconds: float) -> int:
-        """
-        Count the requests submitted lately.
-
-        :param seconds: how lately
-        """
+        """Count the requests submitted lately."""
         since = time.monotonic() - seconds
         while self._begun and self._begun[0] < time.monotonic() - _LONGEST_WINDOW:
             self._begun.popleft()

@@ -84,13 +84,7 @@ class NotingAdapter(HTTPAdapter):
     """
 
     def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        """
-        Send a request.
-
-        :param request: the request
-        :param args: as for requests
-        :param kwargs: as for requests
-        """
+        """Send a request."""
         _without_phones.hosts.add(urlsplit(request.url or "").hostname)
         return super().send(request, *args, **kwargs)
 
@@ -100,12 +94,7 @@ class NotingAdapter(HTTPAdapter):
         _let_note(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
-        """
-        Make the pools of connections through a proxy.
-
-        :param proxy: URL of the proxy
-        :param kwargs: what requests says of it
-        """
+        """Make the pools of connections through a proxy."""
         known = proxy in self.proxy_manager
         manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
         if not known:

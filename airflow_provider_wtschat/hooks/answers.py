@@ -74,11 +74,7 @@ class KeptAnswer:
                 self._read(self._file)
 
     def keep(self, value: Any) -> None:
-        """
-        Keep an answer that has just come.
-
-        :param value: the answer
-        """
+        """Keep an answer that has just come."""
         with _memory_lock:
             _memory[self._key] = (self._asking_since, value)
             _memory.move_to_end(self._key)
@@ -118,7 +114,6 @@ def kept(settings: ConnectionSettings, request: Request[Any], ask: Callable[[], 
     """
     Return an answer that is kept, or ask and keep what comes.
 
-    :param settings: the connection
     :param request: the request, one that has a ``max_age``
     :param ask: asks the API
     """

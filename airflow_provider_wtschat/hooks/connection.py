@@ -68,7 +68,6 @@ class ConnectionSettings:
         Read a connection, and have its token masked in every log.
 
         :param conn_id: id of the connection, for errors
-        :param connection: the connection
         :param extra: its extras; only those in :data:`EXTRAS` are read
         :raises WtsChatAuthenticationError: if it holds no token
         :raises WtsChatArgumentError: if a field of it cannot be used

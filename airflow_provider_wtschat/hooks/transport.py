@@ -41,7 +41,6 @@ def refuse_list(request: AnyRequest) -> None:
     """
     Refuse a list where one answer is wanted, which would be its first page alone, cut without an error.
 
-    :param request: the request
     :raises WtsChatArgumentError: if it is a paged list
     """
     if isinstance(request, PagedRequest):
@@ -56,7 +55,6 @@ def check_time(request: Request[Any], deadline: float | None, *, stopped: bool =
     """
     Refuse to begin the next request of a conversation when its time is up.
 
-    :param request: the request that would be next
     :param deadline: the moment, on the monotonic clock, from which none is begun
     :param stopped: whether the conversation was stopped
     :raises TimeoutError: if the time is up, or it was stopped
@@ -67,12 +65,7 @@ def check_time(request: Request[Any], deadline: float | None, *, stopped: bool =
 
 
 def may_repeat(request: Request[Any], error: BaseException) -> bool:
-    """
-    Tell whether sending a request again can help and cannot harm.
-
-    :param request: the request
-    :param error: what became of it
-    """
+    """Tell whether sending a request again can help and cannot harm."""
     if isinstance(error, (WtsChatRateLimitError, WtsChatConnectionError)):
         return error.retryable
     return isinstance(error, WtsChatServerError) and error.retryable and request.safe_to_repeat
@@ -99,7 +92,6 @@ def retry_arguments(request: Request[Any], *, max_retries: int, max_wait: float)
 
     A 429 costs no retry, since it says nothing about the request: only ``max_wait`` bounds those.
 
-    :param request: the request
     :param max_retries: how often it may be sent again after a fault
     :param max_wait: seconds that waiting may take in all
     """
@@ -153,7 +145,6 @@ def meaning(
     """
     Return what an exception means that came in place of a judged answer.
 
-    :param request: the request
     :param error: what happened: a connection that failed or was lost, a timeout of the task, a shutdown
     :param sent: whether the first byte of the request had gone out
     :param of_network: whether it is a fault of the network or of the address, not an interruption of the task
@@ -173,8 +164,6 @@ def interrupted(request: Request[Any], error: BaseException, *, name: str = "") 
     """
     Return what an exception between the first byte of a request and its judged answer means.
 
-    :param request: the request
-    :param error: what happened
     :param name: what to call it. Default: the name of its class
     :return: uncertainty for what must not be sent twice; else a retryable error for a fault of the network, and the
         exception itself for anything else
@@ -190,12 +179,7 @@ def interrupted(request: Request[Any], error: BaseException, *, name: str = "") 
 
 
 def over_budget(request: Request[Any], error: BudgetTimeoutError) -> WtsChatRateLimitError:
-    """
-    Build the error for a request that the account's budget did not let go in time.
-
-    :param request: the request
-    :param error: what the budget said
-    """
+    """Build the error for a request that the account's budget did not let go in time."""
     msg = f"{request.label}: was not sent, because the account's request limit left no room for it in time ({error})"
     return WtsChatRateLimitError(
         msg, method=request.method, path=request.label.partition(" ")[2], retryable=True, retry_after=error.wait

@@ -43,35 +43,19 @@ def secrets() -> list[str]:
 
 
 def token(secret: str, conn_id: str) -> str:
-    """
-    Return the secret part of a connection's address.
-
-    :param secret: the deployment's secret
-    :param conn_id: id of the connection
-    """
+    """Return the secret part of a connection's address."""
     return hmac.new(secret.encode(), conn_id.encode(), hashlib.sha256).hexdigest()
 
 
 def is_valid(given: str, conn_id: str, known: list[str]) -> bool:
-    """
-    Tell whether an address is one that this deployment gave out, in a time that tells nothing about the secrets.
-
-    :param given: the secret part of the address
-    :param conn_id: the connection that it names
-    :param known: the deployment's secrets
-    """
+    """Tell whether an address is one that this deployment gave out, in a time that tells nothing about the secrets."""
     # All of them are compared, whichever fits.
     fits = [hmac.compare_digest(token(secret, conn_id).encode(), given.encode()) for secret in known]
     return any(fits)
 
 
 def owner(path: str, known: list[str]) -> str | None:
-    """
-    Return the connection that an address of this deployment is for, ``None`` for any other address.
-
-    :param path: the address or its path
-    :param known: the deployment's secrets
-    """
+    """Return the connection that an address of this deployment is for, ``None`` for any other address."""
     found = _ADDRESS.search(path)
     if found is None or found.end() != len(path):
         return None
@@ -83,7 +67,6 @@ def url(conn_id: str, base_url: str | None = None) -> str:
     """
     Return the address to which the API shall post a connection's events. Its secret part is masked in logs from now on.
 
-    :param conn_id: id of the connection
     :param base_url: where the receiver can be reached from outside. Default: ``[wtschat] webhook_base_url``, else
         ``[api] base_url``
     :raises WtsChatArgumentError: if there is no secret, or no such address

@@ -41,7 +41,6 @@ class Turn:
     """
     A person's turn to be told.
 
-    :param person: digest of the person
     :param before: when the person was told before
     :param counted: by Dag, how many alerts were not told since
     :param since: when the first of those came
@@ -118,7 +117,6 @@ class Digest:
         """
         Let the next alert tell, since this one is known not to have been sent.
 
-        :param turn: the turn that was taken
         :param dag_id: id of the Dag of the alert that was not told, ``None`` if it told of what was counted only
         """
         counted = dict(turn.counted)

@@ -85,11 +85,7 @@ class Memory:
             self._keep(STATE_KEY, {"state": State.NOT_SENT, "try_number": 1})
 
     def begin_round(self, keys: list[str]) -> None:
-        """
-        Begin the requests of a batch anew if an earlier try has sent them all; else go on with those that are left.
-
-        :param keys: keys of all requests of the batch
-        """
+        """Begin the requests of a batch anew if an earlier try sent them all; else go on with those that are left."""
         head = self._recall(STATE_KEY) or {}
         self._round = head.get("round", 0)
         records = [self._recall(key) or {} for key in keys]

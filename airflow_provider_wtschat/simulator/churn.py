@@ -21,7 +21,6 @@ class Churn:
     def __init__(self, world: World, per_second: float) -> None:
         """Begin now.
 
-        :param world: the account to change.
         :param per_second: how many changes a second; 0 for none.
         """
         self._world = world

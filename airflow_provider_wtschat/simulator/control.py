@@ -43,7 +43,6 @@ class Control:
     def __init__(self, world: World, faults: Faults) -> None:
         """Prepare.
 
-        :param world: the account.
         :param faults: where faults are injected.
         """
         self._world = world

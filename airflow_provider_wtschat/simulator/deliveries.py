@@ -59,17 +59,11 @@ class Deliveries:
         world.history.watch = self._message
 
     def lose(self, times: int = 1) -> None:
-        """Do not deliver the next events.
-
-        :param times: how many.
-        """
+        """Do not deliver the next events."""
         self._lose += times
 
     def repeat(self, times: int = 1) -> None:
-        """Deliver the next events twice.
-
-        :param times: how many.
-        """
+        """Deliver the next events twice."""
         self._repeat += times
 
     def idle(self) -> bool:

@@ -22,7 +22,6 @@ _spelling = count()
 class ApiError(Exception):
     """A refusal in the API's own words.
 
-    :param status: HTTP status.
     :param key: e.g. ``FORM_ERROR``; None in a fault that is no business error.
     :param text: what people read.
     """
@@ -55,7 +54,6 @@ class ProblemError(Exception):
     """A refusal in the form of RFC 7807.
 
     :param errors: what is wrong, by field.
-    :param status: HTTP status.
     """
 
     def __init__(self, errors: Mapping[str, Sequence[str]], *, status: int = 400, title: str | None = None) -> None:

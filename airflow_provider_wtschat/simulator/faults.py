@@ -118,7 +118,6 @@ class Faults:
 
         :param shares: share of the answers by the fault's name, as a mapping or ``NAME=SHARE,...``; ``all`` spreads its
             share over every fault that may pass.
-        :param seed: the same seed draws the same faults.
         :param retry_after: whether 429 carries it: ``sometimes``, ``always`` or ``never``.
         :raises ValueError: a name is unknown.
         """
@@ -148,7 +147,6 @@ class Faults:
     ) -> None:
         """Spoil the next answers.
 
-        :param fault: a name of `FAULTS`.
         :param on: which requests: ``PUT /chat/v1/session/{id}/complete``, ``/chat/v1/send/*``, or all.
         :param times: how many; None for all from now on.
         :param skip: how many matching requests to leave alone first.
@@ -192,9 +190,7 @@ class Faults:
     def spoil(self, injection: Injection, answer: Answer | None, now: int) -> Answer:
         """Return what the client gets in place of an answer.
 
-        :param injection: what `choose` returned.
         :param answer: what the server would have said; None if it did not act.
-        :param now: server time.
         """
         name = injection.fault.name.removesuffix("_acted")
         if name.startswith("429"):
@@ -219,7 +215,6 @@ class Faults:
     def too_many(self, now: int, wait_s: float, *, kind: str = "", retry_after: str | None = None) -> Answer:
         """Return a 429 in one of its guises.
 
-        :param now: server time.
         :param wait_s: in how many seconds there will be room.
         :param kind: ``seconds``, ``date`` or ``bare`` if the header's form is given; as the options say by default.
         :param retry_after: the header's value, if it is given.

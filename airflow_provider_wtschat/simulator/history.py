@@ -43,10 +43,7 @@ class History:
     """All messages and notes, by session."""
 
     def __init__(self, world: World) -> None:
-        """Start without any.
-
-        :param world: the account they belong to.
-        """
+        """Start without any."""
         self._world = world
         self._by_session: dict[str, dict[str, Message]] = {}
         self._session_of: dict[str, str] = {}
@@ -67,10 +64,7 @@ class History:
         return live(rng, self._distributions, begin=begin, limit=limit, status=status)
 
     def seeded(self, session: Session, limit: int) -> None:
-        """Note a session whose past is to be made up from the seed.
-
-        :param limit: the instant that its life had come to.
-        """
+        """Note a session whose past is to be made up from the seed."""
         self._seeded[session.id] = session
         self._by_seq[session.seq] = session.id
         if limit != self._began:
@@ -102,7 +96,6 @@ class History:
         """Return what a message says.
 
         :param place: its place among the session's messages, notes left out.
-        :param by: who writes it.
         """
         odd = self._world.options.odd_characters
         if odd and by in ("contact", "agent"):

@@ -18,7 +18,6 @@ class SlidingWindow:
     def __init__(self, requests: int, seconds: float) -> None:
         """Start empty.
 
-        :param requests: how many are let in.
         :param seconds: per how many seconds.
         """
         self.requests = requests

@@ -67,7 +67,6 @@ class Said(NamedTuple):
     """
     A message or a note of a life.
 
-    :param at: when
     :param by: ``contact``, ``agent``, ``bot``, ``campaign`` or ``note``
     :param failed: whether it failed after it was accepted
     """
@@ -82,7 +81,6 @@ class Turn(NamedTuple):
     A status, from when on, and with which agent and department (both as numbers that stand for one of those there are).
 
     :param at: from when on
-    :param status: the status
     :param agent: place of the agent within the department, ``None`` for nobody
     :param department: place of the department, ``None`` for none yet
     """
@@ -176,10 +174,7 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
     Draw a life that has come to a status.
 
     :param rng: where it is drawn from
-    :param how: the distributions
-    :param begin: when it begins
     :param limit: the present: a life that would last longer goes faster
-    :param status: the status that it has come to
     """
     chance, lasting = rng.random, rng.expovariate
     said: list[Said] = []

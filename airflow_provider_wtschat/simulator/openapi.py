@@ -170,8 +170,6 @@ class Contract:
     def match(self, method: str, path: str) -> tuple[Operation | None, dict[str, str], frozenset[str]]:
         """Find the operation of a request.
 
-        :param method: HTTP method.
-        :param path: path without the query.
         :return: the operation, the values in its path, and, if there is none, the methods that the path would allow.
         """
         allowed: set[str] = set()

@@ -47,10 +47,7 @@ class Application:
     """Answers requests out of a world."""
 
     def __init__(self, world: World) -> None:
-        """Prepare the answers.
-
-        :param world: the account.
-        """
+        """Prepare the answers."""
         self.world = world
         self.contract = load_contract()
         options = world.options

@@ -57,10 +57,7 @@ class _Server(uvicorn.Server):
 
 
 def make_server(application: Application, sock: socket.socket) -> uvicorn.Server:
-    """Return a server that lets the application cut its connections.
-
-    :param sock: a bound socket on the loopback interface.
-    """
+    """Return a server that lets the application cut its connections."""
 
     class Protocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
         def connection_made(self, transport: asyncio.Transport) -> None:

@@ -169,7 +169,6 @@ class World:
 
         :param window: ``ACTIVE`` if the contact has just written, ``EXPIRED`` if that is two days ago, ``NOT_STARTED``.
         :param at: when; now by default.
-        :param values: further fields of `Session`.
         """
         with self.lock:
             now = self.now() if at is None else at
@@ -202,7 +201,6 @@ class World:
         """Change fields of a session.
 
         :param late_s: after how many seconds lists show it; by the options if not given.
-        :param values: fields of `Session`.
         """
         with self.lock:
             session, now = self._session(session_id), self.now()
@@ -216,7 +214,6 @@ class World:
         """Return a session's version with another status: its waiting and service times and its end follow from it.
 
         :param at: from when on.
-        :param values: further fields of `Session`.
         """
         if status != session.status:
             self._turns.setdefault(session.id, []).append(Turn(at, status))
@@ -352,10 +349,7 @@ class World:
             return message
 
     def set_message_status(self, message_id: str, status: str, reason: str | None = None) -> Message:
-        """Fix the status of a message from now on.
-
-        :param reason: why it failed.
-        """
+        """Fix the status of a message from now on."""
         with self.lock:
             message = self.history.find(message_id)
             if message is None:
@@ -370,11 +364,7 @@ class World:
     # Contacts
 
     def create_contact(self, *, phone: str | None = None, at: int | None = None, **values: Any) -> Contact:
-        """Create a contact.
-
-        :param phone: in any spelling.
-        :param values: further fields of `Contact`.
-        """
+        """Create a contact."""
         with self.lock:
             now = self.now() if at is None else at
             contact = Contact(

@@ -31,7 +31,6 @@ class Database:
     Work given to :meth:`do` is a transaction that may be done again: one that fails for a reason that may pass is
     repeated on a new connection.
 
-    :param hook: hook of the database
     :param about: what is asked of which database, for errors
     """
 

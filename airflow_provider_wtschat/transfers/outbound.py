@@ -385,8 +385,6 @@ def past(argument: str, moment: datetime) -> datetime:
     """
     Return an instant, unless it lies in the future.
 
-    :param argument: name of the argument
-    :param moment: the instant
     :raises WtsChatArgumentError: if it lies in the future
     """
     if moment > datetime.now(UTC) + AHEAD:
@@ -399,8 +397,6 @@ def check_watermark(watermark: datetime | None, how_to_mend: str) -> None:
     """
     Refuse a watermark that lies in the future: what changed before it would never be read.
 
-    :param watermark: the end of what was loaded before
-    :param how_to_mend: what to do about it
     :raises WtsChatDestinationError: if it lies in the future
     """
     now = datetime.now(UTC)
@@ -417,7 +413,6 @@ def check_rejects(tally: Tally, limit: int) -> None:
     """
     Fail if too many rows had to be left out.
 
-    :param tally: what happened to rows
     :param limit: how many may be left out
     :raises WtsChatServerError: if there were more; retryable
     """
@@ -459,7 +454,6 @@ def table_name(argument: str, value: Any) -> tuple[str | None, str]:
     """
     Take the name of a table.
 
-    :param argument: name of the argument
     :param value: the name, with or without its schema
     :return: the schema, ``None`` for the connection's own, and the whole name
     :raises WtsChatArgumentError: if it is not one

@@ -55,23 +55,14 @@ class Cursor:
         return Reading(self, start, clock)
 
     def finish(self, reading: Reading) -> None:
-        """
-        Take the place that a complete reading has reached.
-
-        :param reading: the reading
-        """
+        """Take the place that a complete reading has reached."""
         self.position = reading.position
         if self.floor is None or reading.start <= self.floor:
             self.floor = reading.position - self._overlap
             self._overlap_due = reading.clock + (self._overlap_every if reading.pages > 1 else 0.0)
 
     def settled(self, server_time: datetime, now: datetime) -> datetime:
-        """
-        Return before which instant nothing is expected any more.
-
-        :param server_time: the server's clock
-        :param now: this machine's clock
-        """
+        """Return before which instant nothing is expected any more."""
         # Of two clocks the one behind, since a clock ahead would leave changes out.
         return min(server_time, now) - self._slack
 
@@ -96,9 +87,7 @@ class Reading:
         """
         Take a page.
 
-        :param moments: when its rows changed
         :param server_time: the server's clock, where the answer told it
-        :param now: this machine's clock
         """
         if self.pages == 0 and server_time is not None:
             # It goes on although nothing changes: else what changed last, which may be much, came again each time.

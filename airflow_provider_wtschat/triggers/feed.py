@@ -118,20 +118,12 @@ class Subscriber:
         return self.outcome.done()
 
     def tell(self, error: BaseException) -> None:
-        """
-        Take what makes waiting pointless.
-
-        :param error: what it is
-        """
+        """Take what makes waiting pointless."""
         if not self.done:
             self.outcome.set_exception(error)
 
     def see(self, rows: Sequence[Session]) -> None:
-        """
-        Look at sessions that changed, some of them not for the first time.
-
-        :param rows: the sessions
-        """
+        """Look at sessions that changed, some of them not for the first time."""
 
     def read_up_to(self, position: datetime, floor: datetime) -> None:
         """
@@ -152,7 +144,6 @@ class Waiter(Subscriber):
     """
     Somebody who waits for a condition.
 
-    :param condition: what is waited for
     :param poll_interval: seconds after which it wants to know at the latest, if all goes well
     :param since: from when on changes matter
     """
@@ -178,11 +169,7 @@ class Waiter(Subscriber):
             self.outcome.set_result(outcome)
 
     def see(self, rows: Sequence[Session]) -> None:
-        """
-        Judge sessions that changed.
-
-        :param rows: the sessions
-        """
+        """Judge sessions that changed."""
         for row in rows:
             if self.done:
                 return
@@ -226,11 +213,7 @@ class Stream(Subscriber):
         self._shown = asyncio.Event()
 
     def see(self, rows: Sequence[Session]) -> None:
-        """
-        Pick what is new.
-
-        :param rows: the sessions
-        """
+        """Pick what is new."""
         for change in filter(None, map(self._wanted.pick, rows)):
             if change.moment >= self._low and self._seen.get(change.session_id) != change.moment:
                 self._seen[change.session_id] = change.moment
@@ -251,11 +234,7 @@ class Stream(Subscriber):
         self._shown.set()
 
     def tell(self, error: BaseException) -> None:
-        """
-        Take what makes waiting pointless.
-
-        :param error: what it is
-        """
+        """Take what makes waiting pointless."""
         super().tell(error)
         self._shown.set()
 
@@ -282,8 +261,6 @@ class Feed:
     The reader that all triggers of a connection in one event loop share.
 
     Get it with :func:`get_feed`.
-
-    :param wtschat_conn_id: id of the connection
     """
 
     def __init__(self, wtschat_conn_id: str) -> None:
@@ -304,11 +281,7 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def subscribe(self, subscriber: S) -> AsyncIterator[S]:
-        """
-        Keep somebody informed while the block lasts.
-
-        :param subscriber: who it is
-        """
+        """Keep somebody informed while the block lasts."""
         self._add(subscriber)
         try:
             yield subscriber
@@ -323,7 +296,6 @@ class Feed:
         """
         Wait until it is known how a subscribed waiter's wait ended; ask a last time when its time is up.
 
-        :param waiter: the waiter
         :param seconds: how long at most
         :return: what was found, ``None`` if time ran out
         :raises WtsChatError: if the API cannot be asked
@@ -348,7 +320,6 @@ class Feed:
         """
         Ask the API directly about one waiter.
 
-        :param waiter: the waiter
         :param bulk: whether the question belongs to many
         """
         async with self._gates[bulk]:
@@ -378,7 +349,6 @@ class Feed:
         """
         Send a request that only reads.
 
-        :param request: the request
         :param bulk: whether it belongs to a long read
         """
         return await self._with_hook(lambda hook: hook.answer(request, bulk=bulk))
@@ -392,11 +362,7 @@ class Feed:
             return await do(await self._open(hook))
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """
-        Run something beside the waiters, for as long as the feed lasts.
-
-        :param work: what to run
-        """
+        """Run something beside the waiters, for as long as the feed lasts."""
         # In a context of its own: else it would log into the task of the first waiter.
         task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
         self._tasks.add(task)
@@ -420,11 +386,7 @@ class Feed:
         return asyncio.get_running_loop().time() - self._hint_seen < 2 * PACE.net
 
     def hint(self, hint: Hint) -> None:
-        """
-        Take a hint that something changed.
-
-        :param hint: what changed
-        """
+        """Take a hint that something changed."""
         self._hint_seen = asyncio.get_running_loop().time()
         for subject in hint.ids():
             for waiter in self._by_subject.get(subject, ()):
@@ -512,11 +474,7 @@ _feeds: dict[tuple[asyncio.AbstractEventLoop, str], Feed] = {}
 
 
 def get_feed(wtschat_conn_id: str) -> Feed:
-    """
-    Return the feed of a connection in the running event loop.
-
-    :param wtschat_conn_id: id of the connection
-    """
+    """Return the feed of a connection in the running event loop."""
     loop = asyncio.get_running_loop()
     # A loop that was closed in the middle left its feed behind.
     for key in [key for key in _feeds if key[0].is_closed()]:

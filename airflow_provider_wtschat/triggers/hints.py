@@ -59,7 +59,6 @@ def hints_for(wtschat_conn_id: str) -> AsyncGenerator[Collection[Hint], None] | 
     """
     Follow what changes in the account of a connection.
 
-    :param wtschat_conn_id: id of the connection
     :return: hints as they come, ``None`` if nothing tells of changes there
     """
     if _source is not None:

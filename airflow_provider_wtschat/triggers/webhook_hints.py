@@ -22,7 +22,6 @@ def follow_inbox(wtschat_conn_id: str) -> AsyncGenerator[Collection[Hint], None]
     """
     Follow the events of a connection: a source for :func:`~airflow_provider_wtschat.triggers.hints.use_hints`.
 
-    :param wtschat_conn_id: id of the connection
     :return: hints as they come, ``None`` if this deployment receives no webhooks
     """
     try:

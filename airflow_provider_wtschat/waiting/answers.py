@@ -66,7 +66,6 @@ class Options:
         Take options that were given by their texts.
 
         :param argument: name of the argument, for the error
-        :param value: one or several
         :raises WtsChatArgumentError: if one is not among the options
         """
         chosen = convert.texts(argument, value)
@@ -80,7 +79,6 @@ def plain_mapping(options: Options, options_mapping: Any) -> Mapping[str, str]:
     """
     Take what each option stands for.
 
-    :param options: the options
     :param options_mapping: by option, id of a task or of a task group
     :raises WtsChatArgumentError: if a key is not among the options
     """

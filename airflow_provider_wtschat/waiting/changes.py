@@ -42,8 +42,6 @@ class Change:
     """
     A change of a session.
 
-    :param session_id: id of the session
-    :param status: its status now
     :param updated_at: when it was changed last
     :param moment: when it was created, changed or concluded, by what matters
     """
@@ -108,11 +106,7 @@ class Place:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """
-        Take what :meth:`to_json` returned.
-
-        :param kept: what it returned
-        """
+        """Take what :meth:`to_json` returned."""
         return cls(instants.read(kept["read_up_to"]), tuple(filter(None, str(kept.get("seen") or "").split(","))))
 
 
@@ -122,8 +116,6 @@ def read_changes(
     """
     Read the changes since a place, each once.
 
-    :param wanted: which changes matter
-    :param place: the place reached so far
     :param overlap: how far to go back for rows that became visible late
     :param now: this machine's clock: no place lies after it
     :param remember: so many changes, the latest, are remembered as seen; of more, some come again

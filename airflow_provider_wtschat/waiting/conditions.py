@@ -184,8 +184,6 @@ class SessionHasStatus(_HasStatus[Session]):
     """
     A session reaches one of some statuses.
 
-    :param session_id: id of the session
-    :param target_statuses: statuses to wait for
     :param failure_statuses: statuses that make waiting pointless. Default: none
     :raises WtsChatArgumentError: if an argument is refused
     """
@@ -224,8 +222,6 @@ class MessageHasStatus(_HasPassed[MessageDelivery]):
     """
     A message reaches one of some statuses, or has passed it: a message that is READ was DELIVERED.
 
-    :param message_id: id of the message
-    :param target_statuses: statuses to wait for
     :param failure_statuses: statuses that make waiting pointless. Default: FAILED and DELETED
     :raises WtsChatArgumentError: if an argument is refused
     """
@@ -246,8 +242,6 @@ class ScheduledMessageHasStatus(_HasPassed[ScheduledMessage]):
     """
     A scheduled message reaches one of some statuses, or has passed it.
 
-    :param scheduled_message_id: id of the scheduled message
-    :param target_statuses: statuses to wait for
     :param failure_statuses: statuses that make waiting pointless. Default: FAILED and CANCELED
     :raises WtsChatArgumentError: if an argument is refused
     """
@@ -270,7 +264,6 @@ class CardHasMoved(Condition[Card]):
     """
     A card reaches one of some steps, or one of some statuses.
 
-    :param card_id: id of the card
     :param step_ids: ids of steps to wait for. Default: none
     :param target_statuses: statuses to wait for. Default: none
     :param failure_statuses: statuses that make waiting pointless. Default: none
@@ -331,7 +324,6 @@ class SessionHasReply(Condition[list[Message]]):
     Whether a message of the contact changes a session's ``updatedAt`` is not known, so this follows the list by its
     last interaction.
 
-    :param session_id: id of the session
     :param since: the moment after which a message counts
     :raises WtsChatArgumentError: if an argument is refused
     """
@@ -439,11 +431,7 @@ class SessionFilter:
         return dict(vars(self))
 
     def request(self, *, created_after: datetime) -> PagedRequest[Session]:
-        """
-        Return the request for the sessions that fit.
-
-        :param created_after: lower bound of their creation
-        """
+        """Return the request for the sessions that fit."""
         arguments = self.arguments()
         return sessions.list_(status=arguments.pop("statuses"), created_after=created_after, **arguments)
 
@@ -465,7 +453,6 @@ class SessionsHaveArrived(Condition[list[str]]):
     """
     So many sessions that fit a filter exist which were created since a moment.
 
-    :param since: the moment
     :param count: how many are waited for. Default: 1
     :param filters: arguments of :class:`SessionFilter`
     :raises WtsChatArgumentError: if an argument is refused

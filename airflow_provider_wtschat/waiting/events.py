@@ -40,7 +40,6 @@ def outcome_event(condition: Condition[Any], outcome: Outcome | None) -> Event:
     """
     Write the event of a wait that came to its end.
 
-    :param condition: what was waited for
     :param outcome: how it ended, ``None`` if time ran out
     """
     if outcome is None:
@@ -54,11 +53,7 @@ def outcome_event(condition: Condition[Any], outcome: Outcome | None) -> Event:
 
 
 def error_event(error: WtsChatError) -> Event:
-    """
-    Write the event of a wait that an error ended: not its message, which may quote a person.
-
-    :param error: the error
-    """
+    """Write the event of a wait that an error ended: not its message, which may quote a person."""
     return {
         "status": Ended.ERROR.value,
         "error": type(error).__name__,
@@ -71,9 +66,6 @@ def complete(hook: WtsChatHook, condition: Condition[T], event: Mapping[str, Any
     """
     Go on in the worker after a trigger has waited.
 
-    :param hook: the hook to ask with
-    :param condition: what was waited for
-    :param event: the trigger's event
     :param timeout: seconds that were waited at most
     :return: what was waited for
     :raises WtsChatFailedError: if it cannot come about any more
@@ -98,7 +90,6 @@ def failed(condition: Condition[Any], outcome: Outcome) -> WtsChatFailedError:
     """
     Build the error for a wait that ended in a failure.
 
-    :param condition: what was waited for
     :param outcome: what came instead
     """
     reason = f": {masked(outcome.reason)}" if outcome.reason else ""
@@ -110,7 +101,6 @@ def timed_out(condition: Condition[Any], timeout: float) -> AirflowSensorTimeout
     """
     Build the error for a wait that took too long.
 
-    :param condition: what was waited for
     :param timeout: seconds that were waited at most
     """
     return AirflowSensorTimeout(f"Time is up: waited {timeout:g} s for {condition.describe()}, and it did not happen")

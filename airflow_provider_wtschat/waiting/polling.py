@@ -21,12 +21,7 @@ MAX_FAULTS = 5
 
 
 class Poller:
-    """
-    Looks for one condition, and tolerates a few passing faults in a row.
-
-    :param hook: the hook to ask with
-    :param condition: what is waited for
-    """
+    """Looks for one condition, and tolerates a few passing faults in a row."""
 
     def __init__(self, hook: WtsChatHook, condition: Condition[Any]) -> None:
         self.condition = condition
@@ -66,11 +61,8 @@ def wait(
     """
     Wait in the worker.
 
-    :param hook: the hook to ask with
-    :param condition: what is waited for
     :param poll_interval: seconds between two looks
     :param timeout: seconds to wait at most
-    :param sleep: how to sleep
     :return: what was waited for
     :raises WtsChatFailedError: if it cannot come about any more
     :raises AirflowSensorTimeout: if time runs out, after a last look; Airflow does not retry it

@@ -103,12 +103,10 @@ class Findings:
 
     :param account: rows of the account in the windows compared
     :param stored: rows of the table in them
-    :param windows: windows compared
     :param differing: windows whose ids were read
     :param missing: rows of the account that the table had not
     :param reloaded: rows that were missing or out of date, and are not any more
     :param deleted: rows of the table that the account has no more
-    :param requests: requests made
     :param gone: ids of rows to mark as deleted
     """
 
@@ -132,10 +130,8 @@ class Comparison:
     """
     One comparison of a table with the account.
 
-    :param hook: the hook
     :param run: holds the table
     :param shaping: makes rows
-    :param options: what to compare
     """
 
     def __init__(self, hook: WtsChatHook, run: Run, shaping: Shaping, options: Options) -> None:

@@ -32,10 +32,8 @@ class Options:
     """
     What to copy.
 
-    :param resource: the resource
     :param filters: what was asked for
     :param since: start of the window
-    :param until: its end
     :param given: whether the window was given; the watermark stays then
     :param overlap: how far the next copy goes back
     :param look: is called with the reading after rows were shaped; it fails if too many had to be left out
@@ -57,11 +55,7 @@ class Options:
 
 
 class Manifests:
-    """
-    What earlier attempts at a copy left in its folder.
-
-    :param folder: the folder
-    """
+    """What earlier attempts at a copy left in its folder."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
@@ -84,11 +78,7 @@ class Manifests:
         return self._last.end if self._last else None
 
     def versions(self, since: datetime | None) -> dict[str, str]:
-        """
-        Return the versions of parents whose children were copied.
-
-        :param since: start of the window
-        """
+        """Return the versions of parents whose children were copied."""
         return self.folder.known(found for found in self.found if since is None or found.end >= since)
 
     def position(self) -> dict[str, Any] | None:
@@ -104,12 +94,7 @@ class Manifests:
         return self.folder.read_compressed(name) if name else {}
 
     def remove_same(self, options: Options, but: str) -> None:
-        """
-        Remove what earlier attempts wrote for the same window.
-
-        :param options: the copy
-        :param but: name of the manifest that stays
-        """
+        """Remove what earlier attempts wrote for the same window."""
         same = {"since": written(options.since), "until": written(options.until), "given": True}
         for found in self.found:
             content = self.folder.read(found.name)
@@ -121,11 +106,9 @@ class Copy:
     """
     One attempt at a copy.
 
-    :param manifests: what is there
     :param parts: where rows go
     :param shaper: makes rows
     :param tally: what happened to rows
-    :param options: what to copy
     :param settled_on: the day on which what had ended is read again with this
     """
 
@@ -158,11 +141,7 @@ class Copy:
         self._number = 0
 
     def take(self, reading: Reading[Any]) -> dict[str, Any]:
-        """
-        Take all batches, write the manifest, and return the figures.
-
-        :param reading: the reading
-        """
+        """Take all batches, write the manifest, and return the figures."""
         options = self._options
         try:
             for batch in reading:
@@ -285,18 +264,10 @@ class Copy:
 
 
 def known(versions: Mapping[str, str]) -> Callable[[Sequence[str]], dict[str, str]]:
-    """
-    Return what tells the versions of parents.
-
-    :param versions: all versions
-    """
+    """Return what tells the versions of parents."""
     return lambda ids: {row_id: versions[row_id] for row_id in ids if row_id in versions}
 
 
 def written(moment: datetime | None) -> str | None:
-    """
-    Write an instant, where there is one.
-
-    :param moment: the instant
-    """
+    """Write an instant, where there is one."""
     return None if moment is None else instants.write(moment)

@@ -95,8 +95,6 @@ class Database(_Database):
         Make a table, or add to it the columns that it does not have.
 
         :param table: its name, with its schema
-        :param key: names of the columns of its key
-        :param indexes: columns to index
         :param own: whether it is of the load's own
         :return: names of the columns that it had before
         :raises WtsChatArgumentError: if there is another table of that name

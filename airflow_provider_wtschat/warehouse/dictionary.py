@@ -52,7 +52,6 @@ def reference(name: str, column: Column) -> tuple[str, str] | None:
     Return the table and the column that a column points at.
 
     :param name: name of its table, without the prefix
-    :param column: the column
     """
     found = REFERENCES.get(column.name)
     if found is None or (name, column.name) in _ELSEWHERE or (name, column.name) == found:

@@ -45,7 +45,6 @@ class Load:
 
     :param destination: name of the table
     :param source: id of the connection that it is read by
-    :param resource: name of the resource
     :param filters: what was asked for
     :param window: the window where it was given; there is no watermark then
     :param account: the account that its rows are of. Default: the source
@@ -76,11 +75,7 @@ class Load:
 
 
 def ensure_state(database: Database) -> None:
-    """
-    Make the tables that keep what was loaded.
-
-    :param database: the database
-    """
+    """Make the tables that keep what was loaded."""
     loads = [*(Column(name, Kinds.TEXT) for name in (*KEY, *_TEXTS)), Column("locked_until", Kinds.NUMBER)]
     database.ensure(database.named(LOADS), loads, KEY, own=True)
     parents = ("destination", "source", "resource", "parent_id", "version")
@@ -91,8 +86,6 @@ class Lease:
     """
     The row of a load in the table ``wtschat_loads``, held by one run at a time.
 
-    :param database: the database
-    :param load: what is loaded
     :param holder: who runs, for those who wait
     :param wait: seconds to wait for another run of the same load
     """
@@ -171,7 +164,6 @@ class Lease:
         """
         Show a sign of life.
 
-        :param cursor: a cursor
         :raises WtsChatDestinationError: if another run has taken over; retryable
         """
         dialect = self._database.dialect
@@ -213,11 +205,7 @@ class Lease:
             self._database.ask(cursor, statement, mine)
 
     def lock_table(self, cursor: Any) -> None:
-        """
-        Wait for other merges into the table, until the end of the transaction.
-
-        :param cursor: a cursor
-        """
+        """Wait for other merges into the table, until the end of the transaction."""
         self._database.ask(
             cursor,
             f"SELECT 1 FROM {self._table} WHERE {self._where}{self._database.dialect.for_update}",  # noqa: S608
@@ -228,9 +216,7 @@ class Lease:
         """
         Keep something of the load.
 
-        :param cursor: a cursor
         :param column: ``settled_on``, ``loaded_at`` or ``position``
-        :param value: its value
         """
         self._database.ask(
             cursor,
@@ -239,13 +225,7 @@ class Lease:
         )
 
     def move(self, cursor: Any, since: datetime | None, until_reached: datetime) -> None:
-        """
-        Move the watermark, forward only, and never past what was not read.
-
-        :param cursor: a cursor
-        :param since: start of the window that was read
-        :param until_reached: its end
-        """
+        """Move the watermark, forward only, and never past what was not read."""
         mark = instants.write(until_reached)
         least = "" if since is None else instants.write(since)
         self._database.ask(

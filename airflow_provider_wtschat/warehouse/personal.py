@@ -197,9 +197,6 @@ def editor(row: type, mode: Mode, key: bytes | None = None, exclude: Iterable[st
     """
     Build what takes personal data out of rows.
 
-    :param row: type of the rows
-    :param mode: what to do about personal data
-    :param key: key of the hashes
     :param exclude: paths of further fields to leave out, such as ``contactDetails.name``
     :return: it, or ``None`` if rows stay as they are
     :raises WtsChatArgumentError: if a path leads nowhere, or to what a row needs
@@ -279,9 +276,6 @@ def hashed(key: bytes, kind: Class, value: Any) -> str:
     """
     Hash what identifies somebody: the same for every spelling of a phone number or an address.
 
-    :param key: the key
-    :param kind: what the value is
-    :param value: the value
     :return: HMAC-SHA256 in hexadecimal
     """
     text = str(value).strip()

@@ -26,7 +26,6 @@ class Tally:
     """
     What happened to rows on their way.
 
-    :param rows: rows taken
     :param cleaned: rows with characters that databases refuse, which were replaced
     :param misfits: values that do not fit their column, which is empty for them; the payload has them
     :param rejected: rows left out, since they have no id or no instant of their last change, or are no JSON
@@ -44,10 +43,8 @@ class Shaper:
 
     Instants are written in one spelling, since the API has several: the same row has to have the same hash.
 
-    :param table: the table
     :param tally: where to count
     :param edit: what to do to a row first, such as taking personal data out
-    :param account: the account that the rows are of
     """
 
     def __init__(
@@ -71,7 +68,6 @@ class Shaper:
         """
         Make rows.
 
-        :param rows: rows as the API sent them
         :param read_at: when they were read, on the server's clock
         :param keep: is given each row that is taken, edited, its instants in one spelling
         :return: values of the table's ``loaded`` columns; instants are texts in one spelling
@@ -158,9 +154,7 @@ class Splitter:
 
     Their ids follow from the parent's id and their key; their hashes do not depend on when the parent changed.
 
-    :param table: the table of a list
     :param tally: where to count
-    :param account: the account that the rows are of
     """
 
     def __init__(self, table: Table, tally: Tally, account: str) -> None:
@@ -176,7 +170,6 @@ class Splitter:
         Make the rows of one parent.
 
         :param row: the parent, edited, its instants in one spelling
-        :param read_at: when it was read
         :param account: the account of this row. Default: the splitter's own
         """
         found: dict[str, Values] = {}
@@ -222,7 +215,6 @@ class Shaping:
         """
         Make rows.
 
-        :param rows: rows of the resource as the API sent them
         :param read_at: when they were read, on the server's clock
         :return: values by table, the resource's own first
         """

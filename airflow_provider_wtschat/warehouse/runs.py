@@ -38,7 +38,6 @@ class Family:
     The children of one parent, read completely.
 
     :param version: version of the parent at which they were read
-    :param ids: ids of the children
     :param begun: when their reading began, on the server's clock
     """
 
@@ -53,8 +52,6 @@ class Run:
 
     Use it in a ``with`` block, which gives the row back.
 
-    :param database: the database
-    :param load: what is loaded
     :param tables: the tables that rows go to; the first one is the resource's own
     :param holder: who runs, for those who wait
     :param wait: seconds to wait for another run of the same load
@@ -130,7 +127,6 @@ class Run:
         """
         Take rows for the staging table, and put them there if there are enough of them.
 
-        :param table: name of the table that they are for
         :param rows: values of its ``loaded`` columns
         :raises WtsChatDestinationError: if another run has taken over; retryable
         """
@@ -171,7 +167,6 @@ class Run:
 
         Where memory bounds a transaction (DuckDB), most of the rows are merged by transactions before the last one.
 
-        :param since: start of the window that was read
         :param until_reached: its end, to move the watermark to; ``None`` leaves it
         :param whole: when all rows were read, where they were: others of the account are gone since then
         :param settled_on: the day on which what had ended was read again
@@ -249,7 +244,6 @@ class Run:
         """
         Mark rows of the first table as gone.
 
-        :param ids: their ids
         :param since: since when, on the server's clock
         :return: rows that were not marked before
         """
@@ -261,11 +255,7 @@ class Run:
             return self._mark(cursor, name, table, ids, instants.write(since), moment)
 
     def known(self, ids: Sequence[str]) -> dict[str, str]:
-        """
-        Return the versions of parents whose children were loaded.
-
-        :param ids: ids of parents
-        """
+        """Return the versions of parents whose children were loaded."""
         if not ids:
             return {}
         marks = ", ".join("?" * len(ids))
@@ -526,11 +516,7 @@ class Run:
             return self._absent(cursor, families)
 
     def count_children(self, parents: Sequence[str]) -> int:
-        """
-        Count the rows of parents that are not marked.
-
-        :param parents: ids of the parents
-        """
+        """Count the rows of parents that are not marked."""
         name, table = next(iter(self._tables.items()))
         t, count = self.database.dialect.quote(name), 0
         with self.database.transaction() as cursor:

@@ -16,7 +16,6 @@ class Staging:
     """
     The staging tables of an attempt, one for each table.
 
-    :param database: the database
     :param tables: the tables that rows go to
     :param attempt: tells attempts apart
     """
@@ -33,7 +32,6 @@ class Staging:
         """
         Return the name of the staging table of a table.
 
-        :param table: name of the table
         :param attempt: the attempt. Default: this one
         """
         # Names of databases are short, and those of two tables may begin alike.
@@ -42,11 +40,7 @@ class Staging:
         return f"{schema}{dot}{alone[: LONGEST_NAME - len(suffix)]}{suffix}"
 
     def quoted(self, table: str) -> str:
-        """
-        Return the name of the staging table of a table as it stands in a statement.
-
-        :param table: name of the table
-        """
+        """Return the name of the staging table of a table as it stands in a statement."""
         return self._database.dialect.quote(self.name(table))
 
     def create(self) -> None:
@@ -77,9 +71,6 @@ class Staging:
         """
         Put rows into a staging table.
 
-        :param cursor: a cursor
-        :param table: name of the table that they are for
-        :param rows: values of the columns
         :param columns: the columns. Default: the ``loaded`` ones of the table
         """
         if not rows:
@@ -94,10 +85,7 @@ class Staging:
         """
         Tell the newest row of each key from the others.
 
-        :param cursor: a cursor
-        :param table: name of the table
         :param level: what ``superseded`` is for the others
-        :param key: columns of the key
         """
         staging = self.quoted(table)
         newest = "ORDER BY updated_at DESC, read_at DESC, seq DESC"
@@ -108,11 +96,7 @@ class Staging:
         )
 
     def clear(self, cursor: Any) -> None:
-        """
-        Remove all rows.
-
-        :param cursor: a cursor
-        """
+        """Remove all rows."""
         for name in self._tables:
             cursor.execute(f"DELETE FROM {self.quoted(name)}")  # noqa: S608
         self.rows = 0

@@ -53,8 +53,6 @@ class Found:
     """
     A manifest by its name.
 
-    :param name: the name
-    :param kind: what it says
     :param end: how far its load came
     """
 
@@ -64,12 +62,7 @@ class Found:
 
 
 class PartFile(ABC):
-    """
-    A part that is being written, on this machine.
-
-    :param path: path of the file
-    :param table: what its rows are
-    """
+    """A part that is being written, on this machine."""
 
     suffix: ClassVar[str]
 
@@ -178,9 +171,7 @@ class Folder:
     """
     A folder of object storage with the parts and manifests of a load.
 
-    :param path: the folder
     :param conn_id: connection of the storage, where the path does not name it
-    :param resource: name of the resource
     :param digest: tells loads with other filters apart
     """
 
@@ -202,11 +193,7 @@ class Folder:
         return sorted(manifests, key=lambda manifest: (manifest.end, manifest.name))
 
     def read(self, name: str) -> dict[str, Any]:
-        """
-        Read a manifest.
-
-        :param name: its name
-        """
+        """Read a manifest."""
         manifest: dict[str, Any] = json.loads((self.base / MANIFESTS / name).read_bytes())
         return manifest
 
@@ -224,22 +211,13 @@ class Folder:
         return versions
 
     def read_compressed(self, name: str) -> dict[str, str]:
-        """
-        Read a small object that lies beside the manifests; empty if it is not there any more.
-
-        :param name: its name
-        """
+        """Read a small object that lies beside the manifests; empty if it is not there any more."""
         path = self.base / MANIFESTS / name
         content: dict[str, str] = json.loads(gzip.decompress(path.read_bytes())) if path.exists() else {}
         return content
 
     def put_compressed(self, content: Mapping[str, str], name: str) -> None:
-        """
-        Put a small object beside the manifests.
-
-        :param content: what is in it
-        :param name: its name
-        """
+        """Put a small object beside the manifests."""
         self.put_bytes(gzip.compress(json.dumps(dict(content)).encode(), mtime=0), name)
 
     def put(self, local: Path, name: str) -> None:
@@ -247,44 +225,25 @@ class Folder:
         Put a file into the folder, whole.
 
         A file that is written there piece by piece can be half there after an exception.
-
-        :param local: the file
-        :param name: its name in the folder
         """
         target = self.base / name
         target.fs.makedirs(str(self.base.path), exist_ok=True)
         target.fs.put_file(str(local), str(target.path))
 
     def put_bytes(self, content: bytes, name: str) -> None:
-        """
-        Put a small object beside the manifests, whole.
-
-        :param content: what is in it
-        :param name: its name
-        """
+        """Put a small object beside the manifests, whole."""
         target = self.base / MANIFESTS / name
         target.fs.makedirs(str((self.base / MANIFESTS).path), exist_ok=True)
         put_whole(target.fs, str(target.path), content)
 
     def remove(self, name: str, parts: Iterable[str]) -> None:
-        """
-        Remove a manifest, and then the parts that it names.
-
-        :param name: name of the manifest
-        :param parts: names of the parts
-        """
+        """Remove a manifest, and then the parts that it names."""
         (self.base / MANIFESTS / name).unlink(missing_ok=True)
         for part in parts:
             (self.base / part).unlink(missing_ok=True)
 
     def name(self, kind: str, end: datetime, rest: str) -> str:
-        """
-        Return the name of a manifest.
-
-        :param kind: what it says
-        :param end: how far its load came
-        :param rest: what tells it apart from others
-        """
+        """Return the name of a manifest."""
         return f"{self._prefix}{kind}-{stamp(end)}-{rest}.json"
 
 
@@ -312,7 +271,6 @@ class Parts:
     Use it in a ``with`` block, which removes what lies on this machine.
 
     :param folder: where they go
-    :param table: what the rows are
     :param file_format: ``jsonl`` or ``parquet``
     :param label: begin of their names: resource and window
     :param max_bytes: bytes of a part, about, after which the next one begins
@@ -407,7 +365,6 @@ def named_parts(path: str, *, conn_id: str | None = None, resource: str | None =
 
     Of rows with the same ``id`` the one with the newest (``updatedAt``, ``_read_at``) counts.
 
-    :param path: the folder
     :param conn_id: connection of the storage, where the path does not name it
     :param resource: name of the resource. Default: all
     :return: their addresses, in the order in which they were written
@@ -433,7 +390,6 @@ def stamp(moment: datetime) -> str:
     """
     Write an instant so that it can be part of a name, and names sort as instants do.
 
-    :param moment: the instant
     :return: such as ``20260909T114800997762Z``
     """
     return re.sub(r"[-:.]", "", instants.write(moment))

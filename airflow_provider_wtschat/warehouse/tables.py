@@ -22,7 +22,6 @@ class Column(Field):
     A column.
 
     :param name: its name, in snake_case
-    :param kind: what it holds
     :param path: where the value is in a row of the API; empty for what the load itself adds
     :param seconds: whether the value is a text such as ``00:12:30`` that is stored in seconds
     :param told: what it holds, in a sentence, where that is not a field of the API
@@ -83,8 +82,6 @@ class Table:
     """
     A resource as a table.
 
-    :param resource: name of the resource
-    :param row: type of a row
     :param columns: columns with values of a row
     :param dimension: whether all rows are read each time, so that those which are gone show
     :param indexes: columns that others join on
@@ -334,12 +331,7 @@ def snake(name: str) -> str:
 
 @cache
 def child_table(resource: str, child: Child) -> Table:
-    """
-    Return the table of a list inside of rows.
-
-    :param resource: name of the resource
-    :param child: the list
-    """
+    """Return the table of a list inside of rows."""
     columns = (
         Column("id", Kinds.HASH),
         Column(child.parent, Kinds.ID),

@@ -15,7 +15,6 @@ def main(arguments: list[str] | None = None) -> int:
     """
     Serve until SIGTERM or SIGINT.
 
-    :param arguments: of the command line
     :return: the code to exit with
     """
     parser = argparse.ArgumentParser(

@@ -62,10 +62,7 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def handles(operation: str) -> Callable[[Handler], Handler]:
-    """Register a handler.
-
-    :param operation: method and path as in the contract.
-    """
+    """Register a handler."""
 
     def register(handler: Handler) -> Handler:
         HANDLERS[operation] = handler
@@ -133,7 +130,6 @@ def page(
     """Answer one page of a list in the usual envelope.
 
     :param rows: a table, or some of its rows.
-    :param view: prints a row.
     :param matches: which rows belong to the list; all by default.
     :param signature: equal for lists whose ``matches`` are equal.
     :raises ApiError: the page is too large.
