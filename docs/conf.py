@@ -30,7 +30,7 @@ extensions = ["myst_parser"] if PAGES_ONLY else ["myst_parser", "autoapi.extensi
 
 # Texts by page, in the catalogs that scripts/translations.py keeps.
 language = "pt_BR" if PORTUGUESE else "en"
-locale_dirs = ["locale"]
+locale_dirs = [str(ROOT / "docs" / "locale")]
 gettext_compact = False
 gettext_location = False
 

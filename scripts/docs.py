@@ -1,20 +1,23 @@
 """
 Build the site of the documentation and check it: ``make docs``.
 
-A warning of Sphinx, such as a link or an anchor that leads nowhere, is an error, and so is a public name that the
-reference does not show, or a page that needs something from another host: the site also works offline, search included.
+A warning of Sphinx, such as a link or an anchor that leads nowhere, is an error. So is a public name that the reference
+does not show, a core page that is not wholly in Portuguese, or a page that needs something from another host: the site
+also works offline, search included.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import zlib
+from collections.abc import Iterator
 
 from scripts.diagrams import diagrams
 from scripts.local import ROOT
 from scripts.names import PACKAGE, SNAPSHOT
-from scripts.translations import extract, report, sphinx
+from scripts.translations import catalog, extract, left, report, sphinx, templates, texts
 
 SITE = ROOT / "build" / "docs"
 START = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
@@ -36,6 +39,9 @@ def main() -> None:
     for name in missing:
         print(f"not in the reference: {name}")
     stale = [diagram.name for diagram in diagrams() if not diagram.is_drawn()]
+    english = [
+        name for name, text in first_texts() if text not in (SITE / "pt-br" / "docs" / f"{name}.html").read_text()
+    ]
     for name in stale:
         print(f"not drawn as it is now: {name} (make diagrams)")
     for page in loading:
@@ -48,7 +54,22 @@ def main() -> None:
         f"\nneeding a host   {len(loading)}"
         f"\nthe site         {SITE / 'index.html'}"
     )
-    raise SystemExit(1 if warnings or missing or loading or stale else 0)
+    for name in english:
+        print(f"in English on the Portuguese site: {name}")
+    unfinished = any(untranslated or fuzzy for _, untranslated, fuzzy in left().values())
+    raise SystemExit(1 if warnings or missing or loading or stale or english or unfinished else 0)
+
+
+def first_texts() -> Iterator[tuple[str, str]]:
+    """
+    Read the first text of each page in Portuguese, as HTML has it.
+
+    :return: pages and texts
+    """
+    for page, template in templates():
+        message = catalog(page).get(next(texts(template)).id)
+        if message and message.string:
+            yield page, html.escape(str(message.string), quote=False)
 
 
 def shown() -> set[str]:
