@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +22,7 @@ from airflow_provider_wtschat.transfers.outbound import (
 )
 from airflow_provider_wtschat.warehouse.copies import Copy, Manifests, Options, known, written
 from airflow_provider_wtschat.warehouse.leases import Load
-from airflow_provider_wtschat.warehouse.rows import Shaper, Tally
+from airflow_provider_wtschat.warehouse.rows import Tally
 from airflow_provider_wtschat.warehouse.storage import FORMATS, MANIFESTS, Folder, Parts
 from airflow_provider_wtschat.warehouse.tables import table
 
@@ -49,7 +50,8 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
     :param path: the folder, such as ``s3://aws_default@lake/wtschat/sessions`` or ``file:///data/sessions``
         (templated)
     :param file_format: ``jsonl`` (a row of the API on each line, compressed by gzip) or ``parquet`` (typed columns and
-        the row as ``payload``) (templated). Default: ``jsonl``
+        the row as ``payload``, and lists inside of rows in folders below, such as ``tags``) (templated). Default:
+        ``jsonl``
     :param object_storage_conn_id: connection of the storage, where the path does not name it (templated)
     :param part_bytes: size of a part, about (templated). Default: 128 MiB
     :param replace: remove what earlier attempts wrote for the same window, once this one has finished; only for a
@@ -102,12 +104,15 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             if replace and (given is None or given.since is None or given.until is None):
                 raise WtsChatArgumentError("replace", "only a window with since and until can be replaced")
             tally = Tally()
-            shaper = Shaper(table(resource.name), tally, self.editor(resource.row), account=self.account())
+            tables, shaping = self.shaping(resource, resource.name, tally)
             arguments = self.reading_arguments()
             rejects = self.reject_limit()
             file_format = convert.required_text("file_format", self.file_format).strip().lower()
             if file_format not in FORMATS:
                 convert.refuse("file_format", self.file_format, f"one of {', '.join(FORMATS)} is wanted")
+            if file_format == "jsonl":
+                # On its lines rows have their lists inside.
+                shaping = shaping.alone()
             size = convert.required("part_bytes", convert.integer("part_bytes", self.part_bytes, minimum=1))
             path = convert.required_text("path", self.path)
             conn_id = convert.text("object_storage_conn_id", self.object_storage_conn_id)
@@ -145,8 +150,16 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             settled_on = None
             if resource.kind is Kind.CHILDREN and resource.parent == "sessions" and not window.given:
                 settled_on = f"{datetime.now(UTC):%Y-%m-%d}"
-            with Parts(folder, table(resource.name), file_format, options.label, size) as parts:
-                copy = Copy(manifests, parts, shaper, tally, options, settled_on)
+            with ExitStack() as open_parts:
+                parts = open_parts.enter_context(
+                    Parts(folder, tables.pop(resource.name), file_format, options.label, size)
+                )
+                lists = {}
+                for name, made in () if file_format == "jsonl" else tables.items():
+                    below = name.removeprefix(f"{resource.name}_")
+                    below_parts = Parts(folder, made, file_format, f"{below}-{options.label}", size, below)
+                    lists[below] = open_parts.enter_context(below_parts)
+                copy = Copy(manifests, parts, lists, shaping, tally, options, settled_on)
                 reading = self._read(manifests, options, settled_on, arguments, replace=replace)
                 figures = copy.take(reading)
             if replace:

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.extraction import Batch, Changes, Reading, Resource
-from airflow_provider_wtschat.warehouse.rows import Shaper, Tally, Values
+from airflow_provider_wtschat.warehouse.rows import Shaping, Tally, Values
 from airflow_provider_wtschat.warehouse.storage import MANIFESTS, MARK, PROGRESS, WINDOW, Folder, Parts, stamp
 from airflow_provider_wtschat.warehouse.tables import Table, table
 
@@ -99,7 +99,9 @@ class Manifests:
         for found in self.found:
             content = self.folder.read(found.name)
             if found.name != but and all(content[name] == value for name, value in same.items()):
-                self.folder.remove(found.name, [part["name"] for part in content["parts"]])
+                children = content.get("children", {}).values()
+                parts = [*content["parts"], *(part for child in children for part in child)]
+                self.folder.remove(found.name, [part["name"] for part in parts])
 
 
 class Copy:
@@ -107,7 +109,8 @@ class Copy:
     One attempt at a copy.
 
     :param parts: where rows go
-    :param shaper: makes rows
+    :param children: where the rows of lists inside of rows go, by name of the list
+    :param shaping: makes rows
     :param tally: what happened to rows
     :param settled_on: the day on which what had ended is read again with this
     """
@@ -116,14 +119,16 @@ class Copy:
         self,
         manifests: Manifests,
         parts: Parts,
-        shaper: Shaper,
+        children: Mapping[str, Parts],
+        shaping: Shaping,
         tally: Tally,
         options: Options,
         settled_on: str | None = None,
     ) -> None:
         self._folder = manifests.folder
         self._parts = parts
-        self._shaper = shaper
+        self._children = children
+        self._shaping = shaping
         self._tally = tally
         self._options = options
         self._settled_on = settled_on
@@ -138,6 +143,7 @@ class Copy:
         self._rows = 0
         self._skipped = 0
         self._totals = {"parts": 0, "bytes": 0}
+        self._listed = dict.fromkeys(children, 0)
         self._number = 0
 
     def take(self, reading: Reading[Any]) -> dict[str, Any]:
@@ -162,6 +168,7 @@ class Copy:
             "rows": reading.rows - self._skipped,
             "unchanged": self._skipped,
             **self._totals,
+            **({"children": self._listed} if self._listed else {}),
             "cleaned": self._tally.cleaned,
             "misfits": self._tally.misfits,
             "rejected": self._tally.rejected,
@@ -173,12 +180,23 @@ class Copy:
         }
 
     def _take(self, batch: Batch[Any], reading: Reading[Any]) -> None:
-        shaped = self._shaper.shape(batch.rows, batch.read_at)
+        name = self._options.resource.name
+        made = self._shaping.make(batch.rows, batch.read_at)
+        shaped = made[name]
         self._options.look(reading)
         new = [row for row in shaped if self._is_new(row, reading)]
         self._skipped += len(shaped) - len(new)
         self._rows += len(new)
         self._parts.write(new)
+        whole = len(new) == len(shaped)
+        versions = set() if whole else {(row[self._id], row[self._updated]) for row in new}
+        for child, parts in self._children.items():
+            rows = made[f"{name}_{child}"]
+            if not whole:
+                parent, updated = parts.places
+                rows = [row for row in rows if (row[parent], row[updated]) in versions]
+            self._listed[child] += len(rows)
+            parts.write(rows)
         if batch.parent is not None and batch.complete:
             self._complete[batch.parent.id] = batch.parent.version
         far = isinstance(reading, Changes) and self._rows >= ROWS and reading.verified
@@ -216,6 +234,8 @@ class Copy:
     def _write(self, kind: str, reading: Reading[Any]) -> str:
         options, parts = self._options, self._parts
         parts.put()
+        for child in self._children.values():
+            child.put()
         reached = reading.until_reached if kind != PROGRESS else reading.started_at
         end = reached or reading.started_at or datetime.now(UTC)
         rest = f"{parts.attempt}-{self._number:04}"
@@ -245,6 +265,7 @@ class Copy:
             "cleaned": self._tally.cleaned,
             "attempt": parts.attempt,
             "parts": parts.parts,
+            "children": {name: child.parts for name, child in self._children.items()},
             "parents": len(self._complete),
             "parents_file": parents_file,
             "copied_file": copied_file,
@@ -258,8 +279,9 @@ class Copy:
         if kind == PROGRESS:
             self._progress.append(name)
         self._totals["parts"] += len(parts.parts)
-        self._totals["bytes"] += sum(part["bytes"] for part in parts.parts)
-        parts.parts = []
+        for each in (parts, *self._children.values()):
+            self._totals["bytes"] += sum(part["bytes"] for part in each.parts)
+            each.parts = []
         return name
 
 

@@ -211,6 +211,10 @@ class Shaping:
         self._parts = parts
         self.splitters = splitters
 
+    def alone(self) -> Shaping:
+        """Return what makes the rows of the resource's own table only."""
+        return Shaping(self._name, {self._name: self._shapers[self._name]}, {}, {})
+
     def make(self, rows: Iterable[Any], read_at: datetime) -> dict[str, list[Values]]:
         """
         Make rows.

@@ -227,7 +227,7 @@ class Folder:
         A file that is written there piece by piece can be half there after an exception.
         """
         target = self.base / name
-        target.fs.makedirs(str(self.base.path), exist_ok=True)
+        target.fs.makedirs(str(target.path).rpartition("/")[0], exist_ok=True)
         target.fs.put_file(str(local), str(target.path))
 
     def put_bytes(self, content: bytes, name: str) -> None:
@@ -274,9 +274,12 @@ class Parts:
     :param file_format: ``jsonl`` or ``parquet``
     :param label: begin of their names: resource and window
     :param max_bytes: bytes of a part, about, after which the next one begins
+    :param below: name of a folder below, for the lists inside of rows
     """
 
-    def __init__(self, folder: Folder, table: Table, file_format: str, label: str, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Folder, table: Table, file_format: str, label: str, max_bytes: int, below: str = ""
+    ) -> None:
         self.attempt = secrets.token_hex(6)
         self.parts: list[dict[str, Any]] = []
         """Those that are in the folder and no manifest names yet."""
@@ -284,10 +287,17 @@ class Parts:
         self._table = table
         self._kind = FORMATS[file_format]
         self._label = label
+        self._below = f"{below}/" if below else ""
         self._max_bytes = max_bytes
         self._number = 0
         self._open: PartFile | None = None
         self._local = LocalFolder()
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Where in a row of a list the id of its parent is, and the parent's last change."""
+        names = [column.name for column in self._table.loaded]
+        return names.index(self._table.parent or "id"), names.index("updated_at")
 
     def __enter__(self) -> Parts:
         """Return the parts."""
@@ -323,10 +333,11 @@ class Parts:
         if part is None:
             return
         part.close()
-        self._folder.put(part.path, part.path.name)
+        name = f"{self._below}{part.path.name}"
+        self._folder.put(part.path, name)
         with part.path.open("rb") as content, closing(content):
             checksum = hashlib.file_digest(content, "sha256").hexdigest()
-        self.parts.append({"name": part.path.name, "rows": part.rows, "bytes": part.size, "sha256": checksum})
+        self.parts.append({"name": name, "rows": part.rows, "bytes": part.size, "sha256": checksum})
         part.path.unlink()
 
 
@@ -359,14 +370,18 @@ def remove_left_folders() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def named_parts(path: str, *, conn_id: str | None = None, resource: str | None = None) -> list[str]:
+def named_parts(
+    path: str, *, conn_id: str | None = None, resource: str | None = None, child: str | None = None
+) -> list[str]:
     """
     Return the parts in a folder that manifests name: those to read.
 
-    Of rows with the same ``id`` the one with the newest (``updatedAt``, ``_read_at``) counts.
+    Of rows with the same ``id`` the one with the newest (``updatedAt``, ``_read_at``) counts. Of a list inside of rows
+    those count that were read with this version of their row: the same ``updated_at`` and ``read_at``.
 
     :param conn_id: connection of the storage, where the path does not name it
     :param resource: name of the resource. Default: all
+    :param child: name of a list inside of its rows, such as ``tags``. Default: the rows themselves
     :return: their addresses, in the order in which they were written
     """
     base = ObjectStoragePath(path.rstrip("/"), conn_id=conn_id)
@@ -378,7 +393,8 @@ def named_parts(path: str, *, conn_id: str | None = None, resource: str | None =
         match = _NAME.fullmatch(manifest.name)
         if match and resource in (None, match["resource"]):
             content: Mapping[str, Any] = json.loads(manifest.read_bytes())
-            names += [(match["end"], str(base / part["name"])) for part in content["parts"]]
+            parts = content["parts"] if child is None else content.get("children", {}).get(child, [])
+            names += [(match["end"], str(base / part["name"])) for part in parts]
     return [name for _, name in sorted(names)]
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
+from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
+from airflow_provider_wtschat.warehouse.merging import create_sql, mark_sql, merge_sql
 from airflow_provider_wtschat.warehouse.rows import Shaper, Splitter, Tally, seconds
+from airflow_provider_wtschat.warehouse.storage import named_parts
 from airflow_provider_wtschat.warehouse.tables import CHILDREN, child_table, table
-from tests.loading import Table, execute, load
+from tests.loading import Table, execute, load, truth
 
 
 def tagged(simulator: Simulator) -> dict[str, set[str]]:
@@ -89,6 +95,90 @@ def test_lists_of_what_is_gone_are_gone(reading, plain_destination):
     ).execute({})
     assert found["deleted"] == 1
     assert stored() == tagged(reading)
+
+
+def copied(folder: str, resource: str, duckdb: Any) -> None:
+    """Copy a resource as Parquet, and merge what came with the statements that are printed."""
+    copy = WtsChatToObjectStorageOperator(
+        task_id="copy", resource=resource, path=folder, file_format="parquet", workers=4
+    )
+    names = [manifest.rpartition("/")[2] for manifest in copy.execute({})["manifests"]]
+    told = [json.loads((Path(folder.removeprefix("file://")) / "_manifests" / name).read_text()) for name in names]
+    lists = {name for manifest in told for name in manifest["children"]}
+    for name in ("", *sorted(lists)):
+        named = f"{resource}_{name}" if name else resource
+        duckdb.execute(create_sql("duckdb", named, f"lake_{named}"))
+        parts = [part["name"] for manifest in told
+                 for part in (manifest["children"][name] if name else manifest["parts"])]  # fmt: skip
+        if parts:
+            listed = ", ".join(f"'{folder.removeprefix('file://')}/{part}'" for part in parts)
+            duckdb.execute(merge_sql("duckdb", named, target=f"lake_{named}", source=f"read_parquet([{listed}])"))
+    for name in lists:
+        duckdb.execute(
+            mark_sql("duckdb", f"{resource}_{name}", target=f"lake_{resource}_{name}", parents=f"lake_{resource}")
+        )
+
+
+def test_lists_in_a_lake_are_those_of_a_load(reading, tmp_path):
+    """Copied as Parquet and merged, after every change the lists are what a load into a database has."""
+    duckdb = pytest.importorskip("duckdb").connect()
+    duckdb.execute("SET TimeZone = 'America/Sao_Paulo'")
+    folder = f"file://{tmp_path}/contacts"
+    tags = [tag.id for tag in reading.world.tags][:3]
+    one, two, three = [contact.id for contact in reading.world.contacts][:3]
+
+    def there() -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        query = "SELECT contact_id, tag_id FROM lake_contacts_tags WHERE missing_since IS NULL"
+        for contact, tag in duckdb.execute(query).fetchall():
+            found.setdefault(contact, set()).add(tag)
+        return found
+
+    def moments() -> dict[str, Any]:
+        return dict(duckdb.execute("SELECT id, loaded_at FROM lake_contacts_tags").fetchall())
+
+    for changes in (
+        {one: tags, two: tags[:1]}, {one: tags[1:], two: []}, {three: tags[2:]}, {two: tags[:1]}, {},
+    ):  # fmt: skip
+        for contact, chosen in changes.items():
+            change(reading, contact, tag_ids=tuple(chosen))
+        reading.world.clock.advance(2)
+        copied(folder, "contacts", duckdb)
+        assert there() == tagged(reading)
+    before = moments()
+    change(reading, one, name="Outra")
+    copied(folder, "contacts", duckdb)
+    assert moments() == before, "another change of the contact is none of its tags"
+    updated = dict(duckdb.execute("SELECT id, updated_at FROM lake_contacts").fetchall())
+    assert {row: instants.write(at.replace(tzinfo=UTC)) for row, at in updated.items()} == truth(reading, "contacts")
+
+    # The same from the parts alone: those that were read with the newest version of their contact.
+    parts = {child: [part.removeprefix("file://") for part in named_parts(folder, child=child)]
+             for child in (None, "tags")}  # fmt: skip
+    newest = "QUALIFY row_number() OVER (PARTITION BY id ORDER BY updated_at DESC, read_at DESC) = 1"
+    rows = duckdb.execute(
+        f"SELECT DISTINCT t.contact_id, t.tag_id FROM read_parquet({parts['tags']}) t "
+        f"JOIN (SELECT id, updated_at, read_at FROM read_parquet({parts[None]}) {newest}) c "
+        "ON c.id = t.contact_id AND c.updated_at = t.updated_at AND c.read_at = t.read_at"
+    ).fetchall()
+    assert set(rows) == {(contact, tag) for contact, found in tagged(reading).items() for tag in found}
+
+
+@pytest.mark.reads(sessions=3)
+def test_members_and_steps_in_a_lake_are_gone_with_the_next_copy(reading, tmp_path):
+    duckdb = pytest.importorskip("duckdb").connect()
+    panel = next(iter(reading.world.panels))
+    copied(f"file://{tmp_path}/panels", "panels", duckdb)
+    copied(f"file://{tmp_path}/departments", "departments", duckdb)
+    *kept, removed = panel["_steps"]
+    world = reading.world
+    with world.lock:
+        world.clock.advance(2)
+        world.change(world.panels, panel, _steps=tuple(kept))
+    copied(f"file://{tmp_path}/panels", "panels", duckdb)
+    gone = duckdb.execute("SELECT id FROM lake_panels_steps WHERE missing_since IS NOT NULL").fetchall()
+    assert gone == [(removed.id,)]
+    assert duckdb.execute("SELECT count(*) FROM lake_departments_agents WHERE missing_since IS NULL").fetchone()[0]
 
 
 @pytest.mark.reads(sessions=5)

@@ -10,7 +10,8 @@ import pytest
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import RESOURCES
 from airflow_provider_wtschat.warehouse.database import Database
-from airflow_provider_wtschat.warehouse.merging import create_sql, merge_sql
+from airflow_provider_wtschat.warehouse.dictionary import tables
+from airflow_provider_wtschat.warehouse.merging import create_sql, mark_sql, merge_sql
 
 
 @pytest.mark.parametrize("kind", ["postgres", "duckdb"])
@@ -41,8 +42,26 @@ def test_merged_table_has_the_newest_row_of_each_id(kind, request, monkeypatch):
     assert merged([later]) == [("a", "new", True), ("b", "later", True)]
 
 
+@pytest.mark.parametrize("kind", ["postgres", "duckdb"])
+def test_columns_have_the_types_of_a_load(kind, request, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", request.getfixturevalue(kind))
+    with Database("warehouse") as database:
+        for name, table in tables():
+            database.ensure(f"a_{name}", table.stored, ("id",))
+            with database.transaction() as cursor:
+                cursor.execute(create_sql(kind, name, f"b_{name}"))
+        with database.transaction() as cursor:
+            found = database.ask(
+                cursor,
+                "SELECT table_name, column_name, data_type, numeric_precision, numeric_scale "
+                "FROM information_schema.columns WHERE SUBSTR(table_name, 1, 2) IN ('a_', 'b_')",
+            )
+    made = {letter: {(row[0][2:], *row[1:]) for row in found if row[0][0] == letter} for letter in "ab"}
+    assert made["a"] == made["b"] != set()
+
+
 @pytest.mark.parametrize("dialect", ["bigquery", "databricks", "snowflake"])
-@pytest.mark.parametrize("resource", RESOURCES)
+@pytest.mark.parametrize("resource", dict(tables()))
 def test_statements_name_every_column_once(dialect, resource):
     merge = merge_sql(dialect, resource, target="t", source="s")
     made = create_sql(dialect, resource, "t")
@@ -55,6 +74,8 @@ def test_statements_name_every_column_once(dialect, resource):
 def test_unknown_names_are_refused():
     with pytest.raises(WtsChatArgumentError, match="bigquery"):
         merge_sql("oracle", "sessions", target="t", source="s")
+    with pytest.raises(WtsChatArgumentError, match="contacts_tags"):
+        mark_sql("bigquery", "contacts", target="t", parents="p")
     with pytest.raises(WtsChatArgumentError, match="sessions"):
         create_sql("bigquery", "chats", "t")
 
