@@ -60,3 +60,11 @@
     cast(landing.{{ name }} as {{ type }})
   {%- endif -%}
 {%- endmacro %}
+
+{# Whether an incremental model adds to what is there; nobody looks when it only compiles, without a connection. #}
+{% macro goes_on() -%}
+  {%- if flags.WHICH == 'compile' and var('wtschat_assume_tables') -%}
+    {{ return(false) }}
+  {%- endif -%}
+  {{ return(is_incremental()) }}
+{%- endmacro %}

@@ -108,10 +108,13 @@ class Living:
             self.world.conclude_session(session.id, reactivate=True)
 
     def reopen(self) -> None:
-        """Let contacts of such sessions write."""
+        """Let contacts of such sessions write, and move some cards."""
         for session in [session for session in self.world.sessions if session.reactivate][:4]:
             self.world.clock.advance(1)
             self.world.add_inbound_message(session.id, "Ainda não chegou")
+        for _ in range(8):
+            self.world.clock.advance(1)
+            self.world.churn._move_card(self.world.now())
 
     def round(self) -> None:
         """Kill an attempt while things happen, let another one go on, and load once more when nothing moves."""

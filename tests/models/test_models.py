@@ -10,9 +10,9 @@ import yaml
 
 from airflow_provider_wtschat.warehouse.dictionary import PREFIX, tables
 from airflow_provider_wtschat.warehouse.tables import Kinds
+from scripts.dbt_rendering import MODELS, TESTS, Project
 from scripts.dbt_sources import CAMPAIGN, files
 from tests.models.dbt import PACKAGE
-from tests.models.rendering import MODELS, TESTS, Project
 
 duckdb = pytest.importorskip("duckdb")
 

@@ -15,7 +15,7 @@ landed as (
   left join sessions on sessions.id = messages.session_id
 ),
 
-{% if is_incremental() -%}
+{% if wtschat.goes_on() -%}
 newest as (
   select {{ dbt.dateadd('hour', -1 * var('wtschat_lookback_hours'), 'max(loaded_at)') }} as loaded_at
   from {{ this }}
@@ -37,7 +37,7 @@ changed as (
 messages as (
   select landed.*
   from landed
-  {% if is_incremental() -%}
+  {% if wtschat.goes_on() -%}
   inner join changed on changed.session_id = landed.session_id
   {%- endif %}
 ),
