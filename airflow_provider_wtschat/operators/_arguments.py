@@ -276,11 +276,10 @@ class OpeningOnceArguments(OpeningArguments, OnceArguments, total=False):
     """Arguments of both."""
 
 
-class AskArguments(OpeningOnceArguments, total=False):
-    """Arguments of :class:`~airflow_provider_wtschat.operators.ask.AskContactOperator`."""
+class ApprovalArguments(OpeningOnceArguments, total=False):
+    """Arguments of a question but for its options."""
 
     subject: Required[str]
-    options: Required[Sequence[str] | str]
     body: str | None
     defaults: Sequence[str] | str | None
     response_timeout: timedelta | float | str
@@ -294,6 +293,12 @@ class AskArguments(OpeningOnceArguments, total=False):
     unclear_text: str
     poll_interval: float
     deferrable: bool
+
+
+class AskArguments(ApprovalArguments, total=False):
+    """Arguments of :class:`~airflow_provider_wtschat.operators.ask.AskContactOperator`."""
+
+    options: Required[Sequence[str] | str]
 
 
 class PanelOnceArguments(PanelArguments, OnceArguments, total=False):

@@ -31,10 +31,12 @@ from airflow_provider_wtschat.operators.base import WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
 from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
-from airflow_provider_wtschat.triggers.session import SessionReplyTrigger
+from airflow_provider_wtschat.triggers.session import ContactReplyTrigger
 from airflow_provider_wtschat.waiting.answers import Options, plain_mapping
 
 if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
+
     from airflow_provider_wtschat._compat import Context
 
 __all__ = ["QUESTION_KEY", "AskContactBranchOperator", "AskContactOperator"]
@@ -64,8 +66,9 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
     is asked again. While it waits, it is deferred on the feed that all triggers of the connection share. What the
     contact writes stays in WTS Chat: it is in no event, XCom or log, only the option is.
 
-    Whoever writes from the contact's number answers, in the session in which the question was asked. A contact is asked
-    one question at a time: a second one, of any task of this Airflow, is refused while the first is open.
+    Whoever writes from the contact's number answers, in the session in which the question was asked, or in another
+    one on the same channel. A contact is asked one question at a time: a second one, of any task of this Airflow, is
+    refused while the first is open.
 
     A text reaches the contact only while WhatsApp's 24 h window is open; give a template to ask at any time. The API
     sends buttons only as part of an approved template.
@@ -182,13 +185,15 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
             context["ti"].xcom_push(key="message_id", value=sent["id"])
             with self._asked_already():
                 session_id = self._session_of(sent)
-                contact_id = contact_id or self.hook.run(sessions.get(session_id)).get("contactId")
+                session = self.hook.run(sessions.get(session_id))
+                contact_id = contact_id or session.get("contactId")
         except BaseException:
             self._release(context, contact_id)
             raise
         question = {
             "session_id": session_id,
             "contact_id": contact_id,
+            "channel_id": session.get("channelId"),
             "since": sent["createdAt"],
             "until": until,
             "attempt": 1,
@@ -216,13 +221,23 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         # Not an argument of the deferral, since `airflow dags test` loses those.
         question = dict(ti.xcom_pull(task_ids=ti.task_id, key=QUESTION_KEY, map_indexes=ti.map_index))
         with self._asked_already(), self._claimed(context, question):
-            try:
-                replies = waiting.complete(self.hook, _condition(question), event, timeout=_seconds_left(question))
-            except AirflowSensorTimeout:
-                return self._unanswered(context, "no answer came in time")
-            except WtsChatError as error:
-                return self._go_on(context, question, error)
-            return self._judge(context, {**question, "faults": 0}, replies)
+            return self.resumed(context, question, event)
+
+    def resumed(self, context: Context, question: dict[str, Any], event: Mapping[str, Any] | None) -> Any:
+        """
+        Judge what the trigger says.
+
+        :param context: context of the task
+        :param question: what was asked
+        :param event: the trigger's event
+        """
+        try:
+            replies = waiting.complete(self.hook, _condition(question), event, timeout=_seconds_left(question))
+        except AirflowSensorTimeout:
+            return self._unanswered(context, "no answer came in time")
+        except WtsChatError as error:
+            return self._go_on(context, question, error)
+        return self._judge(context, {**question, "faults": 0}, replies)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -250,7 +265,8 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         poll_interval = convert.required("poll_interval", convert.seconds("poll_interval", self.poll_interval))
         if convert.boolean("deferrable", self.deferrable):
             self.defer(
-                trigger=SessionReplyTrigger(
+                trigger=self.trigger(
+                    context,
                     wtschat_conn_id=self.wtschat_conn_id,
                     poll_interval=poll_interval,
                     timeout_at=question["until"],
@@ -266,6 +282,15 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         except WtsChatError as error:
             return self._go_on(context, question, error)
         return self._judge(context, question, replies)
+
+    def trigger(self, context: Context, **arguments: Any) -> BaseTrigger:
+        """
+        Return what waits for the answer.
+
+        :param context: context of the task
+        :param arguments: arguments of :class:`~airflow_provider_wtschat.triggers.session.ContactReplyTrigger`
+        """
+        return ContactReplyTrigger(**arguments)
 
     def _go_on(self, context: Context, question: dict[str, Any], error: WtsChatError) -> Any:
         faults = question["faults"] + 1
@@ -292,6 +317,8 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         if replies:
             if question["attempt"] >= convert.required("attempts", convert.integer("attempts", self.attempts)):
                 return self._unanswered(context, f"the answer was not clear, {question['attempt']} times")
+            # The session of the question may be concluded, and the contact have begun another one.
+            question = {**question, "session_id": replies[-1].get("sessionId") or question["session_id"]}
             self._ask_again(context, question, options)
             question = {**question, "attempt": question["attempt"] + 1, "since": replies[-1]["createdAt"]}
         return self._wait(context, question)
@@ -446,8 +473,14 @@ class AskContactBranchOperator(AskContactOperator, BranchMixIn):
         return self.do_branch(context, [tasks.get(option, option) for option in answer["chosen_options"]])
 
 
-def _condition(question: Mapping[str, Any]) -> waiting.SessionHasReply:
-    return waiting.SessionHasReply(session_id=question["session_id"], since=instants.read(question["since"]))
+def _condition(question: Mapping[str, Any]) -> waiting.ContactHasReplied:
+    return waiting.ContactHasReplied(
+        session_id=question["session_id"],
+        since=instants.read(question["since"]),
+        contact_id=question["contact_id"],
+        # A task that was waiting while this package was upgraded does not know it.
+        channel_id=question.get("channel_id"),
+    )
 
 
 def _seconds_left(question: Mapping[str, Any]) -> float:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
-from airflow_provider_wtschat.waiting.conditions import SessionHasReply, SessionHasStatus, SessionsHaveArrived
+from airflow_provider_wtschat.waiting.conditions import (
+    ContactHasReplied,
+    SessionHasReply,
+    SessionHasStatus,
+    SessionsHaveArrived,
+)
 
-__all__ = ["NewSessionsTrigger", "SessionReplyTrigger", "SessionStatusTrigger"]
+__all__ = ["ContactReplyTrigger", "NewSessionsTrigger", "SessionReplyTrigger", "SessionStatusTrigger"]
 
 
 class SessionStatusTrigger(WtsChatBaseTrigger):
@@ -55,6 +60,30 @@ class SessionReplyTrigger(WtsChatBaseTrigger):
 
     def __init__(self, *, session_id: str, since: str, **kwargs: Any) -> None:
         super().__init__(session_id=session_id, since=since, **kwargs)
+
+
+class ContactReplyTrigger(WtsChatBaseTrigger):
+    """
+    Wait until the contact writes into a session, or into another one on the same channel.
+
+    :param session_id: id of the session
+    :param since: instant after which a message counts
+    :param contact_id: id of the contact. Default: only the session counts
+    :param channel_id: id of the channel on which other sessions count. Default: any
+    """
+
+    waits_for = ContactHasReplied
+
+    def __init__(
+        self,
+        *,
+        session_id: str,
+        since: str,
+        contact_id: str | None = None,
+        channel_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(session_id=session_id, since=since, contact_id=contact_id, channel_id=channel_id, **kwargs)
 
 
 class NewSessionsTrigger(WtsChatBaseTrigger):

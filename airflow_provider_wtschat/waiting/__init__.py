@@ -10,6 +10,7 @@ Waiting: what can be waited for, and how the worker and the triggerer wait for i
 from airflow_provider_wtschat.waiting.conditions import (
     CardHasMoved,
     Condition,
+    ContactHasReplied,
     MessageHasStatus,
     Outcome,
     ScheduledMessageHasStatus,
@@ -24,6 +25,7 @@ from airflow_provider_wtschat.waiting.polling import Poller, wait
 __all__ = [
     "CardHasMoved",
     "Condition",
+    "ContactHasReplied",
     "MessageHasStatus",
     "Outcome",
     "Poller",

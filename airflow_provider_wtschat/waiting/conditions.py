@@ -381,6 +381,73 @@ class SessionHasReply(Condition[list[Message]]):
         return message.get("direction") == FROM_CONTACT and instants.read(message["createdAt"]) > self.since
 
 
+class ContactHasReplied(SessionHasReply):
+    """
+    The contact writes into a session, or into another one on the same channel.
+
+    A session may be concluded while an answer is awaited, and then the contact's message begins another one.
+
+    :param session_id: id of the session
+    :param since: the moment after which a message counts
+    :param contact_id: id of the contact. Default: only the session counts
+    :param channel_id: id of the channel on which other sessions count. Default: any
+    :raises WtsChatArgumentError: if an argument is refused
+    """
+
+    def __init__(self, *, session_id: Any, since: When, contact_id: Any = None, channel_id: Any = None) -> None:
+        super().__init__(session_id=session_id, since=since)
+        self.contact_id = convert.uuid("contact_id", contact_id)
+        self.channel_id = convert.uuid("channel_id", channel_id)
+
+    @property
+    def session_id(self) -> str | None:
+        """Id of the one session whose changes may bring it about; ``None`` for any session."""
+        return self.id if self.contact_id is None else None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that make the same condition, as plain JSON."""
+        return {**super().arguments(), "contact_id": self.contact_id, "channel_id": self.channel_id}
+
+    def describe(self) -> str:
+        """Say what is waited for, without personal data."""
+        return f"{super().describe()}, or in another one of its contact"
+
+    def read(self) -> Exchange[list[Message]]:
+        """Read what a task that waited for it returns."""
+        found = yield from super().read()
+        for session in (yield from self._others()):
+            listed = yield from rows(sessions.list_messages(session["id"], created_after=self.since))
+            found.extend(message for message in listed if self._is_reply(message))
+        return found
+
+    def look(self) -> Exchange[Outcome | None]:
+        """Look whether it has come about, or cannot any more."""
+        found = yield from self.read()
+        if not found:
+            return None
+        first = min((message.get("createdAt") for message in found), key=str)
+        return Outcome(reached=True, status="REPLIED", updated_at=first)
+
+    def notice(self, session: Session) -> datetime | None:
+        """
+        Tell from a session when somebody last wrote, ``None`` if nobody has since, or the session is another contact's.
+
+        :param session: the session, as the API sent it
+        """
+        ours = session["id"] == self.id or (
+            self.contact_id is not None and str(session.get("contactId")).lower() == self.contact_id
+        )
+        return super().notice(session) if ours else None
+
+    def _others(self) -> Exchange[list[Session]]:
+        if self.contact_id is None:
+            return []
+        found = yield from rows(
+            sessions.list_(contact_id=self.contact_id, channel_ids=self.channel_id, last_interaction_after=self.since)
+        )
+        return [session for session in found if session["id"] != self.id]
+
+
 class SessionFilter:
     """
     The sessions that somebody wants to know about.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -181,6 +182,35 @@ def test_a_template_to_a_number(simulator: Simulator, variables: Variables) -> N
     assert (answer["chosen_options"], answer["responded_by_user"]) == (["Sim"], {"id": contact.id})
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_an_answer_may_open_a_new_session(
+    simulator: Simulator, variables: Variables, session_id: str, deferrable: bool
+) -> None:
+    world = simulator.world
+    asked = world.sessions.get(session_id)
+
+    def elsewhere(text: str, *, same_channel: bool = True) -> None:
+        channel = asked.channel_id if same_channel else next(c.id for c in world.channels if c.id != asked.channel_id)
+        session = world.create_session(contact_id=asked.contact_id, channel_id=channel, status="IN_PROGRESS")
+        world.add_inbound_message(session.id, text)
+
+    def conclude_and_answer() -> None:
+        world.conclude_session(session_id)
+        elsewhere("não", same_channel=False)  # of another conversation
+        elsewhere("hein?")
+
+    if deferrable:
+        answer = run(question(session_id), conclude_and_answer, lambda: elsewhere("sim"))
+        # The second attempt goes where the contact is now.
+        assert [send.session_id == session_id for send in simulator.sends] == [True, False]
+    else:
+        timer = threading.Timer(0.5, lambda: (world.conclude_session(session_id), elsewhere("sim")))
+        timer.start()
+        answer = run(question(session_id, deferrable=False))
+        timer.join()
+    assert answer["chosen_options"] == ["Sim"]
+
+
 def test_two_questions_at_once_are_refused(simulator: Simulator, variables: Variables, session_id: str) -> None:
     first, context = question(session_id), {"ti": TaskInstance("ask")}
     with pytest.raises(TaskDeferred) as deferred:
@@ -299,8 +329,6 @@ class DoneOperator(BaseOperator):
 
 @pytest.mark.airflow
 def test_a_branch_in_a_real_dag(simulator: Simulator, run_dag: Any, session_id: str) -> None:
-    import threading
-
     def reply() -> None:
         while not simulator.sends:
             threading.Event().wait(0.05)
