@@ -33,9 +33,8 @@ PUBLIC = {
     "links": ("",),
     "notifications": ("wtschat",),
     "operators": (
-        "ask",
-        "ask", "campaign", "chatbot", "contact", "file", "message", "panel", "scheduled_message", "sequence", "session",
-        "session_event", "webhook", "wtschat",
+        "approval", "ask", "campaign", "chatbot", "contact", "file", "message", "panel", "scheduled_message",
+        "sequence", "session", "session_event", "webhook", "wtschat",
     ),
     "sensors": ("message", "panel", "scheduled_message", "session"),
     "simulator": ("", "pytest_plugin"),
@@ -43,7 +42,10 @@ PUBLIC = {
         "sql_to_wtschat", "wtschat_account", "wtschat_files_to_object_storage", "wtschat_reconcile",
         "wtschat_to_object_storage", "wtschat_to_sql",
     ),
-    "triggers": ("campaign", "message", "panel", "scheduled_message", "session", "session_event", "webhook_event"),
+    "triggers": (
+        "approval", "campaign", "message", "panel", "scheduled_message", "session", "session_event",
+        "webhook_event",
+    ),
     "warehouse": ("merging",),
     "webhooks": ("inbox", "receiver"),
 }  # fmt: skip

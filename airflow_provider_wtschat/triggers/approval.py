@@ -19,7 +19,7 @@ from airflow_provider_wtschat.waiting.events import Ended, Event
 if TYPE_CHECKING:
     from airflow.sdk.api.datamodels._generated import HITLDetailResponse
 
-__all__ = ["UNCLEAR", "WhatsAppApprovalTrigger"]
+__all__ = ["WhatsAppApprovalTrigger"]
 
 UNCLEAR = "unclear"
 """Status of the event for an answer that means none of the options."""

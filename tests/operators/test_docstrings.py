@@ -20,8 +20,8 @@ pytestmark = pytest.mark.airflow
 _OTHERS = {vars(module)[name] for module in (campaign, webhook) for name in module.__all__}
 EVERY = sorted(operators() | {other for other in _OTHERS if hasattr(other, "execute")}, key=lambda cls: cls.__name__)
 CALLS_NO_OPERATION = {
-    "ReadWebhooksOperator", "WtsChatCampaignControlOperator", "WtsChatErasePersonOperator", "WtsChatOperator",
-    "WtsChatOptOutOperator",
+    "ReadWebhooksOperator", "WtsChatCampaignControlOperator", "WtsChatCampaignReportOperator",
+    "WtsChatErasePersonOperator", "WtsChatOperator", "WtsChatOptOutOperator",
 }  # fmt: skip
 
 
