@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException, BranchMixIn
 from airflow_provider_wtschat.api import converters as convert
@@ -67,6 +67,16 @@ class WhatsAppApprovalOperator(AskContactOperator, BranchMixIn):
 
     inherits_from_skipmixin = True
 
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Refuse where Airflow has no such questions: when the Dag is read, not when somebody waits for an answer."""
+        if find_spec("airflow.sdk") is None or find_spec("airflow.sdk.execution_time.hitl") is None:
+            msg = (
+                "WhatsAppApprovalOperator needs Airflow 3.1 or later, whose UI can take answers. On earlier ones use "
+                "AskContactOperator or AskContactBranchOperator, which ask on WhatsApp alone"
+            )
+            raise AirflowOptionalProviderFeatureException(msg)
+        return super().__new__(cls)
+
     def __init__(
         self,
         *,
@@ -76,12 +86,6 @@ class WhatsAppApprovalOperator(AskContactOperator, BranchMixIn):
         assigned_users: Sequence[Mapping[str, str]] | None = None,
         **kwargs: Unpack[ApprovalArguments],
     ) -> None:
-        if find_spec("airflow.sdk") is None or find_spec("airflow.sdk.execution_time.hitl") is None:
-            msg = (
-                "WhatsAppApprovalOperator needs Airflow 3.1 or later, whose UI can take answers. On earlier ones use "
-                "AskContactOperator or AskContactBranchOperator, which ask on WhatsApp alone"
-            )
-            raise AirflowOptionalProviderFeatureException(msg)
         super().__init__(options=options, **kwargs)
         self.fail_on_reject = fail_on_reject
         self.ignore_downstream_trigger_rules = ignore_downstream_trigger_rules
