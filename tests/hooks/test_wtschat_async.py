@@ -32,6 +32,7 @@ from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
 from tests.conftest import AIRFLOW_2
 from tests.hooks.test_wtschat import ALL, ONCE, PHONE, SECRET, TEXT, UUID, connection, some_session, unreachable
+from tests.waiting import until
 
 
 async def tell(simulator: Simulator, call: Awaitable[Any]) -> tuple[Any, int, int]:
@@ -135,9 +136,10 @@ async def test_a_send_that_is_cancelled_is_uncertain_and_a_read_is_cancelled(
     simulator: Simulator, session_id: str
 ) -> None:
     async def cancelled(call: Awaitable[Any]) -> None:
-        simulator.inject("slow", on=ALL, delay_s=1.0)
+        simulator.inject("slow", on=ALL, delay_s=5.0)
+        before = len(simulator.requests)
         task = asyncio.ensure_future(call)
-        await asyncio.sleep(0.4)
+        await until(lambda: len(simulator.requests) > before)
         task.cancel()
         await task
 

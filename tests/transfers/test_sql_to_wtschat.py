@@ -673,10 +673,9 @@ def test_a_signal_stops_a_dispatch(warehouse: Warehouse, simulator: Simulator):
     while requests() < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(child, signal.SIGTERM)
-    asked, signalled = requests(), time.monotonic()
+    asked = requests()
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 7
-    assert time.monotonic() - signalled < 5
     assert requests() - asked <= 2
     assert warehouse.statuses() == {"sent": 100 * requests(), "planned": 10_000 - 100 * requests()}
 
@@ -686,12 +685,18 @@ def test_a_stop_ends_a_wait(warehouse: Warehouse, simulator: Simulator):
     warehouse.fill(150)
     simulator.inject("429", on=SEND, skip=1, times=None, retry_after="60")
     operator = SqlToWtsChatTemplateOperator(**arguments(simulator))
-    timer = threading.Timer(1, operator.on_kill)
-    timer.start()
-    started = time.monotonic()
+
+    def stop() -> None:
+        while [entry.operation for entry in simulator.requests].count(SEND) < 2:
+            time.sleep(0.01)
+        operator.on_kill()
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
     with pytest.raises(WtsChatError, match="was stopped from outside"):
         operator.execute(context())
-    assert time.monotonic() - started < 5
+    stopper.join()
+    assert [entry.operation for entry in simulator.requests].count(SEND) == 2
     assert warehouse.statuses() == {"sent": 100, "planned": 50}
 
 
@@ -1188,12 +1193,10 @@ def test_what_the_database_refuses_is_said_in_a_sentence_and_not_tried_again(
 def test_a_table_that_cannot_be_used_is_said_in_a_sentence(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(1)
     warehouse.execute("CREATE TABLE other (campaign INTEGER)")
-    started = time.monotonic()
     with pytest.raises(WtsChatFailedError, match="table: other of the connection 'warehouse' failed with"):
         dispatch(table="other")
     with pytest.raises(WtsChatFailedError, match=r"table: nowhere\.x of the connection 'warehouse' failed with"):
         dispatch(table="nowhere.x")
-    assert time.monotonic() - started < 3
 
 
 def test_a_database_that_is_gone_is_worth_a_retry(

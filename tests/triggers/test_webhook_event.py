@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import pytest
 
 from airflow_provider_wtschat.triggers import webhook_event
 from airflow_provider_wtschat.triggers.webhook_event import WebhookEventTrigger
-from airflow_provider_wtschat.webhooks.inbox import Inbox, get_inbox
+from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
 from tests.conftest import AIRFLOW_2
+from tests.waiting import until
 from tests.webhooks.test_inbox import event
 
 pytestmark = pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2 has no asset watchers")
@@ -38,15 +39,6 @@ def numbers(payload: Any) -> list[int]:
     return [int(row["ids"]["contact_id"][-12:]) for row in payload["events"]]
 
 
-async def rings(trigger: WebhookEventTrigger, seconds: float) -> AsyncIterator[Any]:
-    """Yield what a trigger rings until a time has passed, as one triggerer sees it."""
-    async with aclosing(trigger.run()) as running:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                async for ring in running:
-                    yield json.loads(json.dumps(ring.payload))
-
-
 def trigger(**arguments: Any) -> WebhookEventTrigger:
     made = WebhookEventTrigger(poll_interval=0.2, **arguments)
     path, kwargs = made.serialize()
@@ -54,69 +46,102 @@ def trigger(**arguments: Any) -> WebhookEventTrigger:
     return WebhookEventTrigger(**json.loads(json.dumps(kwargs)))
 
 
+@asynccontextmanager
+async def ringing(**arguments: Any) -> AsyncIterator[list[Any]]:
+    """What a trigger rings within the block, as one triggerer sees it; it has begun when the block does."""
+    rung: list[Any] = []
+    made = trigger(**arguments)
+
+    async def run() -> None:
+        async for ring in made.run():
+            rung.append(json.loads(json.dumps(ring.payload)))
+
+    task = asyncio.create_task(run())
+    await until(lambda: get_inbox().cursor(made._name) is not None)
+    try:
+        yield rung
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until_kept(inbox: Inbox, **arguments: Any) -> None:
+    """Wait until all that came has been read, and the place behind it is kept."""
+    await until(lambda: inbox.cursor(trigger(**arguments)._name) == inbox.end(CONN_ID))
+
+
+def told(rung: list[Any]) -> list[int]:
+    return [number for payload in rung for number in numbers(payload)]
+
+
 async def test_one_event_for_each_reading_and_all_are_told(inbox: Inbox) -> None:
     put(inbox, 1)  # before it was there
-    told: list[Any] = []
-
-    async def watch() -> None:
-        told.extend([payload async for payload in rings(trigger(), 3)])
-
-    watching = asyncio.ensure_future(watch())
-    await asyncio.sleep(0.5)
-    for number in range(10, 30, 2):
-        await asyncio.to_thread(put, inbox, number, number + 1)
-        await asyncio.sleep(0.05)
-    await asyncio.to_thread(put, inbox, 99, conn_id="other")
-    await watching
-    assert [each for payload in told for each in numbers(payload)] == list(range(10, 30))
-    assert [payload["count"] for payload in told] == [len(numbers(payload)) for payload in told]
-    assert len(told) <= 5  # what comes within the pause is told together
-    assert "Maria" not in json.dumps(told)
+    async with ringing() as rung:
+        put(inbox, 10)
+        await until(lambda: told(rung) == [10])
+        for number in range(12, 30, 2):  # what comes within the pause is told together
+            put(inbox, number, number + 1)
+        put(inbox, 99, conn_id="other")
+        await until(lambda: told(rung) == [10, *range(12, 30)])
+    assert [payload["count"] for payload in rung] == [len(numbers(payload)) for payload in rung]
+    assert len(rung) <= 3
+    assert "Maria" not in json.dumps(rung)
 
 
 async def test_a_burst_is_one_event_with_the_first_hundred(inbox: Inbox) -> None:
-    async for _ in rings(trigger(), 0.5):
-        pytest.fail("nothing has come")
-    put(inbox, *range(2500))
-    told = [payload async for payload in rings(trigger(), 1.5)]
-    assert [(payload["count"], payload["complete"]) for payload in told] == [(2500, False)]
-    assert numbers(told[0]) == list(range(100))
-    assert told[0]["since"] <= told[0]["until"]
+    async with ringing() as rung:
+        put(inbox, *range(2500))
+        await until_kept(inbox)
+    assert [(payload["count"], payload["complete"]) for payload in rung] == [(2500, False)]
+    assert numbers(rung[0]) == list(range(100))
+    assert rung[0]["since"] <= rung[0]["until"]
 
 
 async def test_restarts_lose_nothing_and_repeat_little(inbox: Inbox) -> None:
-    told: list[int] = []
-    async for _ in rings(trigger(), 0.5):
-        pytest.fail("nothing has come")
-    for number in range(8):
+    async with ringing() as rung:
+        pass
+    assert rung == []
+    for number in range(5):
         put(inbox, number)  # while no triggerer runs
-        told += [each async for payload in rings(trigger(), 0.4 + number / 5) for each in numbers(payload)]
-    assert set(told) == set(range(8))
-    assert [payload async for payload in rings(trigger(), 1.5)][1:] == []
-    assert [payload async for payload in rings(trigger(), 1)] == []  # by now its place has been kept
+        async with ringing() as rung:
+            await until(lambda number=number, rung=rung: number in told(rung))
+    async with ringing() as rung:
+        await until_kept(inbox)
+    assert len(rung) <= 1
+    async with ringing() as rung:
+        put(inbox, 9)
+        await until(lambda: bool(rung))
+    assert told(rung) == [9]
 
 
 async def test_other_types_do_not_ring(inbox: Inbox) -> None:
-    async for _ in rings(trigger(events=["SESSION_NEW"]), 0.5):
-        pytest.fail("nothing has come")
+    async with ringing(events=["SESSION_NEW"]) as rung:
+        put(inbox, 1)
+        await until_kept(inbox, events=["SESSION_NEW"])
+    assert rung == []
+
+
+async def test_an_inbox_that_is_away_is_waited_for(
+    inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[str] = []
+    read = type(inbox).read
+
+    def noted(self: Any, conn_id: str, **how: Any) -> Any:
+        try:
+            return read(self, conn_id, **how)
+        except InboxError:
+            failed.append(conn_id)
+            raise
+
+    monkeypatch.setattr(type(inbox), "read", noted)
     put(inbox, 1)
-    assert [payload async for payload in rings(trigger(events=["SESSION_NEW"]), 0.7)] == []
-
-
-async def test_an_inbox_that_is_away_is_waited_for(inbox: Inbox, tmp_path: Path) -> None:
-    put(inbox, 1)
-    told: list[Any] = []
-
-    async def watch() -> None:
-        told.extend([payload async for payload in rings(trigger(), 3)])
-
-    watching = asyncio.ensure_future(watch())
-    await asyncio.sleep(0.5)
-    (tmp_path / "inbox").rename(tmp_path / "away")
-    (tmp_path / "inbox").touch()
-    await asyncio.sleep(0.5)
-    (tmp_path / "inbox").unlink()
-    (tmp_path / "away").rename(tmp_path / "inbox")
-    put(inbox, 2)
-    await watching
-    assert [numbers(payload) for payload in told] == [[2]]
+    async with ringing() as rung:
+        (tmp_path / "inbox").rename(tmp_path / "away")
+        (tmp_path / "inbox").touch()
+        await until(lambda: bool(failed))
+        (tmp_path / "inbox").unlink()
+        (tmp_path / "away").rename(tmp_path / "inbox")
+        put(inbox, 2)
+        await until(lambda: bool(rung))
+    assert [numbers(payload) for payload in rung] == [[2]]

@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from airflow_provider_wtschat.triggers import feed
 from airflow_provider_wtschat.triggers.hints import Hint, hints_for
 from airflow_provider_wtschat.webhooks.inbox import Inbox, get_inbox
 from tests.triggers.test_hints import ended, pending, started, status_trigger
-from tests.waiting import QUICK
+from tests.waiting import QUICK, until
 
 SECRET = "a secret of this deployment"
 ID, OTHER = (f"00000000-0000-4000-8000-{number:012d}" for number in (1, 2))
@@ -30,6 +31,20 @@ def inbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Inbox]:
     inbox = get_inbox()
     yield inbox
     inbox.close()
+
+
+@pytest.fixture
+def looks(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The connection of each look into the inbox."""
+    made: list[str] = []
+    read = type(inbox).read
+
+    def noted(self: Inbox, conn_id: str, **how: Any) -> Any:
+        made.append(conn_id)
+        return read(self, conn_id, **how)
+
+    monkeypatch.setattr(type(inbox), "read", noted)
+    return made
 
 
 def event(kind: str | None, **content: str) -> WebhookEvent:
@@ -48,13 +63,13 @@ def event(kind: str | None, **content: str) -> WebhookEvent:
     ],
 )
 async def test_what_came_after_the_beginning_becomes_hints(
-    inbox: Inbox, kind: str | None, content: dict[str, str], hint: Hint
+    inbox: Inbox, looks: list[str], kind: str | None, content: dict[str, str], hint: Hint
 ) -> None:
     inbox.put([("wtschat_default", event("CONTACT_NEW", id=ID))])
     hints = hints_for("wtschat_default")
     assert hints is not None
     first = asyncio.ensure_future(anext(hints))
-    await asyncio.sleep(0.3)
+    await until(lambda: bool(looks))
     inbox.put([("other", event("CONTACT_NEW", id=ID)), ("wtschat_default", event(kind, **content))])
     async with asyncio.timeout(5):
         assert await first == [hint]
@@ -67,14 +82,12 @@ async def test_without_a_secret_nothing_is_followed(inbox: Inbox, monkeypatch: p
         assert hints_for("wtschat_default") is None
 
 
-async def test_a_waiter_is_woken_by_its_event(simulator: Simulator, inbox: Inbox) -> None:
+async def test_a_waiter_is_woken_by_its_event(simulator: Simulator, inbox: Inbox, looks: list[str]) -> None:
     """Its next reading would be a thousand seconds away."""
     ids = pending(simulator, 3)
     tasks = await started(*(status_trigger(each) for each in ids))
-    await asyncio.sleep(0.5)
+    await until(lambda: bool(looks))
     for each in ids:
         simulator.world.conclude_session(each)
     await asyncio.to_thread(inbox.put, [("wtschat_default", event("SESSION_COMPLETE", id=each)) for each in ids])
-    begun = asyncio.get_running_loop().time()
     assert len(await ended(*tasks)) == 3
-    assert asyncio.get_running_loop().time() - begun < 5
