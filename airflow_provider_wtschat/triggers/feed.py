@@ -7,7 +7,7 @@ with what changes, not with who waits. Things that no list tells of (messages, c
 within a share of the account's limit.
 
 Where something gives hints (:mod:`~airflow_provider_wtschat.triggers.hints`), a feed asks at once about what a hint
-names, and reads lists only from time to time, for hints that were lost.
+names. Who is told by events that come looks for itself only from time to time, for hints that were lost.
 
 A feed begins with its first waiter and ends with its last. There is one per event loop and connection.
 """
@@ -21,7 +21,7 @@ import heapq
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -101,10 +101,14 @@ class Subscriber:
     :param poll_interval: seconds after which it wants to know at the latest, if all goes well
     :param key: the field of sessions whose changes it follows, ``None`` if no list tells of what it waits for
     :param since: from when on changes matter
+    :param told_by: types of events that together tell of all that it wants to know; none if no event does
     """
 
-    def __init__(self, *, poll_interval: float, key: str | None, since: datetime) -> None:
+    def __init__(
+        self, *, poll_interval: float, key: str | None, since: datetime, told_by: Collection[str] = ()
+    ) -> None:
         self.poll_interval = poll_interval
+        self.told_by = frozenset(told_by)
         self.key = key
         self.since = since
         self.caught_up = False
@@ -149,7 +153,7 @@ class Waiter(Subscriber):
     """
 
     def __init__(self, *, condition: Condition[Any], poll_interval: float, since: datetime) -> None:
-        super().__init__(poll_interval=poll_interval, key=condition.list_key, since=since)
+        super().__init__(poll_interval=poll_interval, key=condition.list_key, since=since, told_by=condition.told_by)
         self.condition = condition
         self.hinted = False
         """Whether it is worth a direct question after the next reading of the list."""
@@ -204,7 +208,7 @@ class Stream(Subscriber):
     """
 
     def __init__(self, *, poll_interval: float, since: datetime, wanted: SessionChanges) -> None:
-        super().__init__(poll_interval=poll_interval, key=UPDATED, since=since)
+        super().__init__(poll_interval=poll_interval, key=UPDATED, since=since, told_by=wanted.told_by)
         self._wanted = wanted
         self._low = since
         self._seen: dict[str, datetime] = {}
@@ -272,7 +276,7 @@ class Feed:
         self._tasks: set[asyncio.Task[None]] = set()
         self._hinted = _Hinted(self)
         self._by_subject: dict[str, set[Waiter]] = {}
-        self._hint_seen: float | None = None
+        self._hint_seen: dict[str, float] = {}
         self._last_look = asyncio.Semaphore(1)
         self._gates = {bulk: asyncio.Semaphore(_AT_ONCE) for bulk in (False, True)}
         self._hook: WtsChatAsyncHook | None = None
@@ -378,16 +382,20 @@ class Feed:
             for subscriber in self._subscribers:
                 subscriber.tell(error)
 
-    @property
-    def is_hinted(self) -> bool:
-        """Whether hints come, so that readings are but a net: if none came for long, something is wrong with them."""
-        if self._hint_seen is None:
-            return False
-        return asyncio.get_running_loop().time() - self._hint_seen < 2 * PACE.net
+    def is_hinted(self, told_by: Collection[str]) -> bool:
+        """
+        Say whether hints come of all that somebody wants to know, so that readings are but a net.
+
+        Which events the subscription delivers only they themselves tell: if none of a type came for long, either there
+        is no reason for one, or they do not arrive.
+        """
+        since = asyncio.get_running_loop().time() - 2 * PACE.net
+        return bool(told_by) and all(self._hint_seen.get(event, -math.inf) > since for event in told_by)
 
     def hint(self, hint: Hint) -> None:
         """Take a hint that something changed."""
-        self._hint_seen = asyncio.get_running_loop().time()
+        if hint.event is not None:
+            self._hint_seen[hint.event] = asyncio.get_running_loop().time()
         for subject in hint.ids():
             for waiter in self._by_subject.get(subject, ()):
                 self._hinted.add(waiter)
@@ -412,7 +420,7 @@ class Feed:
                         for hint in some:
                             self.hint(hint)
             except Exception as error:
-                self._hint_seen = None
+                self._hint_seen.clear()
                 log.warning(
                     "Connection %r: no hints of changes for now (%s), so it is read as often as without them",
                     self.wtschat_conn_id,
@@ -517,7 +525,7 @@ class _Round:
                 await _signal(self._added, left)
                 continue
             _, _, interval, last, waiter = heapq.heappop(self._due)
-            if self._feed.is_hinted and last + PACE.net > clock():
+            if self._feed.is_hinted(waiter.told_by) and last + PACE.net > clock():
                 self._push(last + PACE.net, interval, last, waiter)
                 continue
             await self._feed.ask(waiter)
@@ -650,15 +658,17 @@ class _List:
 
     def _pause(self) -> float:
         subscribers = self._subscribers()
-        intervals = [subscriber.poll_interval for subscriber in subscribers]
-        self._interval = max(PACE.shortest, min(intervals, default=math.inf))
+        self._interval = max(PACE.shortest, min(map(self._interval_of, subscribers), default=math.inf))
         if self._woken:
             self._interval = PACE.shortest
-        elif self._feed.is_hinted and all(subscriber.caught_up for subscriber in subscribers):
-            self._interval = max(self._interval, PACE.net)
         if self._faults:
             return min(PACE.longest_pause, self._interval * 2.0 ** (self._faults - 1))
         return self._interval
+
+    def _interval_of(self, subscriber: Subscriber) -> float:
+        if subscriber.caught_up and self._feed.is_hinted(subscriber.told_by):
+            return max(subscriber.poll_interval, PACE.net)
+        return subscriber.poll_interval
 
     async def _try_to_read(self) -> None:
         try:

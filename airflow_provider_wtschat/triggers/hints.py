@@ -28,12 +28,15 @@ class Hint:
     :param message_id: id of the message, where it is about one
     :param card_id: id of the card, where it is about one
     :param contact_id: id of the contact, where it is about one
+    :param event: type of the webhook event that told of it, such as ``SESSION_COMPLETE``. While events of a type come,
+        whoever is told by them looks for itself less often. Default: none, and nobody does
     """
 
     session_id: str | None = None
     message_id: str | None = None
     card_id: str | None = None
     contact_id: str | None = None
+    event: str | None = None
 
     def ids(self) -> Iterator[str]:
         """Return the ids, as conditions spell them."""

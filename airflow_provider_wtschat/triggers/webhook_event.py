@@ -8,11 +8,12 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_wtschat._compat import BaseEventTrigger
+from airflow_provider_wtschat._compat import BaseEventTrigger, Stats
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.webhooks.inbox import InboxError, Stored, get_inbox
@@ -26,6 +27,7 @@ BETWEEN_EVENTS = 5.0
 LAG = 10.0
 """Seconds after which Airflow has surely stored an event that it was given."""
 PAUSE = 30.0
+GAUGE_EVERY = 10.0
 _AT_ONCE = 1000
 
 
@@ -107,6 +109,7 @@ class WebhookEventTrigger(BaseEventTrigger):
         inbox = get_inbox()
         rung: deque[tuple[float, str]] = deque()
         place: str | None = None
+        told = float("-inf")
         while True:
             try:
                 if place is None:
@@ -116,9 +119,14 @@ class WebhookEventTrigger(BaseEventTrigger):
                     # At once, so that a restart before the first event begins here.
                     await asyncio.to_thread(inbox.move, self._name, place)
                 ring = Ring()
+                waited = 0.0
                 while rows := await asyncio.to_thread(inbox.read, self.wtschat_conn_id, after=place, limit=_AT_ONCE):
                     place = rows[-1].place
+                    waited = max(waited, (datetime.now(UTC) - rows[0].received).total_seconds())
                     ring.add(row for row in rows if self.events is None or row.event.type in self.events)
+                if time.monotonic() - told >= GAUGE_EVERY or waited > GAUGE_EVERY:
+                    told = time.monotonic()
+                    Stats.gauge("wtschat.webhooks.lag", waited, tags={"connection": self.wtschat_conn_id})
                 if ring.count:
                     yield TriggerEvent(ring.payload())  # type: ignore[no-untyped-call]  # Airflow has no types
                 if not rung or rung[-1][1] != place:

@@ -51,4 +51,5 @@ def _hint(event: WebhookEvent) -> Hint:
         message_id=message_id,
         card_id=ids.get("card_id"),
         contact_id=ids.get("contact_id"),
+        event=None if event.type == UNKNOWN else event.type,
     )

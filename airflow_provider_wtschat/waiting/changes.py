@@ -16,7 +16,12 @@ from airflow_provider_wtschat.api.paging import UPDATED, Paginator
 from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.api.types import Session, SessionStatus
 from airflow_provider_wtschat.exceptions import WtsChatServerError
-from airflow_provider_wtschat.waiting.conditions import SessionFilter
+from airflow_provider_wtschat.waiting.conditions import (
+    SESSION_COMPLETE,
+    SESSION_NEW,
+    SESSION_UPDATE,
+    SessionFilter,
+)
 
 _STATUSES = [status.value for status in SessionStatus if status is not SessionStatus.UNDEFINED]
 
@@ -72,6 +77,13 @@ class SessionChanges:
     def __init__(self, *, event: Any, **filters: Any) -> None:
         self.event = SessionChange(convert.required("event", convert.choice("event", event, SessionChange)))
         self.filter = SessionFilter(**filters)
+
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events that together tell of them all."""
+        if self.event is SessionChange.CONCLUDED:
+            return frozenset({SESSION_COMPLETE})
+        return frozenset({SESSION_NEW, SESSION_UPDATE, SESSION_COMPLETE})
 
     def pick(self, session: Session) -> Change | None:
         """

@@ -47,6 +47,10 @@ _NEVER_A_SESSION_STATUS = (SessionStatus.UNDEFINED,)
 _SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
 
 
+SESSION_NEW, SESSION_UPDATE, SESSION_COMPLETE = "SESSION_NEW", "SESSION_UPDATE", "SESSION_COMPLETE"
+"""Types of webhook events."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """
@@ -74,6 +78,11 @@ class Condition(ABC, Generic[T]):
     def subject(self) -> str | None:
         """Id of the one thing that it is about."""
         return None
+
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events without which it could come about unheard; empty if no event tells of it."""
+        return frozenset()
 
     @property
     def session_id(self) -> str | None:
@@ -197,6 +206,12 @@ class SessionHasStatus(_HasStatus[Session]):
     def __init__(self, *, session_id: Any, target_statuses: Any, failure_statuses: Any = None) -> None:
         super().__init__(session_id, target_statuses, failure_statuses)
 
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events without which it could come about unheard."""
+        wanted = {*self.target_statuses, *self.failure_statuses}
+        return frozenset({SESSION_COMPLETE} if wanted == {"COMPLETED"} else {SESSION_COMPLETE, SESSION_UPDATE})
+
     def request(self) -> Request[Session]:
         """Return the request that reads it."""
         return sessions.get(self.id)
@@ -232,6 +247,11 @@ class MessageHasStatus(_HasPassed[MessageDelivery]):
 
     def __init__(self, *, message_id: Any, target_statuses: Any, failure_statuses: Any = ("FAILED", "DELETED")) -> None:
         super().__init__(message_id, target_statuses, failure_statuses)
+
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events without which it could come about unheard."""
+        return frozenset({"MESSAGE_UPDATED"})
 
     def request(self) -> Request[MessageDelivery]:
         """Return the request that reads it."""
@@ -288,6 +308,13 @@ class CardHasMoved(Condition[Card]):
         """Id of the one thing that it is about."""
         return self.id
 
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events without which it could come about unheard."""
+        steps = {"PANEL_CARD_STEP_CHANGE"} if self.step_ids else set()
+        statuses = {"PANEL_CARD_UPDATE"} if self.target_statuses or self.failure_statuses else set()
+        return frozenset(steps | statuses)
+
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
         return {
@@ -338,6 +365,11 @@ class SessionHasReply(Condition[list[Message]]):
     def subject(self) -> str:
         """Id of the one thing that it is about."""
         return self.id
+
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events without which it could come about unheard."""
+        return frozenset({"MESSAGE_RECEIVED"})
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
@@ -531,6 +563,13 @@ class SessionsHaveArrived(Condition[list[str]]):
         self.since = instants.parse("since", convert.required("since", since))
         self.count = convert.required("count", convert.integer("count", count, minimum=1))
         self.filter = SessionFilter(**filters)
+
+    @property
+    def told_by(self) -> frozenset[str]:
+        """Types of the webhook events without which it could come about unheard."""
+        # One that is there already may come to fit a filter.
+        filtered = any(value is not None for value in self.filter.arguments().values())
+        return frozenset({SESSION_NEW, SESSION_UPDATE} if filtered else {SESSION_NEW})
 
     @classmethod
     def argument_names(cls) -> list[str]:

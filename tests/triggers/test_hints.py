@@ -18,6 +18,15 @@ from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
 from airflow_provider_wtschat.triggers.panel import CardStepTrigger
 from airflow_provider_wtschat.triggers.session import NewSessionsTrigger, SessionReplyTrigger, SessionStatusTrigger
 from airflow_provider_wtschat.triggers.session_event import SessionEventTrigger
+from airflow_provider_wtschat.waiting.changes import SessionChanges
+from airflow_provider_wtschat.waiting.conditions import (
+    CardHasMoved,
+    MessageHasStatus,
+    ScheduledMessageHasStatus,
+    SessionHasReply,
+    SessionHasStatus,
+    SessionsHaveArrived,
+)
 from tests.waiting import QUICK, ago, event_of, until, until_followed
 
 LIST = "/chat/v2/session"
@@ -105,6 +114,9 @@ def pending(simulator: Simulator, count: int) -> list[str]:
     return [simulator.world.create_session(status="PENDING").id for _ in range(count)]
 
 
+CONCLUDED = Hint(session_id=UNKNOWN, event="SESSION_COMPLETE")
+TOLD_BY = {"SESSION_COMPLETE"}
+"""What tells those of ``status_trigger``."""
 Case = tuple[Any, Callable[[], object], Hint]
 
 
@@ -195,8 +207,8 @@ async def test_what_no_hint_told_of_is_found_by_the_net(
     pace(monkeypatch, net=1.0)
     one, other = pending(simulator, 2)
     tasks = await started(status_trigger(one, poll_interval=0.05), status_trigger(other, poll_interval=0.05))
-    inbox.put(Hint(session_id=UNKNOWN))
-    await until(lambda: feed.get_feed("wtschat_default").is_hinted)
+    inbox.put(CONCLUDED)
+    await until(lambda: feed.get_feed("wtschat_default").is_hinted(TOLD_BY))
     before = sum(entry.path == LIST for entry in simulator.requests)
     simulator.world.conclude_session(one)
     await ended(tasks[0])
@@ -205,11 +217,56 @@ async def test_what_no_hint_told_of_is_found_by_the_net(
     await leave(tasks[1])
 
 
+async def test_whoever_is_told_by_no_event_that_comes_looks_as_often_as_without_any(
+    simulator: Simulator, inbox: Inbox
+) -> None:
+    """A subscription to some events only: the others come about unheard."""
+    one, other = pending(simulator, 2)
+    sent = simulator.world.add_inbound_message(other).id
+    simulator.world.set_message_status(sent, "QUEUED")
+    delivered = MessageStatusTrigger(
+        message_id=sent, target_statuses=["DELIVERED"], failure_statuses=[], poll_interval=0.05
+    )
+    reply = SessionReplyTrigger(session_id=one, since=ago(-0.05), poll_interval=0.05)
+    tasks = await started(delivered, reply, status_trigger(other, poll_interval=0.05))
+    followed = feed.get_feed("wtschat_default")
+    inbox.put(CONCLUDED, Hint(card_id=UNKNOWN, event="PANEL_CARD_UPDATE"), Hint(message_id=UNKNOWN))
+    await until(lambda: followed.is_hinted(TOLD_BY))
+    await asyncio.sleep(0.1)  # moments of replies lie a little ahead
+    simulator.world.set_message_status(sent, "DELIVERED")
+    await asyncio.to_thread(simulator.world.add_inbound_message, one)
+    assert [event["status"] for event in await ended(*tasks[:2])] == ["reached", "reached"]
+    await leave(tasks[2])
+
+
+@pytest.mark.parametrize(
+    ("condition", "told_by"),
+    [
+        (SessionHasStatus(session_id=UNKNOWN, target_statuses=["COMPLETED"]), {"SESSION_COMPLETE"}),
+        (SessionHasStatus(session_id=UNKNOWN, target_statuses=["PENDING"]), {"SESSION_UPDATE", "SESSION_COMPLETE"}),
+        (SessionHasReply(session_id=UNKNOWN, since="2026-01-01"), {"MESSAGE_RECEIVED"}),
+        (MessageHasStatus(message_id=UNKNOWN, target_statuses=["READ"]), {"MESSAGE_UPDATED"}),
+        (ScheduledMessageHasStatus(scheduled_message_id=UNKNOWN, target_statuses=["SENT"]), set()),
+        (CardHasMoved(card_id=UNKNOWN, step_ids=[UNKNOWN]), {"PANEL_CARD_STEP_CHANGE"}),
+        (
+            CardHasMoved(card_id=UNKNOWN, step_ids=[UNKNOWN], target_statuses=["WON"]),
+            {"PANEL_CARD_STEP_CHANGE", "PANEL_CARD_UPDATE"},
+        ),
+        (SessionsHaveArrived(since="2026-01-01"), {"SESSION_NEW"}),
+        (SessionsHaveArrived(since="2026-01-01", statuses=["PENDING"]), {"SESSION_NEW", "SESSION_UPDATE"}),
+        (SessionChanges(event="concluded"), {"SESSION_COMPLETE"}),
+        (SessionChanges(event="new"), {"SESSION_NEW", "SESSION_UPDATE", "SESSION_COMPLETE"}),
+    ],
+)
+def test_which_events_tell_of_what(condition: Any, told_by: set[str]) -> None:
+    assert condition.told_by == told_by
+
+
 async def test_a_newcomer_is_caught_up_with_at_once(simulator: Simulator, inbox: Inbox) -> None:
     one, other = pending(simulator, 2)
     tasks = await started(status_trigger(one, poll_interval=0.05))
-    inbox.put(Hint(session_id=UNKNOWN))
-    await until(lambda: feed.get_feed("wtschat_default").is_hinted)
+    inbox.put(CONCLUDED)
+    await until(lambda: feed.get_feed("wtschat_default").is_hinted(TOLD_BY))
     # It ended before its waiter came, so no hint will tell of it any more.
     simulator.world.conclude_session(other)
     (event,) = await ended(*await started(status_trigger(other, poll_interval=0.05)))
@@ -223,10 +280,10 @@ async def test_without_hints_for_long_it_reads_as_often_as_it_should(
     pace(monkeypatch, net=0.2)
     (one,) = pending(simulator, 1)
     tasks = await started(status_trigger(one, poll_interval=0.05))
-    inbox.put(Hint(session_id=UNKNOWN))
+    inbox.put(CONCLUDED)
     followed = feed.get_feed("wtschat_default")
-    await until(lambda: followed.is_hinted)
-    await until(lambda: not followed.is_hinted)
+    await until(lambda: followed.is_hinted(TOLD_BY))
+    await until(lambda: not followed.is_hinted(TOLD_BY))
     simulator.world.conclude_session(one)
     assert (await ended(*tasks))[0]["status"] == "reached"
 
@@ -270,8 +327,8 @@ async def test_a_broken_inbox_costs_no_waiter_anything(
 ) -> None:
     one, other = pending(simulator, 2)
     tasks = await started(status_trigger(one, poll_interval=0.05), status_trigger(other, poll_interval=1000.0))
-    inbox.put(Hint(session_id=UNKNOWN))
-    await until(lambda: feed.get_feed("wtschat_default").is_hinted)
+    inbox.put(CONCLUDED)
+    await until(lambda: feed.get_feed("wtschat_default").is_hinted(TOLD_BY))
     inbox.fail()
     await until(lambda: inbox.closed == 1)
     simulator.world.conclude_session(one)

@@ -55,11 +55,19 @@ def event(kind: str | None, **content: str) -> WebhookEvent:
 @pytest.mark.parametrize(
     ("kind", "content", "hint"),
     [
-        ("SESSION_COMPLETE", {"id": ID, "contactId": OTHER}, Hint(session_id=ID, contact_id=OTHER)),
-        ("MESSAGE_UPDATED", {"id": ID, "sessionId": OTHER}, Hint(message_id=ID, session_id=OTHER)),
-        ("PANEL_CARD_STEP_CHANGE", {"id": ID}, Hint(card_id=ID)),
+        (
+            "SESSION_COMPLETE",
+            {"id": ID, "contactId": OTHER},
+            Hint(session_id=ID, contact_id=OTHER, event="SESSION_COMPLETE"),
+        ),
+        (
+            "MESSAGE_UPDATED",
+            {"id": ID, "sessionId": OTHER},
+            Hint(message_id=ID, session_id=OTHER, event="MESSAGE_UPDATED"),
+        ),
+        ("PANEL_CARD_STEP_CHANGE", {"id": ID}, Hint(card_id=ID, event="PANEL_CARD_STEP_CHANGE")),
         (None, {"id": ID, "status": "DELIVERED"}, Hint(message_id=ID)),
-        ("PAYMENT_NEW", {"id": ID}, Hint()),
+        ("PAYMENT_NEW", {"id": ID}, Hint(event="PAYMENT_NEW")),
     ],
 )
 async def test_what_came_after_the_beginning_becomes_hints(
@@ -72,7 +80,7 @@ async def test_what_came_after_the_beginning_becomes_hints(
     await until(lambda: bool(looks))
     inbox.put([("other", event("CONTACT_NEW", id=ID)), ("wtschat_default", event(kind, **content))])
     async with asyncio.timeout(5):
-        assert await first == [hint]
+        assert await first == [dataclasses.replace(hint, event=kind)]
     await hints.aclose()
 
 
