@@ -232,13 +232,12 @@ def fill_page(at: Studio) -> None:
     if at.filled:
         return
     at.filled = True
-    for dag_id in (
-        "example_wtschat_whole_account",
-        "example_wtschat_campaign",
-        "example_wtschat_sessions_to_warehouse",
-    ):
-        at.run(dag_id)
-    at.run("example_wtschat_wait_for_sessions", until=())
+    at.run("example_wtschat_campaign")
+    at.run("example_wtschat_webhooks")
+    at.run("example_wtschat_sessions_messages_hourly", until=("running", "success", "failed"))
+    # With some that go on waiting.
+    at.run("example_wtschat_wait_for_sessions", {"sessions": 5, "conclude": False}, until=())
+    at.page.wait_for_timeout(30_000)
 
 
 if __name__ == "__main__":

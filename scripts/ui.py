@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -57,7 +58,8 @@ def brought_up(home: Path, port: int = 0, **options: str) -> Iterator[Stage]:
     """
     port = free_port(port)
     logs = fresh_home(home)
-    environment = serving_environment(home, port, **({"AIRFLOW__CORE__TEST_CONNECTION": "Enabled"} | options))
+    usual = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled", "AIRFLOW__WTSCHAT__WEBHOOK_SECRET": secrets.token_hex(32)}
+    environment = serving_environment(home, port, **(usual | options))
     account = Simulator.spawn(sessions=5000, spread_days=3, changes_per_s=1)
     with account as simulator, Processes(environment, logs) as processes:
         processes.run("migrate", *AIRFLOW, "db", "migrate")

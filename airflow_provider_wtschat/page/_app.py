@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_wtschat._compat import conf
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.budget import StoreError, Usage, get_usages
+from airflow_provider_wtschat.budget.registry import DEFAULT_BULK_SHARE
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 log = logging.getLogger(__name__)
@@ -119,6 +121,7 @@ def _account(usage: Usage, readable: set[str]) -> dict[str, Any]:
         "connections": list(usage.names),
         "windows": {name: use._asdict() for name, use in usage.windows.items()},
         "held": round(usage.held, 1),
+        "bulk_share": conf.getfloat("wtschat", "bulk_share", fallback=DEFAULT_BULK_SHARE),
         "users": [
             {"dag_id": dag_id, "task_id": task_id, "other": other, "requests": number}
             for (dag_id, task_id, other), number in users.items()

@@ -63,7 +63,9 @@ const PORTUGUESE = {
   "somebody who resumes it": "alguém que a retome", "the end of quiet hours": "o fim do horário de silêncio",
   "what becomes of the first messages": "o resultado das primeiras mensagens",
   "requests in 5 s": "requisições em 5 s", "requests in 5 min": "requisições em 5 min", "sends in 2 min": "envios em 2 min",
-  "of": "de", "used up": "esgotado", "there is room": "há espaço", "held: the API answered 429; seconds left":
+  "of": "de", "used up": "esgotado", "there is room": "há espaço",
+  "used up for loads: the rest is left to others ([wtschat] bulk_share)":
+    "esgotado para cargas: o resto fica para os demais ([wtschat] bulk_share)", "held: the API answered 429; seconds left":
     "suspenso: a API respondeu 429; segundos restantes",
   "who sent the requests that count now": "quem fez as requisições que contam agora",
   "nobody": "ninguém", "other Dags": "outras Dags", "the triggerer": "o triggerer", "another program": "outro programa",
@@ -261,7 +263,7 @@ async function progressOf(dagId) {
     return {
       dag_id: dagId, run_id: later ? runs[0].dag_run_id : entry.run_id, task_id: entry.task_id,
       map_index: entry.map_index, state: instance?.state ?? null, paused: details.is_paused,
-      every: interval(runs), told: await valueOf(entry),
+      every: interval(runs), scheduled: Boolean(details.next_dagrun_run_after), told: await valueOf(entry),
     };
   }));
 }
@@ -293,7 +295,7 @@ function judgeLoad(one) {
   if (told.state === "done" && told.verified === false) return ["warn", "not verified", age];
   if (told.given) return ["mute", "window", age];
   if (one.paused && one.every !== null) return ["mute", "paused", age];
-  return one.every === null ? ["mute", "on demand", age] : ["good", "up to date", age];
+  return one.every !== null || one.scheduled ? ["good", "up to date", age] : ["mute", "on demand", age];
 }
 
 function judgeCampaign({ state, told }) {
@@ -437,11 +439,13 @@ function showBudget({ accounts, why }) {
     const verdict = account.held > 0
       ? answer("bad", h("strong", {}, `${t("held: the API answered 429; seconds left")}: ${Math.ceil(account.held)}`))
       : full.length ? answer("bad", h("strong", {}, `${t("used up")}: ${full.join(", ")}`))
-        : answer("good", h("strong", {}, t("there is room")));
+        : account.windows.read.used >= Math.floor(account.windows.read.limit * (account.bulk_share ?? 1))
+          ? answer("warn", h("strong", {}, t("used up for loads: the rest is left to others ([wtschat] bulk_share)")))
+          : answer("good", h("strong", {}, t("there is room")));
     return h("div", {}, h("h3", {}, account.connections.join(", ")), verdict, h("div", { class: "columns" },
       h("div", {}, BARS.map(([name, label]) => gauge(account, name, label)), curve(account)),
       h("div", {}, h("div", { class: "small" }, t("who sent the requests that count now")),
-        account.users.length ? account.users.slice(0, 8).map((user) => h("div", { class: "bar" },
+        account.users.length ? account.users.slice(0, 6).map((user) => h("div", { class: "bar" },
           h("div", { class: "label" },
             h("span", {}, user.dag_id
               ? link(`dags/${part(user.dag_id)}/tasks/${part(user.task_id)}`, `${user.dag_id}.${user.task_id}`)
