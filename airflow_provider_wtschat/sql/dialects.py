@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -169,6 +169,22 @@ class Dialect:
         """Write the statement that says what a column holds, where the database has one."""
         return None
 
+    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that say nothing of what they hold, where the database has comments."""
+        return set()
+
+    def add_comments(self, cursor: Any, schema: str, table: str, comments: Mapping[str, str]) -> None:
+        """Have columns of a table say what they hold, where the database has comments."""
+        name = f"{schema}.{table}" if schema else table
+        for column, text in comments.items():
+            statement = self.comment(name, column, text)
+            if statement is not None:
+                cursor.execute(statement)
+
+    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that begin an index, whoever made it."""
+        return set()
+
     def _changes(self, kind: Kinds) -> bool:
         return False
 
@@ -201,6 +217,14 @@ class Sqlite(Dialect):
         if writes:
             cursor.execute("BEGIN IMMEDIATE")
 
+    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that begin an index, whoever made it."""
+        cursor.execute(
+            "SELECT i.name FROM pragma_index_list(?, ?) AS l JOIN pragma_index_info(l.name, ?) AS i WHERE i.seqno = 0",
+            (table, schema or "main", schema or "main"),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
 
 class Postgres(Dialect):
     """PostgreSQL, through psycopg 2 or 3."""
@@ -227,6 +251,24 @@ class Postgres(Dialect):
     def comment(self, table: str, column: str, text: str) -> str | None:
         """Write the statement that says what a column holds."""
         return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
+
+    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that say nothing of what they hold."""
+        cursor.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped "
+            "AND col_description(attrelid, attnum) IS NULL",
+            (self.quote(f"{schema}.{table}" if schema else table),),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that begin an index, whoever made it."""
+        cursor.execute(
+            "SELECT a.attname FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid "
+            "AND a.attnum = i.indkey[0] WHERE i.indrelid = to_regclass(%s) AND i.indpred IS NULL",
+            (self.quote(f"{schema}.{table}" if schema else table),),
+        )
+        return {row[0] for row in cursor.fetchall()}
 
     def insert(self, cursor: Any, table: str, columns: Sequence[Field], rows: Sequence[Values]) -> None:
         """Put many rows into a table, by COPY."""
@@ -288,6 +330,45 @@ class MySql(Dialect):
     def column_comment(self, text: str) -> str:
         """Write what says, where a table is made, what a column holds."""
         return f" COMMENT '{_escaped(text)}'"
+
+    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that say nothing of what they hold."""
+        return {name for name, _ in self._bare(cursor, schema, table)}
+
+    def add_comments(self, cursor: Any, schema: str, table: str, comments: Mapping[str, str]) -> None:
+        """Have columns say what they hold, in one statement that does not write the table anew."""
+        # MariaDB checks that JSON is JSON by a constraint, which is part of a column's definition.
+        kept = [
+            f"MODIFY {self.quote(name)} {kind} COMMENT '{_escaped(comments[name])}'"
+            for name, kind in self._bare(cursor, schema, table)
+            if name in comments
+        ]
+        if kept:
+            target = self.quote(f"{schema}.{table}" if schema else table)
+            cursor.execute(f"ALTER TABLE {target} {', '.join(kept)}, ALGORITHM=INPLACE, LOCK=NONE")
+
+    def _bare(self, cursor: Any, schema: str, table: str) -> list[tuple[str, str]]:
+        cursor.execute(
+            "SELECT c.column_name, c.column_type, c.character_set_name, c.collation_name "
+            "FROM information_schema.columns AS c WHERE c.table_schema = COALESCE(%s, DATABASE()) "
+            "AND c.table_name = %s AND c.column_comment = '' AND c.is_nullable = 'YES' AND c.extra = '' "
+            "AND (c.column_default IS NULL OR c.column_default = 'NULL') "
+            "AND c.column_name <> 'payload'",
+            (schema or None, table),
+        )
+        return [
+            (name, f"{_said(kind)} CHARACTER SET {letters} COLLATE {order} NULL" if letters else f"{_said(kind)} NULL")
+            for name, kind, letters, order in cursor.fetchall()
+        ]
+
+    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that begin an index, whoever made it."""
+        cursor.execute(
+            "SELECT column_name FROM information_schema.statistics "
+            "WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s AND seq_in_index = 1",
+            (schema or None, table),
+        )
+        return {row[0] for row in cursor.fetchall()}
 
     def merge(self, cursor: Any, given: Merge) -> int:
         """Bring staged rows into their table, and return how many were new or had changed."""
@@ -362,6 +443,15 @@ class DuckDb(Dialect):
         """Begin a transaction."""
         cursor.execute("BEGIN")
 
+    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+        """Find the columns of a table that say nothing of what they hold."""
+        cursor.execute(
+            "SELECT column_name FROM duckdb_columns() WHERE schema_name = COALESCE(?, current_schema()) "
+            "AND table_name = ? AND comment IS NULL",
+            (schema or None, table),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
     def comment(self, table: str, column: str, text: str) -> str | None:
         """Write the statement that says what a column holds."""
         return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
@@ -407,6 +497,10 @@ class DuckDb(Dialect):
             (given.moment,),
         )
         return written + self.count(cursor)
+
+
+def _said(kind: Any) -> str:
+    return kind.decode() if isinstance(kind, bytes) else str(kind)
 
 
 def _escaped(text: str) -> str:

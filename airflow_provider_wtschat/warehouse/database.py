@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import random
 import threading
 import time
@@ -20,6 +21,8 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDes
 from airflow_provider_wtschat.sql.database import Database as _Database
 from airflow_provider_wtschat.sql.dialects import DIALECTS
 from airflow_provider_wtschat.warehouse.tables import Column, Kinds
+
+log = logging.getLogger(__name__)
 
 LONGEST_NAME = 63
 """Characters of a table's name: PostgreSQL cuts off what is longer, without an error."""
@@ -126,6 +129,40 @@ class Database(_Database):
             [*filter(None, said), *indexed],
             needed=needed,
         )
+
+    def describe(self, table: str, columns: Sequence[Column], indexes: Iterable[str]) -> bool:
+        """
+        Index a table that is there already, and have its columns say what they hold, as far as that is not so yet.
+
+        Without the right to do it everything works, too, and what cannot be done is logged.
+
+        :param table: its name, with its schema
+        :return: whether there is nothing left that another try could do
+        """
+        dialect = self.dialect
+        schema, _, alone = table.rpartition(".")
+
+        def comment(cursor: Any) -> None:
+            bare = dialect.uncommented(cursor, schema, alone)
+            dialect.add_comments(
+                cursor, schema, alone, {column.name: column.comment for column in columns if column.name in bare}
+            )
+
+        def wanted(cursor: Any) -> list[str]:
+            there = dialect.indexed_columns(cursor, schema, alone)
+            return [name for name in indexes if name not in there] if dialect.indexed else []
+
+        try:
+            self.do(comment)
+            for name in self.do(wanted, writes=False):
+                log.info("Indexing %s of %s", name, table)
+                index = dialect.quote(shortened(alone, f"_{name}"))
+                statement = f"CREATE INDEX {index} ON {dialect.quote(table)} ({dialect.quote(name)})"
+                self._define([statement], lambda name=name: name not in self.do(wanted, writes=False))  # type: ignore[misc]
+        except WtsChatDestinationError as error:
+            log.warning("The table %s stays without some indexes or comments: %s", table, error)
+            return not error.retryable
+        return True
 
     def _connected(self) -> Any:
         if self._timer is not None:

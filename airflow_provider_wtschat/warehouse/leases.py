@@ -34,6 +34,7 @@ _TEXTS = (
     "staging",
     "window_given",
     "filled",
+    "described",
     "position",
 )
 
@@ -269,6 +270,25 @@ class Lease:
                 cursor,
                 f"UPDATE {self._table} SET filled = ? WHERE {self._where}",  # noqa: S608
                 (json.dumps({name: sorted(columns) for name, columns in filled.items()}), *self._load.shared_key),
+            )
+
+    def described(self) -> dict[str, str]:
+        """Return, by table, a digest of the indexes and comments that it has been given."""
+        with self._database.transaction() as cursor:
+            found = self._database.ask(
+                cursor,
+                f"SELECT described FROM {self._table} WHERE {self._where}",  # noqa: S608
+                self._load.shared_key,
+            )
+        return json.loads(found[0][0]) if found and found[0][0] else {}
+
+    def set_described(self, described: Mapping[str, str]) -> None:
+        """Keep which indexes and comments tables have been given."""
+        with self._database.transaction() as cursor:
+            self._database.ask(
+                cursor,
+                f"UPDATE {self._table} SET described = ? WHERE {self._where}",  # noqa: S608
+                (json.dumps(described), *self._load.shared_key),
             )
 
     def _check_resource(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,6 +107,7 @@ class Run:
             for name in self._tables:
                 self._probe(name)
             self._fill(before)
+            self._describe(before)
             self.database.rest()
         except BaseException:
             with suppress(Exception):
@@ -330,6 +332,19 @@ class Run:
             filled[name] = sorted({column.name for column in table.loaded} | done)
         if filled != kept:
             self.lease.set_filled(filled)
+
+    def _describe(self, before: Mapping[str, set[str]]) -> None:
+        """Give tables of an earlier release indexes and comments, once: a load does not ask for them each time."""
+        described = self.lease.described()
+        given = dict(described)
+        for name, table in self._tables.items():
+            told = [sorted(table.indexes), *((column.name, column.comment) for column in table.stored)]
+            given[name] = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+            new = bool(before[name]) and described.get(name) != given[name]
+            if new and not self.database.describe(name, table.stored, table.indexes):
+                del given[name]
+        if given != described:
+            self.lease.set_described(given)
 
     def _fill_table(self, name: str, table: Table, pending: Sequence[Column]) -> None:
         log.info("Filling %s of %s out of the payloads", ", ".join(column.name for column in pending), name)
