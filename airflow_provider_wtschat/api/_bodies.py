@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 
 def message(
-    text: Any, file_url: Any, file_id: Any, template_id: Any, template_parameters: Any, ref_id: Any
+    text: Any = None,
+    file_url: Any = None,
+    file_id: Any = None,
+    template_id: Any = None,
+    template_parameters: Any = None,
+    ref_id: Any = None,
 ) -> dict[str, Any]:
-    """
-    Build a message, refusing one that is nothing, or two things at once.
-
-    :param text: text, or caption of a file
-    :param file_url: public URL of a file
-    :param file_id: id of an uploaded file
-    :param template_id: id of a template
-    :param template_parameters: parameters of the template
-    :param ref_id: id of the message that this one replies to
-    """
+    """Build a message, refusing one that is nothing, or two things at once."""
     convert.not_both("text", text, "template_id", template_id)
     convert.not_both("file_url", file_url, "file_id", file_id)
     body = convert.given(
@@ -86,22 +83,12 @@ def _is_id(to: Any) -> bool:
 
 
 def channel(from_channel: Any, phone_country: Any) -> str | None:
-    """
-    Take the channel of the account that sends.
-
-    :param from_channel: phone number, id or Instagram user of the channel
-    :param phone_country: calling code of a number written without one
-    """
+    """Take the channel of the account that sends, by phone number, id or Instagram user."""
     return convert.address("from_channel", from_channel, phone_country, ids=True, users=True)
 
 
 def department(department_id: Any, department_name: Any) -> dict[str, Any] | None:
-    """
-    Build a department by id or name, ``None`` where neither is given.
-
-    :param department_id: id of the department
-    :param department_name: its name
-    """
+    """Build a department by id or name, ``None`` where neither is given."""
     return (
         convert.given(
             id=convert.uuid("department_id", department_id), name=convert.text("department_name", department_name)
@@ -110,51 +97,44 @@ def department(department_id: Any, department_name: Any) -> dict[str, Any] | Non
     )
 
 
-def user(user_id: Any, user_phone: Any, user_email: Any, phone_country: Any) -> dict[str, Any] | None:
-    """
-    Build an agent by id, phone number or e-mail address, ``None`` where none is given.
-
-    :param user_id: ``userId`` of the agent
-    :param user_phone: phone number of the agent
-    :param user_email: e-mail address of the agent
-    :param phone_country: calling code of a number written without one
-    """
+def options(
+    *,
+    enable_bot: Any = None,
+    hidden_session: Any = None,
+    force_start_session: Any = None,
+    user_id: Any = None,
+    user_phone: Any = None,
+    user_email: Any = None,
+    department_id: Any = None,
+    department_name: Any = None,
+    phone_country: Any = phones.DEFAULT_COUNTRY,
+) -> dict[str, Any] | None:
+    """Build what a send does to its session, and who gets a new one; ``None`` where nothing is given."""
+    user = convert.given(
+        id=convert.uuid("user_id", user_id),
+        phoneNumber=convert.phone("user_phone", user_phone, phone_country),
+        email=convert.email("user_email", user_email),
+    )
     return (
         convert.given(
-            id=convert.uuid("user_id", user_id),
-            phoneNumber=convert.phone("user_phone", user_phone, phone_country),
-            email=convert.email("user_email", user_email),
+            enableBot=convert.boolean("enable_bot", enable_bot),
+            hiddenSession=convert.boolean("hidden_session", hidden_session),
+            forceStartSession=convert.boolean("force_start_session", force_start_session),
+            user=user or None,
+            department=department(department_id, department_name),
         )
         or None
     )
 
 
-def session_options(enable_bot: Any, hidden_session: Any, force_start_session: Any) -> dict[str, Any]:
-    """
-    Build what a send does to its session.
-
-    :param enable_bot: whether a chatbot answers the contact's reply
-    :param hidden_session: whether a new session stays hidden until the contact replies
-    :param force_start_session: whether a session in progress is ended and a new one started
-    """
-    return convert.given(
-        enableBot=convert.boolean("enable_bot", enable_bot),
-        hiddenSession=convert.boolean("hidden_session", hidden_session),
-        forceStartSession=convert.boolean("force_start_session", force_start_session),
-    )
-
-
 def chatbot_options(
-    skip_if_bot_in_execution: Any, skip_if_in_progress: Any, force_start_session: Any, hidden_session: Any
+    skip_if_bot_in_execution: Any = None,
+    skip_if_in_progress: Any = None,
+    force_start_session: Any = None,
+    hidden_session: Any = None,
+    phone_country: Any = None,
 ) -> dict[str, Any] | None:
-    """
-    Build what a chatbot that is sent does to its session, ``None`` where nothing is given.
-
-    :param skip_if_bot_in_execution: whether it is left out while another chatbot runs
-    :param skip_if_in_progress: whether it is left out while a session is in progress
-    :param force_start_session: whether a session in progress is concluded and a new one started
-    :param hidden_session: whether a new session stays hidden until the contact replies
-    """
+    """Build what a chatbot that is sent does to its session, ``None`` where nothing is given."""
     return (
         convert.given(
             skipIfBotInExecution=convert.boolean("skip_if_bot_in_execution", skip_if_bot_in_execution),
@@ -168,30 +148,20 @@ def chatbot_options(
 
 def chatbot(
     bot_key: Any,
-    to: Any,
-    from_channel: Any,
-    session_id: Any,
-    options: dict[str, Any] | None,
-    session_metadata: Any,
-    contact_metadata: Any,
-    sender_id: Any,
-    callback_url: Any,
-    phone_country: Any,
+    *,
+    to: Any = None,
+    from_channel: Any = None,
+    session_id: Any = None,
+    session_metadata: Any = None,
+    contact_metadata: Any = None,
+    sender_id: Any = None,
+    callback_url: Any = None,
+    phone_country: Any = phones.DEFAULT_COUNTRY,
+    **session: Any,
 ) -> dict[str, Any]:
-    """
-    Build the sending of a chatbot.
-
-    :param bot_key: key of the chatbot
-    :param to: phone number or Instagram user
-    :param from_channel: phone number, id or Instagram user of a channel
-    :param session_id: id of the session
-    :param options: see :func:`chatbot_options`
-    :param session_metadata: keys and values of the session
-    :param contact_metadata: keys and values of the contact
-    :param sender_id: the caller's own id
-    :param callback_url: URL that is called when the chatbot starts or fails
-    :param phone_country: calling code of a number written without one
-    """
+    """Build the sending of a chatbot."""
+    # First, because it is here that a misspelt argument is found.
+    options = chatbot_options(**session)
     return {
         "botKey": convert.required_uuid("bot_key", bot_key),
         **recipient(to, session_id, phone_country),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
-from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api._shared import Chatbot as _Chatbot
+from airflow_provider_wtschat.api._shared import ChatbotSession, Metadata, Recipient, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
@@ -94,21 +96,10 @@ def list_(
     )
 
 
+@taking(Recipient, Metadata, ChatbotSession)
 def send(
     bot_key: str,
-    *,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    skip_if_bot_in_execution: bool | None = None,
-    skip_if_in_progress: bool | None = None,
-    force_start_session: bool | None = None,
-    hidden_session: bool | None = None,
-    session_metadata: Mapping[str, Any] | str | None = None,
-    contact_metadata: Mapping[str, Any] | str | None = None,
-    sender_id: str | None = None,
-    callback_url: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_Chatbot],
 ) -> Request[SessionV1]:
     """
     Start a chatbot in a conversation: ``POST /chat/v1/chatbot/send``.
@@ -116,36 +107,12 @@ def send(
     The answer is the session; :func:`airflow_provider_wtschat.api.sends.send_chatbot` answers with something to follow.
 
     :param bot_key: key of the chatbot, which is not its id
-    :param to: phone number, or Instagram user such as ``@maria``, of the recipient
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param skip_if_bot_in_execution: do not send while another chatbot runs
-    :param skip_if_in_progress: do not send while a session is in progress
-    :param force_start_session: end a session in progress and start a new one
-    :param hidden_session: hide a session that is new until the contact replies
-    :param session_metadata: keys and values of the session, for chatbots and webhooks
-    :param contact_metadata: keys and values that stay with the contact, for chatbots and webhooks
-    :param sender_id: an id of your own to track the sending by
-    :param callback_url: URL that the API calls when the chatbot starts or fails
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return Request(
         method="POST",
         route="/chat/v1/chatbot/send",
-        body=_bodies.chatbot(
-            bot_key,
-            to,
-            from_channel,
-            session_id,
-            _bodies.chatbot_options(skip_if_bot_in_execution, skip_if_in_progress, force_start_session, hidden_session),
-            session_metadata,
-            contact_metadata,
-            sender_id,
-            callback_url,
-            phone_country,
-        ),
+        body=_bodies.chatbot(bot_key, **shared),
         result=SessionV1,
         safe_to_repeat=False,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api._shared import Content, NewSession, taking
+from airflow_provider_wtschat.api._shared import Message as _Message
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import Message, MessageDelivery, QueuedMessage
@@ -103,26 +104,13 @@ def get_status(message_id: str) -> Request[MessageDelivery]:
     )
 
 
+@taking(Content, NewSession)
 def send(
     *,
     to: str | int,
     from_channel: str | int | None = None,
-    text: str | None = None,
-    file_url: str | None = None,
-    file_id: str | None = None,
-    template_id: str | None = None,
-    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-    ref_id: str | None = None,
     bot_key: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_Message],
 ) -> Request[QueuedMessage]:
     """
     Send a message to a phone number: ``POST /chat/v1/message/send``.
@@ -133,63 +121,20 @@ def send(
     :param to: phone number of the recipient, in any spelling
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
-    :param text: text, or caption of a file. WhatsApp takes free text only while its 24 h window is open
-    :param file_url: public URL of a file
-    :param file_id: id of an uploaded file
-    :param template_id: id of a template, the only thing that starts a WhatsApp conversation
-    :param template_parameters: parameters of the template, see
-        :func:`airflow_provider_wtschat.api.converters.template_parameters`
-    :param ref_id: id of the message that this one replies to
     :param bot_key: key of the chatbot that answers the reply
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/message/send",
-        body=_body(
-            to=to,
-            from_channel=from_channel,
-            message=_bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id),
-            bot_key=bot_key,
-            department=_bodies.department(department_id, department_name),
-            user=_bodies.user(user_id, user_phone, user_email, phone_country),
-            options=_bodies.session_options(enable_bot, hidden_session, force_start_session),
-            phone_country=phone_country,
-        ),
-        result=QueuedMessage,
-        safe_to_repeat=False,
-    )
+    body = _body(to, from_channel, bot_key, **shared)
+    return Request(method="POST", route="/chat/v1/message/send", body=body, result=QueuedMessage, safe_to_repeat=False)
 
 
+@taking(Content, NewSession)
 def send_sync(
     *,
     to: str | int,
     from_channel: str | int | None = None,
-    text: str | None = None,
-    file_url: str | None = None,
-    file_id: str | None = None,
-    template_id: str | None = None,
-    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-    ref_id: str | None = None,
     bot_key: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_Message],
 ) -> Request[Message]:
     """
     Send a message to a phone number and wait for the channel: ``POST /chat/v1/message/send-sync``.
@@ -200,60 +145,35 @@ def send_sync(
     :param to: phone number of the recipient, in any spelling
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
-    :param text: text, or caption of a file. WhatsApp takes free text only while its 24 h window is open
-    :param file_url: public URL of a file
-    :param file_id: id of an uploaded file
-    :param template_id: id of a template, the only thing that starts a WhatsApp conversation
-    :param template_parameters: parameters of the template, see
-        :func:`airflow_provider_wtschat.api.converters.template_parameters`
-    :param ref_id: id of the message that this one replies to
     :param bot_key: key of the chatbot that answers the reply
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/message/send-sync",
-        body=_body(
-            to=to,
-            from_channel=from_channel,
-            message=_bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id),
-            bot_key=bot_key,
-            department=_bodies.department(department_id, department_name),
-            user=_bodies.user(user_id, user_phone, user_email, phone_country),
-            options=_bodies.session_options(enable_bot, hidden_session, force_start_session),
-            phone_country=phone_country,
-        ),
-        result=Message,
-        safe_to_repeat=False,
-    )
+    body = _body(to, from_channel, bot_key, **shared)
+    return Request(method="POST", route="/chat/v1/message/send-sync", body=body, result=Message, safe_to_repeat=False)
 
 
 def _body(
-    *,
     to: Any,
     from_channel: Any,
-    message: dict[str, Any],
     bot_key: Any,
-    department: dict[str, Any] | None,
-    user: dict[str, Any] | None,
-    options: dict[str, Any],
-    phone_country: Any,
+    *,
+    text: Any = None,
+    file_url: Any = None,
+    file_id: Any = None,
+    template_id: Any = None,
+    template_parameters: Any = None,
+    ref_id: Any = None,
+    phone_country: Any = phones.DEFAULT_COUNTRY,
+    **session: Any,
 ) -> dict[str, Any]:
+    # What it does to its session stands beside the options here, and inside of them in the newer sends.
+    options = _bodies.options(phone_country=phone_country, **session) or {}
+    beside = {name: options.pop(name, None) for name in ("department", "user")}
     return convert.given(
         **{"from": _bodies.channel(from_channel, phone_country)},
         to=_bodies.phone_recipient("to", convert.required("to", to), phone_country),
         botKey=convert.uuid("bot_key", bot_key),
-        body=message,
-        department=department,
-        user=user,
+        body=_bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id),
+        **beside,
         options=options or None,
     )

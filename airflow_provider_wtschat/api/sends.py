@@ -6,12 +6,23 @@ An unknown number becomes a contact. A WhatsApp conversation can only be started
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api._shared import (
+    Chatbot,
+    ChatbotSession,
+    Direct,
+    DirectSend,
+    Metadata,
+    NewSession,
+    Recipient,
+    TrackedSend,
+    Tracking,
+    taking,
+)
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import OtpDelivery, SentMessage, SentMessages, SentOtp
 
@@ -37,81 +48,11 @@ _TEMPLATE_ITEM = ("to", "parameters", "file", "sender_id", "callback_url", "sess
 _CHATBOT_ITEM = ("to", "session_id", "sender_id", "callback_url", "session_metadata", "contact_metadata")
 
 
-class _SendArguments(TypedDict, total=False):
-    """
-    What the sends of a text and of a file have in common.
-
-    :param to: phone number of the recipient in any spelling, or Instagram user such as ``@maria``
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param ref_id: id of the message that this one replies to
-    :param delay_typing: seconds for which the contact sees someone typing before the message comes, at most 25
-    :param callback_url: URL that the API calls when the message is sent or fails
-    :param sender_id: an id of your own to track the message by
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
-    """
-
-    to: str | int | None
-    from_channel: str | int | None
-    session_id: str | None
-    ref_id: str | None
-    delay_typing: int | None
-    callback_url: str | None
-    sender_id: str | None
-    enable_bot: bool | None
-    hidden_session: bool | None
-    force_start_session: bool | None
-    user_id: str | None
-    user_phone: str | int | None
-    user_email: str | None
-    department_id: str | None
-    department_name: str | None
-    phone_country: str
-
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-def _taking(shared: type) -> Callable[[_F], _F]:
-    """
-    Show the arguments of a TypedDict in signature and docstring, as if each were written there.
-
-    :param shared: the type of the function's keyword arguments, in whose docstring they are described
-    """
-    described = (shared.__doc__ or "").partition("    :param")
-    defaults = {"phone_country": phones.DEFAULT_COUNTRY}
-    arguments = [
-        inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=hint.__forward_arg__
-        )
-        for name, hint in shared.__annotations__.items()
-    ]
-
-    def showing(function: _F) -> _F:
-        signature = inspect.signature(function)
-        own = [given for given in signature.parameters.values() if given.kind is not given.VAR_KEYWORD]
-        function.__signature__ = signature.replace(parameters=[*own, *arguments])  # type: ignore[attr-defined]
-        before, raises, after = (function.__doc__ or "").partition("    :raises")
-        function.__doc__ = before + "".join(described[1:]).rstrip(" ") + raises + after
-        return function
-
-    return showing
-
-
-@_taking(_SendArguments)
+@taking(Recipient, Direct, Tracking, NewSession)
 def send_text(
     *,
     text: str,
-    **shared: Unpack[_SendArguments],
+    **shared: Unpack[DirectSend],
 ) -> Request[SentMessage]:
     """
     Send a text: ``POST /chat/v1/send/text``.
@@ -129,12 +70,12 @@ def send_text(
     )
 
 
-@_taking(_SendArguments)
+@taking(Recipient, Direct, Tracking, NewSession)
 def send_image(
     *,
     file: str,
     text: str | None = None,
-    **shared: Unpack[_SendArguments],
+    **shared: Unpack[DirectSend],
 ) -> Request[SentMessage]:
     """
     Send an image: ``POST /chat/v1/send/image``.
@@ -153,11 +94,11 @@ def send_image(
     )
 
 
-@_taking(_SendArguments)
+@taking(Recipient, Direct, Tracking, NewSession)
 def send_audio(
     *,
     file: str,
-    **shared: Unpack[_SendArguments],
+    **shared: Unpack[DirectSend],
 ) -> Request[SentMessage]:
     """
     Send an audio recording: ``POST /chat/v1/send/audio``.
@@ -175,12 +116,12 @@ def send_audio(
     )
 
 
-@_taking(_SendArguments)
+@taking(Recipient, Direct, Tracking, NewSession)
 def send_video(
     *,
     file: str,
     text: str | None = None,
-    **shared: Unpack[_SendArguments],
+    **shared: Unpack[DirectSend],
 ) -> Request[SentMessage]:
     """
     Send a video: ``POST /chat/v1/send/video``.
@@ -199,12 +140,12 @@ def send_video(
     )
 
 
-@_taking(_SendArguments)
+@taking(Recipient, Direct, Tracking, NewSession)
 def send_document(
     *,
     file: str,
     text: str | None = None,
-    **shared: Unpack[_SendArguments],
+    **shared: Unpack[DirectSend],
 ) -> Request[SentMessage]:
     """
     Send a document: ``POST /chat/v1/send/document``.
@@ -223,6 +164,7 @@ def send_document(
     )
 
 
+@taking(Tracking, NewSession)
 def send_template(
     template_id: str,
     *,
@@ -232,17 +174,7 @@ def send_template(
     file: str | None = None,
     session_id: str | None = None,
     session_metadata: Mapping[str, Any] | str | None = None,
-    callback_url: str | None = None,
-    sender_id: str | None = None,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[TrackedSend],
 ) -> Request[SentMessage]:
     """
     Send a template: ``POST /chat/v1/send/template``.
@@ -257,57 +189,31 @@ def send_template(
     :param file: file to send along: a public URL, or id of an uploaded file
     :param session_id: id of a session to send into
     :param session_metadata: keys and values of the session, for chatbots and webhooks
-    :param callback_url: URL that the API calls when the message is sent or fails
-    :param sender_id: an id of your own to track the message by
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused
     """
+    phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
     return _send(
         "/chat/v1/send/template",
-        templateId=convert.identifier("template_id", template_id),
-        **_addressed(to, from_channel, phone_country),
-        parameters=convert.template_parameters("template_parameters", template_parameters),
-        fileIdOrUrl=convert.file("file", file),
-        sessionId=convert.uuid("session_id", session_id),
-        sessionMetadata=convert.json_mapping("session_metadata", session_metadata),
-        callbackUrl=convert.url("callback_url", callback_url),
-        senderId=convert.text("sender_id", sender_id),
-        options=_session(
-            enable_bot=enable_bot,
-            hidden_session=hidden_session,
-            force_start_session=force_start_session,
-            user_id=user_id,
-            user_phone=user_phone,
-            user_email=user_email,
-            department_id=department_id,
-            department_name=department_name,
-            phone_country=phone_country,
-        ),
+        {
+            "to": _bodies.phone_recipient("to", convert.required("to", to), phone_country),
+            "templateId": convert.identifier("template_id", template_id),
+            "parameters": convert.template_parameters("template_parameters", template_parameters),
+            "fileIdOrUrl": convert.file("file", file),
+            "sessionId": convert.uuid("session_id", session_id),
+            "sessionMetadata": convert.json_mapping("session_metadata", session_metadata),
+        },
+        from_channel=convert.required("from_channel", from_channel),
+        **shared,
     )
 
 
+@taking(NewSession)
 def send_template_batch(
     template_id: str,
     *,
     from_channel: str | int,
     messages: Sequence[Mapping[str, Any]] | str,
-    enable_bot: bool | None = None,
-    hidden_session: bool | None = None,
-    force_start_session: bool | None = None,
-    user_id: str | None = None,
-    user_phone: str | int | None = None,
-    user_email: str | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[NewSession],
 ) -> Request[SentMessages]:
     """
     Send a template to many: ``POST /chat/v1/send/template/batch``.
@@ -318,34 +224,18 @@ def send_template_batch(
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
     :param messages: 1 to 100 mappings with ``to`` and, where wanted, ``parameters``, ``file``, ``sender_id``,
         ``callback_url`` and ``session_metadata``, which mean what they mean in :func:`send_template`
-    :param enable_bot: let a chatbot answer the reply; only for a session that is new
-    :param hidden_session: hide a session that is new until the contact replies
-    :param force_start_session: end a session in progress and start a new one
-    :param user_id: ``userId`` of the agent who gets the session
-    :param user_phone: phone number of that agent
-    :param user_email: e-mail address of that agent
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused
     """
+    # First, because it is here that a misspelt argument is found.
+    options = _bodies.options(**shared)
+    phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
     return Request(
         method="POST",
         route="/chat/v1/send/template/batch",
         body=convert.given(
             **{"from": _bodies.channel(convert.required("from_channel", from_channel), phone_country)},
             templateId=convert.identifier("template_id", template_id),
-            options=_session(
-                enable_bot=enable_bot,
-                hidden_session=hidden_session,
-                force_start_session=force_start_session,
-                user_id=user_id,
-                user_phone=user_phone,
-                user_email=user_email,
-                department_id=department_id,
-                department_name=department_name,
-                phone_country=phone_country,
-            ),
+            options=options,
             messages=[
                 _template_item(f"messages[{i}]", item, phone_country)
                 for i, item in enumerate(convert.batch("messages", messages, _TEMPLATE_ITEM))
@@ -356,21 +246,10 @@ def send_template_batch(
     )
 
 
+@taking(Recipient, Metadata, ChatbotSession)
 def send_chatbot(
     bot_key: str,
-    *,
-    to: str | int | None = None,
-    from_channel: str | int | None = None,
-    session_id: str | None = None,
-    skip_if_bot_in_execution: bool | None = None,
-    skip_if_in_progress: bool | None = None,
-    force_start_session: bool | None = None,
-    hidden_session: bool | None = None,
-    session_metadata: Mapping[str, Any] | str | None = None,
-    contact_metadata: Mapping[str, Any] | str | None = None,
-    sender_id: str | None = None,
-    callback_url: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[Chatbot],
 ) -> Request[SentMessage]:
     """
     Send a chatbot: ``POST /chat/v1/send/chatbot``.
@@ -378,51 +257,24 @@ def send_chatbot(
     What became of it shows :func:`get_chatbot_status`.
 
     :param bot_key: key of the chatbot, which is not its id
-    :param to: phone number, or Instagram user such as ``@maria``, of the recipient
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
-        to the API
-    :param session_id: id of a session to send into; a completed one is not reopened
-    :param skip_if_bot_in_execution: do not send while another chatbot runs
-    :param skip_if_in_progress: do not send while a session is in progress
-    :param force_start_session: end a session in progress and start a new one
-    :param hidden_session: hide a session that is new until the contact replies
-    :param session_metadata: keys and values of the session, for chatbots and webhooks
-    :param contact_metadata: keys and values that stay with the contact, for chatbots and webhooks
-    :param sender_id: an id of your own to track the sending by
-    :param callback_url: URL that the API calls when the chatbot starts or fails
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
     return Request(
         method="POST",
         route="/chat/v1/send/chatbot",
-        body=_bodies.chatbot(
-            bot_key,
-            to,
-            from_channel,
-            session_id,
-            _bodies.chatbot_options(skip_if_bot_in_execution, skip_if_in_progress, force_start_session, hidden_session),
-            session_metadata,
-            contact_metadata,
-            sender_id,
-            callback_url,
-            phone_country,
-        ),
+        body=_bodies.chatbot(bot_key, **shared),
         result=SentMessage,
         safe_to_repeat=False,
     )
 
 
+@taking(ChatbotSession)
 def send_chatbot_batch(
     bot_key: str,
     *,
     messages: Sequence[Mapping[str, Any]] | str,
     from_channel: str | int | None = None,
-    skip_if_bot_in_execution: bool | None = None,
-    skip_if_in_progress: bool | None = None,
-    force_start_session: bool | None = None,
-    hidden_session: bool | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[ChatbotSession],
 ) -> Request[SentMessages]:
     """
     Send a chatbot to many: ``POST /chat/v1/send/chatbot/batch``.
@@ -433,22 +285,18 @@ def send_chatbot_batch(
     :param messages: 1 to 100 mappings with ``to`` or ``session_id`` and, where wanted, ``sender_id``, ``callback_url``,
         ``session_metadata`` and ``contact_metadata``, which mean what they mean in :func:`send_chatbot`
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
-    :param skip_if_bot_in_execution: do not send while another chatbot runs
-    :param skip_if_in_progress: do not send while a session is in progress
-    :param force_start_session: end a session in progress and start a new one
-    :param hidden_session: hide a session that is new until the contact replies
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused
     """
+    # First, because it is here that a misspelt argument is found.
+    options = _bodies.chatbot_options(**shared)
+    phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
     return Request(
         method="POST",
         route="/chat/v1/send/chatbot/batch",
         body=convert.given(
             **{"from": _bodies.channel(from_channel, phone_country)},
             botKey=convert.required_uuid("bot_key", bot_key),
-            options=_bodies.chatbot_options(
-                skip_if_bot_in_execution, skip_if_in_progress, force_start_session, hidden_session
-            ),
+            options=options,
             messages=[
                 _chatbot_item(f"messages[{i}]", item, phone_country)
                 for i, item in enumerate(convert.batch("messages", messages, _CHATBOT_ITEM))
@@ -565,37 +413,38 @@ def get_otp_status(otp_id: str) -> Request[OtpDelivery]:
     )
 
 
-def _send(route: str, **values: Any) -> Request[SentMessage]:
-    return Request(method="POST", route=route, body=convert.given(**values), result=SentMessage, safe_to_repeat=False)
-
-
 def _direct(
+    route: str, content: dict[str, Any], *, ref_id: Any = None, delay_typing: Any = None, **shared: Any
+) -> Request[SentMessage]:
+    phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
+    recipient = _bodies.recipient(shared.pop("to", None), shared.pop("session_id", None), phone_country)
+    content |= {
+        "refId": convert.uuid("ref_id", ref_id),
+        "delayTyping": convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
+    }
+    return _send(route, recipient | content, **shared)
+
+
+def _send(
     route: str,
     content: dict[str, Any],
     *,
-    to: Any = None,
     from_channel: Any = None,
-    session_id: Any = None,
-    ref_id: Any = None,
-    delay_typing: Any = None,
     callback_url: Any = None,
     sender_id: Any = None,
     phone_country: Any = phones.DEFAULT_COUNTRY,
     **session: Any,
 ) -> Request[SentMessage]:
     # First, because it is here that a misspelt argument is found.
-    options = _session(phone_country=phone_country, **session)
-    return _send(
-        route,
+    options = _bodies.options(phone_country=phone_country, **session)
+    body = convert.given(
         **{"from": _bodies.channel(from_channel, phone_country)},
-        **_bodies.recipient(to, session_id, phone_country),
         **content,
-        refId=convert.uuid("ref_id", ref_id),
-        delayTyping=convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
         callbackUrl=convert.url("callback_url", callback_url),
         senderId=convert.text("sender_id", sender_id),
         options=options,
     )
+    return Request(method="POST", route=route, body=body, result=SentMessage, safe_to_repeat=False)
 
 
 def _addressed(to: Any, from_channel: Any, phone_country: Any) -> dict[str, Any]:
@@ -603,25 +452,6 @@ def _addressed(to: Any, from_channel: Any, phone_country: Any) -> dict[str, Any]
         "to": _bodies.phone_recipient("to", convert.required("to", to), phone_country),
         "from": _bodies.channel(convert.required("from_channel", from_channel), phone_country),
     }
-
-
-def _session(
-    *,
-    enable_bot: Any = None,
-    hidden_session: Any = None,
-    force_start_session: Any = None,
-    user_id: Any = None,
-    user_phone: Any = None,
-    user_email: Any = None,
-    department_id: Any = None,
-    department_name: Any = None,
-    phone_country: Any,
-) -> dict[str, Any] | None:
-    """Build what a send does to its session, and who gets a new one; ``None`` where nothing is given."""
-    options = _bodies.session_options(enable_bot, hidden_session, force_start_session)
-    user = _bodies.user(user_id, user_phone, user_email, phone_country)
-    department = _bodies.department(department_id, department_name)
-    return {**options, **convert.given(user=user, department=department)} or None
 
 
 def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:

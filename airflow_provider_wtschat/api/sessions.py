@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api._shared import Content, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Query, Request
 from airflow_provider_wtschat.api.types import (
@@ -360,15 +361,10 @@ def assign(session_id: str, user_id: str, *, stop_bot_in_execution: bool | None 
     )
 
 
+@taking(Content)
 def send(
     session_id: str,
-    *,
-    text: str | None = None,
-    file_url: str | None = None,
-    file_id: str | None = None,
-    template_id: str | None = None,
-    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-    ref_id: str | None = None,
+    **shared: Unpack[Content],
 ) -> Request[QueuedMessage]:
     """
     Send a message into a session: ``POST /chat/v1/session/{id}/message``.
@@ -376,28 +372,16 @@ def send(
     The API queues it; what became of it shows :func:`airflow_provider_wtschat.api.messages.get_status`.
 
     :param session_id: id of the session
-    :param text: text, or caption of a file. WhatsApp takes free text only while its 24 h window is open
-    :param file_url: public URL of a file
-    :param file_id: id of an uploaded file
-    :param template_id: id of a template, the only thing that WhatsApp takes outside its 24 h window
-    :param template_parameters: parameters of the template, see
-        :func:`airflow_provider_wtschat.api.converters.template_parameters`
-    :param ref_id: id of the message that this one replies to
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    body = _bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id)
+    body = _bodies.message(**shared)
     return _sending(session_id, "/chat/v1/session/{id}/message", body, QueuedMessage)
 
 
+@taking(Content)
 def send_sync(
     session_id: str,
-    *,
-    text: str | None = None,
-    file_url: str | None = None,
-    file_id: str | None = None,
-    template_id: str | None = None,
-    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-    ref_id: str | None = None,
+    **shared: Unpack[Content],
 ) -> Request[Message]:
     """
     Send a message into a session and wait for the channel: ``POST /chat/v1/session/{id}/message/sync``.
@@ -405,16 +389,9 @@ def send_sync(
     The API waits 25 s at most and then answers with the last status it knows.
 
     :param session_id: id of the session
-    :param text: text, or caption of a file. WhatsApp takes free text only while its 24 h window is open
-    :param file_url: public URL of a file
-    :param file_id: id of an uploaded file
-    :param template_id: id of a template, the only thing that WhatsApp takes outside its 24 h window
-    :param template_parameters: parameters of the template, see
-        :func:`airflow_provider_wtschat.api.converters.template_parameters`
-    :param ref_id: id of the message that this one replies to
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    body = _bodies.message(text, file_url, file_id, template_id, template_parameters, ref_id)
+    body = _bodies.message(**shared)
     return _sending(session_id, "/chat/v1/session/{id}/message/sync", body, Message)
 
 
