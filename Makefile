@@ -16,7 +16,7 @@ unexport VIRTUAL_ENV
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak models bench constraints dist docs translations diagrams pictures pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak models bench constraints dist docs translations diagrams charts pictures pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ translations: $(DOCS) ## Bring the texts to be translated in docs/locale up to d
 
 diagrams: $(READY) ## Draw the diagrams of the documentation that have changed (needs Chromium and npm)
 	$(BIN)/python -m scripts.diagrams
+
+charts: $(READY) $(DOCS) ## Draw the charts of the analyst's page from a simulated account
+	$(BIN)/python -m scripts.charts
 
 pictures: $(READY) ## Make the pictures of docs/images in a headless Chromium (NAMES="a b": only these)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \

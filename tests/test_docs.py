@@ -124,8 +124,8 @@ def test_blocks_import_and_call_what_is_there(block: Block):
 
 
 ELSEWHERE = {
-    False: ("airflow.providers.google",),
-    True: ("airflow.providers.google", "airflow.providers.standard.operators.hitl", "airflow.sdk"),
+    False: ("airflow.providers.google", "cosmos"),
+    True: ("airflow.providers.google", "cosmos", "airflow.providers.standard.operators.hitl", "airflow.sdk"),
 }
 """What is not installed where the tests run, by whether that is Airflow 2."""
 
