@@ -256,10 +256,9 @@ def _portfolio_contacts(hook: WtsChatHook, filters: Mapping[str, Any]) -> Reques
 
 
 def _scheduled_messages(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+    # Without a status all come, as far as is known: that list is read, too, only if it has more than these.
     statuses = _one_by_one(filters, "status", types.ScheduledMessageStatus)
-    found = [scheduled_messages.list_(**{**filters, "status": status}) for status in statuses]
-    # Without a status all come, as far as is known; there are few of them, so both are asked for.
-    return found if filters.get("status") is not None else [scheduled_messages.list_(**filters), *found]
+    return [scheduled_messages.list_(**{**filters, "status": status}) for status in statuses]
 
 
 def _agents(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
@@ -352,7 +351,13 @@ RESOURCES: dict[str, Resource] = {
             parent="portfolios",
             parent_filter="portfolio_id",
         ),
-        Resource(name="scheduled_messages", row=types.ScheduledMessage, kind=Kind.CHANGES, asking=_scheduled_messages),
+        Resource(
+            name="scheduled_messages",
+            row=types.ScheduledMessage,
+            kind=Kind.CHANGES,
+            asking=_scheduled_messages,
+            status=StatusFilter("status", "Status", frozenset(types.ScheduledMessageStatus)),
+        ),
         Resource(name="agents", row=types.Agent, kind=Kind.SNAPSHOT, asking=_agents),
         Resource(name="departments", row=types.Department, kind=Kind.SNAPSHOT, asking=_departments),
         Resource(name="channels", row=types.Channel, kind=Kind.SNAPSHOT, asking=_channels),

@@ -268,7 +268,10 @@ class Comparison:
             if self._resource.kind is Kind.SNAPSHOT:
                 return read_snapshot(self._hook, requests, rows=self._resource.rows)
             lists = [request for request in requests if isinstance(request, PagedRequest)]
-            return read_changes(self._hook, lists, low, high, key=CREATED, workers=self._options.workers)
+            return read_changes(
+                self._hook, lists, low, high, key=CREATED, unfiltered=self._resource.comparisons(lists),
+                workers=self._options.workers,
+            )  # fmt: skip
 
         self._compare_ids(read, *self._within(low, high))
 

@@ -197,13 +197,18 @@ class Lease:
         with self._database.transaction() as cursor:
             mine = (*self._load.key, self._holder)
             if self._load.window:
-                statement = f"DELETE FROM {self._table} WHERE {self._where} AND locked_by = ?"  # noqa: S608
-            else:
-                statement = (
-                    f"UPDATE {self._table} SET locked_by = NULL, locked_until = NULL, staging = NULL "  # noqa: S608
-                    f"WHERE {self._where} AND locked_by = ?"
+                # One that did not end keeps how far it came, for the next try.
+                self._database.ask(
+                    cursor,
+                    f"DELETE FROM {self._table} WHERE {self._where} AND locked_by = ? AND position IS NULL",  # noqa: S608
+                    mine,
                 )
-            self._database.ask(cursor, statement, mine)
+            self._database.ask(
+                cursor,
+                f"UPDATE {self._table} SET locked_by = NULL, locked_until = NULL, staging = NULL "  # noqa: S608
+                f"WHERE {self._where} AND locked_by = ?",
+                mine,
+            )
 
     def lock_table(self, cursor: Any) -> None:
         """Wait for other merges into the table, until the end of the transaction."""
@@ -318,7 +323,7 @@ class Lease:
             )
             database.ask(
                 cursor,
-                f"DELETE FROM {self._table} WHERE {dead} AND window_given IS NOT NULL",  # noqa: S608
+                f"DELETE FROM {self._table} WHERE {dead} AND window_given IS NOT NULL AND position IS NULL",  # noqa: S608
                 (self._load.destination, self.attempt),
             )
             database.ask(

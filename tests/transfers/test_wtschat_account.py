@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,7 @@ from airflow_provider_wtschat._compat import Asset
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import RESOURCES
 from airflow_provider_wtschat.simulator import Simulator
-from airflow_provider_wtschat.transfers.wtschat_account import wtschat_account
+from airflow_provider_wtschat.transfers.wtschat_account import WtsChatEstimateOperator, wtschat_account
 from airflow_provider_wtschat.warehouse.storage import named_parts
 from tests.loading import Table, connection_json, messages, truth
 
@@ -110,6 +111,34 @@ def test_several_accounts_are_loaded_by_one_mapped_group(plain_destination, no_l
     finally:
         for simulator in simulators:
             simulator.stop()
+
+
+@pytest.mark.reads(sessions=60, now=f"{datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}")
+def test_what_it_costs_is_told_first_and_the_next_run_costs_what_changed(reading, plain_destination, monkeypatch):
+    from tests.benchmarks.bench_account import run
+
+    said: list[str] = []
+    log = SimpleNamespace(info=lambda text, *values: said.append(text % values), warning=print)
+    monkeypatch.setattr(WtsChatEstimateOperator, "log", log)
+    told, first = run(reading)
+    assert next(iter(first)) == "estimate", "before anything is loaded"
+    (line,) = said
+    assert line.startswith(f"A first load takes {sum(told.values())} requests at least")
+    assert "messages 60" in line
+    assert told.keys() == {name for name in first if name in RESOURCES}
+    # At least, and not far from it: each list is asked for what it has no key for, too.
+    assert all(told[name] <= first[name].requests <= told[name] + 25 for name in told)
+    changed = [row.id for row in reading.world.sessions][:4]
+    for session in changed:
+        reading.world.add_inbound_message(session, "Oi")
+    reading.world.clock.advance(3_600)
+    again, second = run(reading)
+    assert again.keys() == told.keys()
+    assert (second["sessions"].written, second["messages"].written) == (4, 4)
+    for name in ("messages", "session_notes"):
+        # One for each session that changed, and those that find them.
+        assert second[name].requests <= first[name].requests - 60 + 4
+    assert second["card_notes"].requests <= first["card_notes"].requests - 60
 
 
 def test_example_loads_the_account(reading, plain_destination, run_dag):

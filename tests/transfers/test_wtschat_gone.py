@@ -148,3 +148,18 @@ def test_answers_without_a_clock_mark_by_the_worker_s(reading, plain_destination
     assert marked("tags") == {gone}
     # The log of a task goes another way on Airflow 3.
     assert "no Date header" in caplog.text + "".join(capsys.readouterr())
+
+
+def test_rows_with_a_status_of_a_newer_api_are_loaded_and_not_gone(reading, plain_destination):
+    """Scheduled messages are asked for status by status, so one that is not known shows by the count of all."""
+    schedule()
+    world = reading.world
+    with world.lock:
+        world.clock.advance(2)
+        world.change(world.scheduled, next(iter(world.scheduled)), status="PAUSED")
+    everything = {row.id for row in world.scheduled}
+    figures = load("scheduled_messages")
+    assert set(Table("scheduled_messages").loaded()) == everything
+    assert figures["verified"]
+    assert compare("scheduled_messages")["deleted"] == 0
+    assert marked("scheduled_messages") == set()

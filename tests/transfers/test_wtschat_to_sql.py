@@ -235,6 +235,27 @@ def test_first_load_that_was_killed_goes_on_from_where_it_was(reading, destinati
     assert {row.position for row in Table("wtschat_loads").rows("position")} == {None}
 
 
+@pytest.mark.reads(sessions=900)
+def test_window_that_was_killed_goes_on_from_where_it_was(reading, plain_destination, monkeypatch):
+    from airflow_provider_wtschat.transfers import wtschat_to_sql
+
+    monkeypatch.setattr(wtschat_to_sql, "_KEPT_ROWS", 200)
+    window = {"since": "2020-01-01", "until": "2030-01-01", "workers": 1}
+    reading.inject("401", on="GET /chat/v2/session", skip=8, times=None)
+    with pytest.raises(WtsChatFailedError):
+        load(**window)
+    reading.application.faults.clear()
+    there = len(Table().rows("id"))
+    assert there >= 400
+    load(**{**window, "since": "2021-01-01"})
+    figures = load(**window)
+    assert figures["rows"] <= 900 - there + 400
+    assert Table().versions() == truth(reading)
+    # What has ended leaves no row, and the window that is given again is read anew.
+    assert {row.position for row in Table("wtschat_loads").rows("position")} == {None}
+    assert load(**window)["rows"] == 900
+
+
 def test_windows_that_are_given_leave_the_mark_alone(reading, plain_destination):
     load(since="2020-01-01", until="2030-01-01")
     assert Table().watermark() is None
