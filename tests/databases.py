@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,17 @@ HOST = "127.0.0.1"
 _STARTUP_S = 30.0
 
 
+def _folder_for_all() -> str:
+    """Where another user than root can come to what is given to it: the folder of all tests, or one of the system."""
+    own = os.environ["PYTEST_DEBUG_TEMPROOT"]
+    if os.geteuid() != 0:
+        return own
+    for folder in map(Path, (own, "/tmp", "/var/tmp")):
+        if all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents)):
+            return str(folder)
+    pytest.fail(f"no database server of another user can come to its folder in {own}, /tmp or /var/tmp")
+
+
 class Server(ABC):
     """
     A server on a free port of the loopback interface, with its data in a temporary directory.
@@ -34,7 +46,7 @@ class Server(ABC):
     """The account of the system that its package makes."""
 
     def __init__(self, program: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-", dir=os.environ["PYTEST_DEBUG_TEMPROOT"]))
+        self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-", dir=_folder_for_all()))
         self._numbers = count(1)
         self._as_user: list[str] = []
         # The temporary folder of the tests may be closed to the server's user.
