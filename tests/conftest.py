@@ -197,7 +197,7 @@ def _bag(path: str | Path) -> Any:
     try:
         from airflow.dag_processing.dagbag import DagBag
     except ImportError:  # Airflow < 3.2
-        from airflow.models.dagbag import DagBag
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
     return DagBag(dag_folder=str(path))
 
 
@@ -219,7 +219,7 @@ def _register(dag: DAG) -> None:
     try:
         from airflow.dag_processing.dagbag import sync_bag_to_db
     except ImportError:  # Airflow 3.1
-        from airflow.models.dagbag import sync_bag_to_db
+        from airflow.models.dagbag import sync_bag_to_db  # type: ignore[no-redef]
     sync_bag_to_db(bag, "dags-folder", None)
 
 
@@ -238,7 +238,7 @@ def _failures() -> Iterator[list[tuple[str, int, BaseException | None]]]:
     try:
         from airflow.sdk.listener import get_listener_manager
     except ImportError:
-        from airflow.listeners.listener import get_listener_manager
+        from airflow.listeners.listener import get_listener_manager  # type: ignore[assignment]
     try:
         from airflow.sdk import hookimpl
     except ImportError:

@@ -453,7 +453,8 @@ def test_redis_whose_clock_steps_back(redis_url: str, name: str):
     client = Redis.from_url(redis_url)
     future = (time.time() + 3600) * 1e6
     window = f"wtschat:budget:v3:{{{name}}}:burst"
-    client.zadd(window, dict.fromkeys(client.zrange(window, 0, -1), future))
+    slots: Any = client.zrange(window, 0, -1)
+    client.zadd(window, dict.fromkeys(slots, future))
     refused = store.take(9, send=False, bulk_share=None)
     assert refused is not None
     time.sleep(refused.wait + 0.01)

@@ -96,7 +96,7 @@ def test_blocks_use_no_name_that_they_do_not_show(tmp_path: Path):
     for number, block in enumerate(BLOCKS):
         place = block.place.replace(":", "-")
         (tmp_path / f"{number:02}-{place}.py").write_text(block.code)
-    command = [Path(sys.executable).parent / "ruff", "check", "--isolated", "--quiet", "--output-format=concise"]
+    command = [str(Path(sys.executable).parent / "ruff"), "check", "--isolated", "--quiet", "--output-format=concise"]
     done = subprocess.run([*command, "--select=F", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.stdout + done.stderr == ""
 
@@ -378,7 +378,7 @@ def test_the_campaigns_reach_each_row_once(
 @pytest.mark.airflow
 def test_a_failure_is_told_to_everybody_named(simulator: Simulator, run_example: Callable[..., FinishedRun]):
     assert run_example("alert").state == "failed"
-    assert sorted(send.recipient for send in simulator.sends) == ["+55|11900009001", "+55|11900009002"]
+    assert sorted(str(send.recipient) for send in simulator.sends) == ["+55|11900009001", "+55|11900009002"]
     assert all("Airflow: task load of Dag sales failed" in str(send.text) for send in simulator.sends)
 
 

@@ -12,7 +12,7 @@ import re
 import signal
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -422,6 +422,7 @@ def defaults_of(service: str, method: str, path: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("name", "filters"), [*((name, {}) for name in RESOURCES), ("contacts", {"name": "Ana"})])
 def test_no_default_of_the_contract_narrows_what_is_read(name, filters):
     resource = RESOURCES[name]
+    requests: Sequence[Any]
     if resource.kind is Kind.CHILDREN:
         requests = [resource.child("0b1c2d3e-0000-4000-8000-000000000001")]
     else:
@@ -570,6 +571,12 @@ def test_an_interaction_that_moves_nothing_else_is_enough(hook, simulator):
     assert found == {quiet}
 
 
+def of_2020(text: str | None) -> str:
+    version = Version.parse(text)
+    assert version is not None
+    return replace(version, day="2020-01-01").text()
+
+
 @account(sessions=300)
 def test_sessions_that_ended_lately_are_read_again_on_another_day(hook, simulator):
     world = simulator.world
@@ -579,7 +586,7 @@ def test_sessions_that_ended_lately_are_read_again_on_another_day(hook, simulato
     assert ended
     [of_today, of_yesterday] = [read(hook, "messages", "2020-01-01").parents.chosen for _ in range(2)]
     today = {parent.id: parent.version for parent in of_today}
-    yesterday = {parent.id: replace(Version.parse(parent.version), day="2020-01-01").text() for parent in of_yesterday}
+    yesterday = {parent.id: of_2020(parent.version) for parent in of_yesterday}
 
     def again(known: dict[str, str]) -> set[str]:
         found = read(

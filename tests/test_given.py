@@ -53,7 +53,7 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
     WtsChatErasePersonOperator: {"phone": "+55 11 90000-0001", "table_conn_id": "warehouse"},
     ReadWebhooksOperator: {},
 }  # fmt: skip
-VALUES = {"none": None, "blank": "", "none_in_words": "None", "empty": []}
+VALUES: dict[str, Any] = {"none": None, "blank": "", "none_in_words": "None", "empty": []}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_template_without_a_value(simulator: Simulator, operator: type, native
 
 def test_a_rehearsal_that_is_none_sends_nothing():
     task = SqlToWtsChatTemplateOperator(task_id="t", **ARGUMENTS[SqlToWtsChatTemplateOperator], dry_run="{{ none }}")
-    task.rehearsal = None
+    task.rehearsal = None  # type: ignore[assignment]
     with pytest.raises(WtsChatFailedError, match="dry_run"):
         task.execute(context())
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import jsonschema
@@ -87,7 +88,8 @@ def test_airflow_accepts_the_metadata():
         for name in ("integration-name", "source-integration-name", "target-integration-name")
         if name in item
     }
-    known = [INFO, common_io.get_provider_info(), common_sql.get_provider_info()]
+    others: tuple[Any, ...] = (common_io, common_sql)
+    known = [INFO, *(other.get_provider_info() for other in others)]
     assert named <= {item["integration-name"] for info in known for item in info["integrations"]}
 
 

@@ -42,8 +42,8 @@ class Reader:
     def install(self, command: str) -> None:
         """Install what a tutorial says, from the working copy."""
         (extras,) = re.fullmatch(r"pip install 'airflow-provider-wtschat(\[.+\])'", command).groups()
-        pins = ["--constraint", NEWEST.pins]
-        python = ["--python", self.home / "venv" / "bin" / "python"]
+        pins = ["--constraint", str(NEWEST.pins)]
+        python = ["--python", str(self.home / "venv" / "bin" / "python")]
         subprocess.run([UV, "pip", "install", "--quiet", *python, *pins, f"{ROOT}{extras}"], check=True)
 
     def run(self, command: str) -> str:

@@ -102,7 +102,8 @@ def _operations(service: str) -> Iterator[Operation]:
                 place: {item["name"]: _schema(item["schema"], document) for item in parameters if item["in"] == place}
                 for place in ("path", "query")
             }
-            answer = next((spec["responses"][code] for code in spec["responses"] if code.startswith("2")), {})
+            answers: dict[str, Any] = spec["responses"]
+            answer: dict[str, Any] = next((answers[code] for code in answers if code.startswith("2")), {})
             yield Operation(
                 service=service,
                 method=method.upper(),

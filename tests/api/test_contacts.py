@@ -166,7 +166,7 @@ def test_a_filter_pages_and_keeps_its_bounds_in_the_body():
         status="archived",
         origin="IMPORTED",
         phone_number=PHONE,
-        metadata={"erp": 7},
+        metadata={"erp": 7},  # type: ignore[dict-item]
         updated_after="2026-09-01",
         updated_before="2026-09-03",
         timezone="America/Sao_Paulo",

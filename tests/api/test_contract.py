@@ -312,7 +312,8 @@ def example(name: str) -> Request[Any]:
         @few(1)
         @given(drawn=arguments(name))
         def keep(drawn):
-            _EXAMPLES[name] = OPERATIONS[name](**drawn)
+            request: Any = OPERATIONS[name](**drawn)
+            _EXAMPLES[name] = request
 
         keep()
     return _EXAMPLES[name]

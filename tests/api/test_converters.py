@@ -406,7 +406,7 @@ def test_masked_keeps_ids_and_dates():
 class NotATime(datetime):
     """What pandas has for a missing instant: a datetime that equals nothing."""
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other):
         return False

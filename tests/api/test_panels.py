@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,7 @@ def test_what_makes_something_is_sent_once():
 def test_a_note_says_something_and_carries_three_files_at_most():
     urls = [f"https://x.test/{i}.pdf" for i in range(4)]
     assert panels.create_card_note(ID, file_urls=urls[:3]).body == {"fileUrls": urls[:3]}
+    nothing: Any
     for nothing in ({}, {"file_urls": []}, {"file_urls": urls}, {"text": "None"}):
         with pytest.raises(WtsChatArgumentError, match=r"text|file_urls"):
             panels.create_card_note(ID, **nothing)

@@ -37,6 +37,7 @@ def refused(name: str, given: dict[str, Any]) -> str:
     return str(caught.value)
 
 
+EMPTY: dict[str, tuple[Any, ...]] = {"Sequence": ([], "[]", ()), "Mapping": ({}, "{}")}
 UUID_ARGUMENTS = [
     (name, key)
     for name in OPERATIONS
@@ -253,7 +254,7 @@ COMBINATIONS: list[tuple[str, dict[str, Any], str]] = [
         if issubclass(type(built(name)), PagedRequest)
         for argument, parameter in parameters(name).items()
         if argument != "include_details"
-        for kind, empties in (("Sequence", ([], "[]", ())), ("Mapping", ({}, "{}")))
+        for kind, empties in EMPTY.items()
         if kind in str(parameter.annotation)
         for empty in empties
     ),

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from airflow_provider_wtschat.simulator import Simulator
-from tests.databases import MariaDb, Postgres, postgres_folder
+from tests.databases import MariaDb, Postgres, Server, postgres_folder
 
 SIZES = (2_000, 20_000, 200_000)
 SINKS = ("reading", "jsonl", "parquet", "sqlite", "duckdb", "postgres", "mariadb")
@@ -69,7 +69,7 @@ def connection(sink: str, folder: Path) -> Iterator[str | None]:
     """Make an empty database; None where its server is not installed."""
     if sink == "postgres":
         programs = postgres_folder()
-        server = Postgres(programs) if programs and shutil.which("setpriv") else None
+        server: Server | None = Postgres(programs) if programs and shutil.which("setpriv") else None
     elif sink == "mariadb":
         program = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
         server = MariaDb(Path(program)) if program and shutil.which("setpriv") else None

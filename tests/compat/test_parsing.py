@@ -18,7 +18,7 @@ def round_trip(dag):
         from airflow.serialization.serialized_objects import SerializedDAG as Serialization
     else:
         try:
-            from airflow.serialization.serialized_objects import DagSerialization as Serialization
+            from airflow.serialization.serialized_objects import DagSerialization as Serialization  # type: ignore[assignment]
         except ImportError:  # Airflow 3.0 and 3.1
             from airflow.serialization.serialized_objects import SerializedDAG as Serialization
     return Serialization.from_dict(json.loads(json.dumps(Serialization.to_dict(dag))))

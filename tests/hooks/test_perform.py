@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_wtschat.api import exchange, sessions, tags
 from airflow_provider_wtschat.api.exchange import Exchange
+from airflow_provider_wtschat.api.types import Session
 from airflow_provider_wtschat.exceptions import WtsChatNotFoundError, WtsChatRateLimitError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
@@ -34,10 +35,12 @@ Perform = Callable[..., Any]
 
 def known_or_first(session_id: str) -> Exchange[str]:
     """Read a session; where there is none of that id, the first of the list."""
+    row: Session | None
     try:
         row = yield from exchange.call(sessions.get(session_id))
     except WtsChatNotFoundError:
         row = yield from exchange.pages(sessions.list_(), lambda found: found[0] if found else None)
+    assert row is not None
     return str(row["id"])
 
 

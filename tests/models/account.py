@@ -77,7 +77,7 @@ class Living:
             self.card_versions.append((card.id, card.updated, card))
             put(card, **given)
 
-        self.world.cards.put = note
+        self.world.cards.put = note  # type: ignore[assignment, method-assign]
 
     @contextmanager
     def moving(self) -> Iterator[None]:

@@ -333,7 +333,9 @@ async def test_a_deadline_alert_is_told(simulator: Simulator):
         pytest.skip("Airflow has deadline alerts from 3.1 on")
     deadline = importlib.import_module("airflow.sdk.definitions.deadline")
     if AIRFLOW_3_1:
-        from airflow.triggers.deadline import DeadlineCallbackTrigger as CallbackTrigger
+        from airflow.triggers.deadline import (  # type: ignore[import-not-found]
+            DeadlineCallbackTrigger as CallbackTrigger,
+        )
     else:
         from airflow.triggers.callback import CallbackTrigger
 

@@ -204,7 +204,12 @@ def test_an_answer_may_open_a_new_session(
         # The second attempt goes where the contact is now.
         assert [send.session_id == session_id for send in simulator.sends] == [True, False]
     else:
-        timer = threading.Timer(0.5, lambda: (world.conclude_session(session_id), elsewhere("sim")))
+
+        def conclude() -> None:
+            world.conclude_session(session_id)
+            elsewhere("sim")
+
+        timer = threading.Timer(0.5, conclude)
         timer.start()
         answer = run(question(session_id, deferrable=False))
         timer.join()

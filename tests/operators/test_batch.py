@@ -128,7 +128,8 @@ def test_other_recipients_in_a_later_try_are_refused(account: Account):
     with pytest.raises(WtsChatFailedError, match=r"Try 1 .*something else.*messages\[0:100\] may be done"):
         tries(operator)
     del operator.messages[0]
-    operator.messages[3], parameters = {**operator.messages[3], "parameters": {"nome": "Eva"}}, operator.messages[3]
+    messages: Any = operator.messages
+    messages[3], parameters = {**messages[3], "parameters": {"nome": "Eva"}}, messages[3]
     with pytest.raises(WtsChatFailedError, match=r"Try 1 .*something else"):
         tries(operator)
     operator.messages[3] = parameters
@@ -198,8 +199,9 @@ def test_contacts_are_saved_again_without_harm(account: Account, tries: Tries):
 def test_contacts_that_nothing_finds_again_are_saved_once(account: Account, tries: Tries):
     names = [f"Nome {account.phone()}" for _ in range(130)]
     operator = BatchSaveContactsOperator(task_id="save", contacts=[{"name": name, "instagram": None} for name in names])
-    operator.contacts[5] = {
-        **operator.contacts[5],
+    given: Any = operator.contacts
+    given[5] = {
+        **given[5],
         "phone_number": account.phone(),
         "sequence_ids": [account.sequence("Pós-venda")],
     }

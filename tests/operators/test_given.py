@@ -70,7 +70,7 @@ def python_task(dag: Any, task_id: str, value: Any) -> Any:
     try:
         from airflow.sdk import task
     except ImportError:
-        from airflow.decorators import task
+        from airflow.decorators import task  # type: ignore[no-redef]
 
     return task(task_id=task_id)(lambda: value)()
 
@@ -153,5 +153,5 @@ def test_a_filter_by_keys_takes_what_has_a_text(account: Account, once: Tries):
     session = account.session()
     account.world.change_session(session, metadata={"vip": "true", "plan": "7"})
     account.session()
-    task = ListSessionsOperator(task_id="t", metadata={"vip": True, "plan": 7}, fields=["id"])
+    task = ListSessionsOperator(task_id="t", metadata={"vip": True, "plan": 7}, fields=["id"])  # type: ignore[dict-item]
     assert once(task) == [{"id": session}]

@@ -67,7 +67,7 @@ def another_message(operator: Any) -> None:
 
 def failed_before(account: Account) -> Story:
     operator = text(account)
-    operator.synchronous = "perhaps"
+    operator.synchronous = "perhaps"  # type: ignore[assignment]
     return Story(operator, raises=WtsChatFailedError, change=setting(synchronous=False))
 
 

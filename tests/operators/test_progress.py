@@ -30,7 +30,7 @@ class Pushed:
 
 
 def test_facts_add_up_and_come_no_more_often_than_they_should(monkeypatch: pytest.MonkeyPatch):
-    clock = SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
+    clock: Any = SimpleNamespace(monotonic=lambda: clock.now, now=0.0)
     monkeypatch.setattr(_progress, "time", clock)
     pushed = Pushed()
     progress = Progress({"ti": pushed}, "load", destination="sessions")

@@ -112,7 +112,7 @@ def query_of(operation: Operation, known: Known) -> st.SearchStrategy[dict[str, 
     for name, parameter in operation.parameters.items():
         if parameter.kind == "map":
             continue
-        schema = (
+        schema: dict[str, Any] = (
             {"type": parameter.kind, "enum": list(parameter.choices)} if parameter.choices else {"type": parameter.kind}
         )
         if parameter.kind in ("uuid", "date-time"):

@@ -25,7 +25,7 @@ def dag(airflow_db):
     try:
         from airflow.sdk import DAG
     except ImportError:
-        from airflow.models.dag import DAG
+        from airflow.models.dag import DAG  # type: ignore[no-redef]
 
     return DAG("whole_account", schedule=None, start_date=datetime(2026, 1, 1), catchup=False)
 

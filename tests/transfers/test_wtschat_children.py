@@ -30,7 +30,7 @@ def change(simulator: Simulator, contact_id: str, **values: Any) -> None:
     world = simulator.world
     with world.lock:
         world.clock.advance(2)
-        contact = world.contacts.get(contact_id)
+        contact: Any = world.contacts.get(contact_id)
         world.contacts.put(replace(contact, seq=world.next_seq(), updated=world.now(), **values))
 
 

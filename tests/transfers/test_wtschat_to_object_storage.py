@@ -290,7 +290,7 @@ def test_other_storages_get_whole_objects(reading, monkeypatch):
     try:
         from airflow.sdk.io import attach
     except ImportError:
-        from airflow.io.store import attach
+        from airflow.io.store import attach  # type: ignore[import-not-found, no-redef]
 
     puts: list[str] = []
     put_bytes = MemoryFileSystem.pipe_file

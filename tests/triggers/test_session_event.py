@@ -102,7 +102,7 @@ async def all_told() -> None:
             shown.append(None)
             see(*how)
 
-        stream.read_up_to = read_up_to
+        stream.read_up_to = read_up_to  # type: ignore[assignment, method-assign]
         await until(lambda shown=shown: len(shown) > 1)
         await until(lambda stream=stream: stream._batch is None)
         del stream.read_up_to
