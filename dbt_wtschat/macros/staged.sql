@@ -51,7 +51,10 @@
   } -%}
   {%- set type = types.get(kind, dbt.type_string()) -%}
   {%- if found is none or not (name in found or '*' in found) -%}
-    cast(null as {{ type }})
+    {{ "cast('unknown' as " ~ type ~ ")" if name == 'account' else 'cast(null as ' ~ type ~ ')' }}
+  {%- elif name == 'account' -%}
+    {# Rows of before there was this column do not say it; models join by it. #}
+    coalesce(cast(landing.account as {{ type }}), 'unknown')
   {%- elif kind == 'instant' -%}
     {{ wtschat.in_utc('landing.' ~ name, found.get(name)) }}
   {%- elif kind == 'written' -%}

@@ -74,6 +74,37 @@ def test_models_run_where_nothing_is_loaded_yet():
         assert [name for name in MODELS if cursor.execute(f"SELECT count(*) FROM {name}").fetchone() != (0,)] == []
 
 
+def test_accounts_are_kept_apart_and_older_tables_will_do():
+    """Office hours belong to an account, and tables from before there was a column for it have none."""
+    row = "'{0}' AS id, TIMESTAMP '{1}' AS created_at, TIMESTAMP '{1}' AS updated_at, 'COMPLETED' AS status, "
+    row += "TIMESTAMP '{2}' AS end_at, TIMESTAMP '{2}' AS loaded_at"
+    evening = ("2026-06-19 20:00:00", "2026-06-22 13:00:00")  # Friday at 17:00 there, until Monday at 10:00
+    with duckdb.connect() as cursor:
+        sessions = " UNION ALL ".join(
+            f"SELECT {row.format(name, *evening)}, {account} AS account"
+            for name, account in (("a", "'shop'"), ("b", "'clinic'"), ("c", "NULL"))
+        )
+        cursor.execute(f"CREATE TABLE wtschat_sessions AS {sessions}")
+        cursor.execute(
+            "CREATE TABLE wtschat_office_hours AS SELECT 'shop' AS account, day AS weekday, true AS active, "
+            "540 AS start_minute, 1080 AS end_minute, true AS limit_hours FROM range(1, 6) AS days (day)"
+        )
+        Project(cursor, wtschat_as_of="2026-06-23 12:00:00").build()
+        found = cursor.execute("SELECT session_id, account, resolution_office_seconds FROM fct_sessions").fetchall()
+        assert sorted(found) == [
+            ("a", "shop", 2 * 3600), ("b", "clinic", 65 * 3600), ("c", "unknown", 65 * 3600),
+        ]  # fmt: skip
+        assert cursor.execute("SELECT sum(sessions_open) FROM backlog_daily WHERE day = '2026-06-20'").fetchone() == (
+            3,
+        )
+        alone = Project(cursor, wtschat_account="shop").sql(MODELS["stg_wtschat__sessions"])
+        assert cursor.execute(f"SELECT id FROM ({alone})").fetchall() == [("a",)]
+        cursor.execute("CREATE OR REPLACE TABLE wtschat_sessions AS SELECT * EXCLUDE (account) FROM wtschat_sessions")
+        again = Project(cursor, wtschat_as_of="2026-06-23 12:00:00")
+        accounts = cursor.execute(f"SELECT DISTINCT account FROM ({again.sql(MODELS['stg_wtschat__sessions'])})")
+        assert accounts.fetchall() == [("unknown",)]
+
+
 def test_each_model_has_a_test():
     text = {path.stem: path.read_text() for path in TESTS.values()}
     for name, columns in documented().items():

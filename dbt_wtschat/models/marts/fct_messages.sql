@@ -67,6 +67,7 @@ select
     when messages.origin = 'BOT' then 'bot'
     when messages.origin = 'CAMPAIGN' then 'campaign'
     when messages.origin = 'API' then 'api'
+    when messages.origin in ('OFFICE_HOURS', 'PAYMENT') then 'system'
     else 'other'
   end as author,
   messages.origin,
