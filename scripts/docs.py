@@ -11,8 +11,11 @@ from __future__ import annotations
 import html
 import json
 import re
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from scripts.diagrams import diagrams
 from scripts.local import ROOT
@@ -21,6 +24,8 @@ from scripts.translations import catalog, extract, left, report, sphinx, templat
 
 SITE = ROOT / "build" / "docs"
 START = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url=docs/index.html">\n'
+PORTUGUESE = ("cliente", "limite", "nome")
+"""Words of examples and of the glossary."""
 # What a browser loads; links that a reader may follow are another matter.
 _LOADED = re.compile(
     r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//|<link[^>]+rel=\"stylesheet\"[^>]+href=\"https?://"
@@ -33,31 +38,53 @@ def main() -> None:
     warnings = sphinx("html", SITE) + sphinx("html", SITE / "pt-br", "-t", "portuguese")
     (SITE / "index.html").write_text(START)
     pages = [*SITE.rglob("*.html")]
-    public = json.loads(SNAPSHOT.read_text())
-    missing = [name for name in public if name not in shown()]
-    loading = [str(page.relative_to(SITE)) for page in pages if _LOADED.search(page.read_text())]
-    for name in missing:
-        print(f"not in the reference: {name}")
-    stale = [diagram.name for diagram in diagrams() if not diagram.is_drawn()]
-    english = [
-        name for name, text in first_texts() if text not in (SITE / "pt-br" / "docs" / f"{name}.html").read_text()
-    ]
-    for name in stale:
-        print(f"not drawn as it is now: {name} (make diagrams)")
-    for page in loading:
-        print(f"loads something from another host: {page}")
+    public, there = json.loads(SNAPSHOT.read_text()), shown()
+    portuguese = {name: (SITE / "pt-br" / "docs" / f"{name}.html").read_text() for name in left()}
+    problems = {
+        "not in the reference": [name for name in public if name not in there],
+        "loads something from another host": [
+            str(page.relative_to(SITE)) for page in pages if _LOADED.search(page.read_text())
+        ],
+        "not drawn as it is now (make diagrams)": [diagram.name for diagram in diagrams() if not diagram.is_drawn()],
+        "in English on the Portuguese site": [name for name, text in first_texts() if text not in portuguese[name]],
+        "misspelt": misspelt(),
+    }
+    for problem, found in problems.items():
+        for each in found:
+            print(f"{problem}: {each}")
     print(
         f"{report()}\n"
         f"\npages            {len(pages)}, {len([*(SITE / 'pt-br').rglob('*.html')])} of them in Portuguese"
         f"\nwarnings         {len(warnings)}"
-        f"\npublic names     {len(public) - len(missing)} of {len(public)} in the reference"
-        f"\nneeding a host   {len(loading)}"
+        f"\npublic names     {len(public)}, {len(problems['not in the reference'])} of them not in the reference"
+        f"\nother problems   {sum(map(len, problems.values()))}"
+        f"\nlinks elsewhere  {len(external())}, which nobody follows here"
         f"\nthe site         {SITE / 'index.html'}"
     )
-    for name in english:
-        print(f"in English on the Portuguese site: {name}")
     unfinished = any(untranslated or fuzzy for _, untranslated, fuzzy in left().values())
-    raise SystemExit(1 if warnings or missing or loading or stale or english or unfinished else 0)
+    raise SystemExit(1 if warnings or any(problems.values()) or unfinished else 0)
+
+
+def english_pages() -> list[Path]:
+    """List the pages that are written in English."""
+    return sorted({*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")} - {ROOT / "README.pt-BR.md"})
+
+
+def misspelt() -> list[str]:
+    """
+    Look for words that are known to be misspelt.
+
+    :return: a line for each
+    """
+    command = [sys.executable, "-m", "codespell_lib", f"--ignore-words-list={','.join(PORTUGUESE)}"]
+    done = subprocess.run([*command, *map(str, english_pages())], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() + done.stderr.splitlines()
+
+
+def external() -> set[str]:
+    """Collect the addresses elsewhere that the pages lead to."""
+    texts_ = (page.read_text() for page in english_pages())
+    return {link for text in texts_ for link in re.findall(r"\]\((https?://[^)\s]+)\)", text)}
 
 
 def first_texts() -> Iterator[tuple[str, str]]:

@@ -23,12 +23,19 @@ from scripts.local import CHROMIUM, CHROMIUM_FLAGS, ROOT
 from scripts.ui import Stage, brought_up
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 150 * 1024
 """Bytes of a picture, at most."""
+SIZE: ViewportSize = {"width": 1280, "height": 800}
 THEMES = ("light", "dark")
+
+
+_REPLACE = """([old, shown]) => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(old, shown);
+}"""
 
 
 @dataclass
@@ -86,6 +93,51 @@ class Studio:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # our own server
             return json.loads(answer.read() or b"null")
 
+    def store(self, key: str, value: str) -> None:
+        """Let the browser remember something from the next ``open`` on, such as how the UI was left.
+
+        :param key: of the local storage.
+        :param value: what it holds.
+        """
+        self.page.add_init_script(f"localStorage.setItem({json.dumps(key)}, {json.dumps(value)})")
+
+    def in_each_language(self, name: str, show: Callable[[], None], **options: Any) -> None:
+        """Keep a picture in English, and one in Portuguese that the Portuguese documentation shows in its place.
+
+        :param name: of the picture.
+        :param show: brings the browser to what it shows; it may not look for words of the UI.
+        :param options: as for ``keep``.
+        """
+        for language, suffix in (("en", ""), ("pt", ".pt_BR")):
+            self.language(language)
+            show()
+            self.keep(name + suffix, **options)
+        self.language("en")
+
+    def states(self, dag_id: str, run_id: str, task_id: str) -> set[str | None]:
+        """Say in which states a task is, over all that it was mapped to.
+
+        :param dag_id: the Dag.
+        :param run_id: the run.
+        :param task_id: the task.
+        """
+        found = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=200")
+        return {task["state"] for task in found["task_instances"] if task["task_id"] == task_id}
+
+    def until(self, there: Callable[[], bool], what: str, seconds: float = 900) -> None:
+        """Wait for something.
+
+        :param there: says whether it is there.
+        :param what: what to call it in messages.
+        :param seconds: how long to wait at most.
+        """
+        deadline = time.monotonic() + seconds
+        while not there():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{what}: not within {seconds:.0f} s")
+            self.stage.processes.check()
+            time.sleep(1)
+
     def run(
         self,
         dag_id: str,
@@ -122,6 +174,8 @@ class Studio:
         :raises SystemExit: if it is too large.
         """
         path = self.images / f"{name}.png"
+        # Where Airflow lies on this machine is nobody's business.
+        self.page.evaluate(_REPLACE, [str(self.stage.home), "/opt/airflow"])
         self.page.screenshot(path=path, animations="disabled", **options)
         _shrink(path)
         if path.stat().st_size > LARGEST:
@@ -174,7 +228,7 @@ def studio(stage: Stage, images: Path) -> Iterator[Studio]:
             executable_path=CHROMIUM,
             headless=True,
             args=CHROMIUM_FLAGS,
-            viewport={"width": 1280, "height": 800},
+            viewport=SIZE,
             locale="en-US",
             timezone_id="America/Sao_Paulo",
         )
@@ -238,6 +292,123 @@ def fill_page(at: Studio) -> None:
     # With some that go on waiting.
     at.run("example_wtschat_wait_for_sessions", {"sessions": 5, "conclude": False}, until=())
     at.page.wait_for_timeout(30_000)
+
+
+@picture("connection-form")
+def _connection_form(at: Studio, name: str) -> None:
+    """The form of a connection of the type WTS Chat: base URL, API token, port, scheme."""
+
+    def show() -> None:
+        at.open("/connections")
+        at.page.locator("tr", has_text="wtschat_default").get_by_role("button").nth(1).click()
+        at.page.locator("input[name=host]").wait_for()
+        at.page.wait_for_timeout(1500)
+
+    at.in_each_language(name, show)
+
+
+@picture("connection-test")
+def _connection_test(at: Studio, name: str) -> None:
+    """The answer of Test: which services the token may use."""
+
+    def show() -> None:
+        at.open("/connections")
+        at.page.locator("tr", has_text="wtschat_default").get_by_role("button").nth(0).click()
+        at.page.get_by_text("answers for chat, core, crm").wait_for()
+        at.page.wait_for_timeout(1000)
+
+    at.in_each_language(name, show)
+
+
+@picture("account-graph")
+def _account_graph(at: Studio, name: str) -> None:
+    """The tasks that load a whole account: most green, messages and notes running, the comparisons still to come."""
+    dag_id = "example_wtschat_whole_account"
+    run_id = at.run(dag_id, until=())
+    # The run of the schedule may come first, and there is one at a time.
+    runs = at.api("GET", f"/dags/{dag_id}/dagRuns?order_by=run_after&limit=1")["dag_runs"]
+    run_id = runs[0]["dag_run_id"] if runs else run_id
+    at.until(lambda: "success" in at.states(dag_id, run_id, "account.wtschat.cards"), "The load of the cards")
+    at.store("default_dag_view", '"graph"')
+    at.store(f"{dag_id}/open-groups", '["account","account.wtschat"]')
+    at.store("react-resizable-panels:graph-ltr", _PANELS % "[99,1]")
+
+    def show() -> None:
+        at.open(f"/dags/{dag_id}/runs/{run_id}")
+        at.page.locator(".react-flow__node").nth(20).wait_for()
+        at.page.wait_for_timeout(2500)
+
+    at.page.set_viewport_size({"width": 1700, "height": 1100})
+    at.in_each_language(name, show, clip={"x": 76, "y": 64, "width": 1300, "height": 1030})
+    at.page.set_viewport_size(SIZE)
+    at.store("default_dag_view", '"grid"')
+
+
+_PANELS = '{"details-panel,main-panel":{"expandToSizes":{},"layout":%s}}'
+
+
+@picture("mapped-conclude")
+def _mapped_conclude(at: Studio, name: str) -> None:
+    """One task for each session that is concluded, all green."""
+    dag_id = "example_wtschat_conclude_stale_sessions"
+    run_id = at.run(dag_id, conf={"idle_days": 2.9}, seconds=600)
+
+    def show() -> None:
+        at.open(f"/dags/{dag_id}/runs/{run_id}/tasks/conclude_each/mapped")
+        at.page.get_by_role("row").nth(2).wait_for()
+        at.page.wait_for_timeout(2000)
+
+    at.in_each_language(name, show, clip={"x": 320, "y": 64, "width": 960, "height": 500})
+
+
+@picture("deferred-wait")
+def _deferred_wait(at: Studio, name: str) -> None:
+    """Three sensors that wait for sessions in the triggerer: Deferred."""
+    dag_id = "example_wtschat_wait_for_sessions"
+    run_id = at.run(dag_id, until=(), conf={"conclude": False})
+    at.until(lambda: at.states(dag_id, run_id, "wait") == {"deferred"}, "The wait")
+
+    def show() -> None:
+        at.open(f"/dags/{dag_id}/runs/{run_id}/tasks/wait/mapped")
+        at.page.get_by_role("row").nth(3).wait_for()
+        at.page.wait_for_timeout(2000)
+
+    at.in_each_language(name, show)
+
+
+@picture("asset-event")
+def _asset_event(at: Studio, name: str) -> None:
+    """Events of an asset that a watcher has stored, and the Dag run that each has started."""
+    dag_id, uri = "example_wtschat_session_events", "wtschat://api.wts.chat/sessions/concluded"
+    at.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
+
+    def rung() -> bool:
+        events = at.api("GET", "/assets/events?limit=50")["asset_events"]
+        return [run["state"] for event in events for run in event["created_dagruns"]].count("success") >= 2
+
+    at.until(rung, "Two events with their runs")
+    (asset,) = [each for each in at.api("GET", "/assets?limit=50")["assets"] if each["uri"] == uri]
+
+    def show() -> None:
+        at.open(f"/assets/{asset['id']}")
+        at.page.locator(".react-flow__node").nth(1).wait_for()
+        at.page.wait_for_timeout(2500)
+
+    at.in_each_language(name, show)
+
+
+@picture("campaign-log")
+def _campaign_log(at: Studio, name: str) -> None:
+    """The log of a campaign: planned, sent, looked at, and the figures at its end."""
+    dag_id = "example_wtschat_campaign"
+    run_id = at.run(dag_id, seconds=600, conf={"campaign": f"spring offer {time.strftime('%H:%M')}"})
+
+    def show() -> None:
+        at.open(f"/dags/{dag_id}/runs/{run_id}/tasks/dispatch")
+        at.page.get_by_text("The dispatch:").wait_for()
+        at.page.wait_for_timeout(1500)
+
+    at.in_each_language(name, show)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import pytest
 from airflow_provider_wtschat import exceptions
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
-from scripts import diagrams
+from scripts import diagrams, pictures
 from tests.conftest import AIRFLOW_2, FinishedRun
 from tests.operators.account import Account
 from tests.operators.conftest import Store, Tries
@@ -179,6 +179,21 @@ def test_each_diagram_is_drawn_and_says_what_it_shows():
     assert sum(page.read_text().count("```mermaid\n") for page in PAGES) == len(drawn)
     assert {diagram.path for diagram in drawn} == set(diagrams.DIAGRAMS.iterdir())
     assert all(len(diagram.shows) > 40 for diagram in drawn)
+
+
+def test_each_picture_is_there_and_says_what_it_shows():
+    shown: dict[Path, str] = {}
+    for page in PAGES:
+        for alt, path in re.findall(r"!\[([^\]]*)\]\(([^)\s]+)\)", without_code(page.read_text())):
+            shown[page.parent / path] = alt
+    assert all(len(alt) > 20 for alt in shown.values()), shown
+    made = {pictures.IMAGES / f"{name}.png" for name in pictures.PICTURES}
+    there = set(pictures.IMAGES.iterdir())
+    assert made <= there
+    assert {path for path in shown if path.suffix == ".png"} <= made
+    assert {path.with_name(path.name.replace(".pt_BR", "")) for path in there} == made, "nothing makes these"
+    assert {path.name: path.stat().st_size for path in there if path.stat().st_size > pictures.LARGEST} == {}
+    assert all(make.__doc__ for make in pictures.PICTURES.values())
 
 
 def sections(page: str) -> dict[str, str]:
