@@ -188,8 +188,9 @@ def test_each_picture_is_there_and_says_what_it_shows():
             shown[page.parent / path] = alt
     assert all(len(alt) > 20 for alt in shown.values()), shown
     made = {pictures.IMAGES / f"{name}.png" for name in pictures.PICTURES}
-    there = set(pictures.IMAGES.iterdir())
+    there = set(pictures.IMAGES.glob("*.png"))
     assert made <= there
+    assert {path for path in shown if not path.exists()} == set()
     assert {path for path in shown if path.suffix == ".png"} <= made
     assert {path.with_name(path.name.replace(".pt_BR", "")) for path in there} == made, "nothing makes these"
     assert {path.name: path.stat().st_size for path in there if path.stat().st_size > pictures.LARGEST} == {}
