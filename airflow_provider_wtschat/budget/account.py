@@ -135,6 +135,7 @@ class Budget:
         send: bool = False,
         bulk: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109 (it raises before the time is up when it can tell)
+        stop: asyncio.Event | None = None,
     ) -> AsyncIterator[Slot]:
         """
         Do as ``slot`` does without blocking the event loop: the stores are asked in a thread.
@@ -142,10 +143,12 @@ class Budget:
         :param send: the request goes to ``/chat/v1/send/*``
         :param bulk: the request may wait while others go first, and leaves them ``bulk_share``'s rest
         :param timeout: seconds to wait at most; raises at once when it is known that they will not do
+        :param stop: ends the wait when it is set
         :return: the slot
-        :raises BudgetTimeoutError: if no slot came free in time
+        :raises BudgetTimeoutError: if no slot came free in time, or ``stop`` was set
         """
-        slot = await self._wait_async(_Kind(send, bulk), None if timeout is None else time.monotonic() + timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        slot = await self._wait_async(_Kind(send, bulk), deadline, stop)
         try:
             yield slot
         finally:
@@ -217,8 +220,7 @@ class Budget:
             waited = 0.0
             while True:
                 if stop is not None and stop.is_set():
-                    msg = "The wait for the account's request limit was stopped."
-                    raise BudgetTimeoutError(msg, 0.0)
+                    raise _stopped()
                 taken = self._take(kind)
                 if isinstance(taken, Slot):
                     return taken
@@ -232,7 +234,7 @@ class Budget:
         finally:
             queue.release()
 
-    async def _wait_async(self, kind: _Kind, deadline: float | None) -> Slot:
+    async def _wait_async(self, kind: _Kind, deadline: float | None, stop: asyncio.Event | None) -> Slot:
         self._announce()
         queue = self._async_queue(kind)
         try:
@@ -243,12 +245,14 @@ class Budget:
         try:
             waited = 0.0
             while True:
+                if stop is not None and stop.is_set():
+                    raise _stopped()
                 taken = await self._take_in_thread(kind)
                 if isinstance(taken, Slot):
                     return taken
                 pause = self._pause(kind, taken, deadline, waited)
                 started = time.monotonic()
-                await asyncio.sleep(pause)
+                await (asyncio.sleep(pause) if stop is None else sleep_or_stop(stop, pause))
                 waited += self._count_wait(started)
         finally:
             queue.release()
@@ -403,3 +407,14 @@ class Budget:
             self.waited += waited
         Stats.timing("wtschat.budget.wait", timedelta(seconds=waited))
         return waited
+
+
+async def sleep_or_stop(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep until the time is up or an event is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
+def _stopped() -> BudgetTimeoutError:
+    return BudgetTimeoutError("The wait for the account's request limit was stopped.", 0.0)

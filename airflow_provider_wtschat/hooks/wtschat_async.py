@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace, TracebackType
 from typing import Self, TypeVar
 
@@ -25,6 +26,7 @@ from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.budget import Budget, BudgetTimeoutError, get_budget
+from airflow_provider_wtschat.budget.account import sleep_or_stop
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatRateLimitError
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.answers import KeptAnswer
@@ -116,12 +118,21 @@ class WtsChatAsyncHook(BaseHook):
         """
         return (await self.answer(request, bulk=bulk)).value
 
-    async def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
+    async def answer(
+        self,
+        request: Request[T],
+        *,
+        bulk: bool = False,
+        max_wait: float | None = None,
+        stop: asyncio.Event | None = None,
+    ) -> Answer[T]:
         """
         Send a request and return its answer together with the server's clock.
 
         :param request: what to ask
         :param bulk: whether it belongs to a long read
+        :param max_wait: seconds that it may wait in all, if that is less than the hook's own ``max_wait``
+        :param stop: ends every wait, for the account's limit and between attempts, when it is set
         :raises WtsChatError: of the kind that says what happened
         """
         transport.refuse_list(request)
@@ -130,22 +141,27 @@ class WtsChatAsyncHook(BaseHook):
             kept = await asyncio.to_thread(KeptAnswer, settings, request)
             try:
                 if not kept.found:
-                    kept.value = (await self.answer(request.having(max_age=None), bulk=bulk)).value
+                    kept.value = (
+                        await self.answer(request.having(max_age=None), bulk=bulk, max_wait=max_wait, stop=stop)
+                    ).value
                     await asyncio.to_thread(kept.keep, kept.value)
                 return Answer(kept.value, None)
             finally:
                 kept.close()
         max_retries = settings.max_retries if self.max_retries is None else self.max_retries
-        retrying = tenacity.AsyncRetrying(
-            **transport.retry_arguments(request, max_retries=max_retries, max_wait=self.max_wait)
-        )
-        deadline = time.monotonic() + self.max_wait
+        wait = self.max_wait if max_wait is None else min(max_wait, self.max_wait)
+        retrying = tenacity.AsyncRetrying(**transport.retry_arguments(request, max_retries=max_retries, max_wait=wait))
+        if stop is not None:
+            enough = retrying.stop
+            retrying.stop = lambda state: stop.is_set() or enough(state)
+            retrying.sleep = partial(sleep_or_stop, stop)
+        deadline = time.monotonic() + wait
         content = request.content
         own = None if self._session else await self._new_session()
         if own is None:
-            return await retrying(self._send, self._session, request, content, bulk, deadline)
+            return await retrying(self._send, self._session, request, content, bulk, deadline, stop)
         try:
-            answered: Answer[T] = await retrying(self._send, own, request, content, bulk, deadline)
+            answered: Answer[T] = await retrying(self._send, own, request, content, bulk, deadline, stop)
         except BaseException:
             await own.close()
             raise
@@ -158,23 +174,35 @@ class WtsChatAsyncHook(BaseHook):
             raise transport.interrupted(request, error) from None
         return answered
 
-    async def perform(self, exchange: Exchange[T], *, bulk: bool = False) -> T:
+    async def perform(
+        self,
+        exchange: Exchange[T],
+        *,
+        bulk: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109 (it begins no request that there is no time for)
+        stop: asyncio.Event | None = None,
+    ) -> T:
         """
         Send the requests of a conversation, one after the other, and return what came out.
 
-        ``asyncio.timeout`` around it bounds its time.
-
         :param exchange: the conversation; an error of a request is thrown into it
         :param bulk: whether its requests belong to a long read
+        :param timeout: seconds after which no further request is begun, and none waits for the account's limit or to
+            go out again. ``asyncio.timeout`` around it would interrupt one. Default: no bound
+        :param stop: ends every wait when it is set, and no further request is begun
         :return: what the conversation returns
+        :raises TimeoutError: if time ran out, or it was stopped, before it came to its end
         :raises WtsChatError: of the kind that says what happened, where the conversation does not handle it
         """
+        deadline = None if timeout is None else time.monotonic() + timeout
         with closing(exchange):
             try:
                 request = next(exchange)
                 while True:
+                    transport.check_time(request, deadline, stopped=stop is not None and stop.is_set())
+                    left = None if deadline is None else deadline - time.monotonic()
                     try:
-                        answer = await self.run(request, bulk=bulk)
+                        answer = (await self.answer(request, bulk=bulk, max_wait=left, stop=stop)).value
                     except WtsChatError as error:
                         request = exchange.throw(error)
                     else:
@@ -248,6 +276,7 @@ class WtsChatAsyncHook(BaseHook):
         content: bytes | None,
         bulk: bool,
         deadline: float,
+        stop: asyncio.Event | None,
     ) -> Answer[T]:
         budget = self._budget
         if budget is None:
@@ -257,7 +286,7 @@ class WtsChatAsyncHook(BaseHook):
         answer: Answer[T] | None = None
         try:
             left = max(0.0, deadline - time.monotonic())
-            async with budget.slot_async(send=request.is_send, bulk=bulk, timeout=left):
+            async with budget.slot_async(send=request.is_send, bulk=bulk, timeout=left, stop=stop):
                 answer = await self._exchange(session, request, content)
         except BudgetTimeoutError as full:
             raise transport.over_budget(request, full) from full

@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_wtschat.api import exchange, sessions, tags
 from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.types import Session
-from airflow_provider_wtschat.exceptions import WtsChatNotFoundError, WtsChatRateLimitError
+from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatNotFoundError, WtsChatRateLimitError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
 from airflow_provider_wtschat.simulator import Simulator
@@ -67,27 +67,55 @@ def test_all_rows_of_a_list(simulator: Simulator, perform: Perform) -> None:
     assert sorted(row["id"] for row in every) == sorted(row["id"] for row in WtsChatHook().iterate(sessions.list_()))
 
 
-def test_no_request_is_begun_when_the_time_is_up(simulator: Simulator) -> None:
+def bounded_async(conversation: Exchange[Any], *, stopped: bool = False, **bounds: Any) -> Any:
+    async def perform() -> Any:
+        stop = asyncio.Event()
+        if stopped:
+            stop.set()
+        return await WtsChatAsyncHook().perform(conversation, stop=stop, **bounds)
+
+    return asyncio.run(perform())
+
+
+def bounded(conversation: Exchange[Any], *, stopped: bool = False, **bounds: Any) -> Any:
+    stop = threading.Event()
+    if stopped:
+        stop.set()
+    return WtsChatHook().perform(conversation, stop=stop, **bounds)
+
+
+BOTH_BOUNDED = pytest.mark.parametrize("perform", [bounded, bounded_async], ids=["sync", "async"])
+
+
+@BOTH_BOUNDED
+@pytest.mark.parametrize(
+    ("bounds", "why"), [({"timeout": 0}, "GET /core/v1/tag"), ({"stopped": True}, "stopped")], ids=["time", "stop"]
+)
+def test_no_request_is_begun_when_the_time_is_up_or_after_a_stop(
+    simulator: Simulator, perform: Callable[..., Any], bounds: dict[str, Any], why: str
+) -> None:
     before = len(simulator.requests)
     conversation = exchange.call(tags.list_())
-    with pytest.raises(TimeoutError, match="GET /core/v1/tag"):
-        WtsChatHook().perform(conversation, timeout=0)
+    with pytest.raises(TimeoutError, match=why):
+        perform(conversation, **bounds)
     assert len(simulator.requests) == before
     assert inspect.getgeneratorstate(conversation) == inspect.GEN_CLOSED
 
 
-def test_no_request_waits_for_the_limit_past_the_time(simulator: Simulator) -> None:
+@BOTH_BOUNDED
+def test_no_request_waits_for_the_limit_past_the_time(simulator: Simulator, perform: Callable[..., Any]) -> None:
     simulator.inject("429_seconds", on="/core/*", times=None, retry_after=20)
     before = len(simulator.requests)
     with pytest.raises(WtsChatRateLimitError):
-        WtsChatHook().perform(exchange.call(tags.list_()), timeout=1)
+        perform(exchange.call(tags.list_()), timeout=1)
     assert len(simulator.requests) == before + 1
 
 
-def test_no_request_is_begun_after_a_stop(simulator: Simulator) -> None:
-    stop = threading.Event()
-    stop.set()
-    before = len(simulator.requests)
-    with pytest.raises(TimeoutError, match="stopped"):
-        WtsChatHook().perform(exchange.call(tags.list_()), stop=stop)
-    assert len(simulator.requests) == before
+async def test_a_stop_ends_the_wait_between_attempts(simulator: Simulator) -> None:
+    simulator.inject("503", on="/core/*", times=None)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.3, stop.set)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(WtsChatError):
+        await WtsChatAsyncHook(max_retries=20).perform(exchange.call(tags.list_()), stop=stop)
+    assert asyncio.get_running_loop().time() - began < 10
