@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,40 @@ def test_killed_receivers_lose_nothing_that_they_said_is_stored(tmp_path: Path, 
     assert len(accepted) >= kills * 40
     assert set(accepted) <= set(kept)
     assert len(set(kept)) == len(kept)
+
+
+def test_a_full_disk_is_answered_with_503_until_there_is_room(tmp_path: Path) -> None:
+    """The receiver may write no file beyond a size, as on a full disk, and then it may again."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    inbox = tmp_path / "inbox"
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "AIRFLOW__WTSCHAT__WEBHOOK_SECRET": SECRETS[0],
+        "AIRFLOW__WTSCHAT__WEBHOOK_INBOX": str(inbox),
+    }
+    command = [sys.executable, "-m", "airflow_provider_wtschat.webhooks", "--port", str(port)]
+    answers: dict[int, int] = {}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as server:
+        try:
+            deadline = time.monotonic() + 60
+            while not answers and time.monotonic() < deadline:
+                with suppress(OSError):
+                    answers[0] = post(port, path(), body(0))
+                time.sleep(0.05)
+            largest = max(file.stat().st_size for file in inbox.iterdir())
+            unlimited = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (largest + 50_000, resource.RLIM_INFINITY))
+            for number in range(1, 60):
+                answers[number] = post(port, path(), body(number))
+            resource.prlimit(server.pid, resource.RLIMIT_FSIZE, unlimited)
+            for number in range(60, 80):
+                answers[number] = post(port, path(), body(number))
+        finally:
+            server.terminate()
+    assert {answers[number] for number in range(60, 80)} == {200}
+    assert set(answers.values()) == {200, 503}
+    kept = numbers(get_inbox(str(inbox)), CONN_ID)
+    assert sorted(kept) == sorted(number for number, status in answers.items() if status == 200)
 
 
 @pytest.mark.parametrize(
