@@ -150,11 +150,13 @@ class WtsChatAsyncHook(BaseHook):
                 kept.close()
         max_retries = settings.max_retries if self.max_retries is None else self.max_retries
         wait = self.max_wait if max_wait is None else min(max_wait, self.max_wait)
-        retrying = tenacity.AsyncRetrying(**transport.retry_arguments(request, max_retries=max_retries, max_wait=wait))
+        retrying = tenacity.AsyncRetrying(
+            sleep=asyncio.sleep if stop is None else partial(sleep_or_stop, stop),
+            **transport.retry_arguments(request, max_retries=max_retries, max_wait=wait),
+        )
         if stop is not None:
             enough = retrying.stop
             retrying.stop = lambda state: stop.is_set() or enough(state)
-            retrying.sleep = partial(sleep_or_stop, stop)
         deadline = time.monotonic() + wait
         content = request.content
         own = None if self._session else await self._new_session()

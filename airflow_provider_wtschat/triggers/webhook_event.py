@@ -7,7 +7,8 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Hashable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,8 @@ LAG = 10.0
 PAUSE = 30.0
 GAUGE_EVERY = 10.0
 _AT_ONCE = 1000
+ACKNOWLEDGES = hasattr(BaseEventTrigger, "create_shared_stream_producer")
+"""Whether Airflow tells that it has stored an event."""
 
 
 class Ring:
@@ -76,8 +79,9 @@ class WebhookEventTrigger(BaseEventTrigger):
     ``since`` and ``until`` (when the first and the last were stored), ``events`` (type, ids, status and instants of the
     first 100) and ``complete`` (whether these are all).
 
-    The place reached is kept in the inbox, 10 seconds behind what was rung, so that a restart of the triggerer loses
-    nothing; what came in those seconds rings again. The first start rings for what comes from then on.
+    The place reached is kept in the inbox, so that a restart of the triggerer loses nothing. It moves when Airflow says
+    that it has stored what was rung (Airflow 3.3 and later), or 10 seconds after that (before): what came in those
+    seconds rings again after a restart. The first start rings for what comes from then on.
 
     :param wtschat_conn_id: id of the connection whose events ring. Default: ``wtschat_default``
     :param events: types of events such as ``MESSAGE_RECEIVED``. Default: all
@@ -106,39 +110,83 @@ class WebhookEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look into the inbox without end, and ring for each reading that showed something."""
-        inbox = get_inbox()
         rung: deque[tuple[float, str]] = deque()
+        async for payload, place in self.follow():
+            if payload is not None:
+                yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow has no types
+            if not rung or rung[-1][1] != place:
+                rung.append((time.monotonic(), place))
+            while rung and time.monotonic() - rung[0][0] > LAG:
+                with suppress(InboxError):  # it moves further the next time
+                    await self.move(rung[0][1])
+                rung.popleft()
+
+    def shared_stream_key(self) -> Hashable | None:
+        """
+        Let Airflow acknowledge what it has stored, where it does so.
+
+        Each watcher has a key of its own: of several with one key, those that come later would miss events.
+        """
+        return (type(self).__qualname__, self._name, self.poll_interval) if ACKNOWLEDGES else None
+
+    @classmethod
+    def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> Any:
+        """Return what reads the inbox, and moves the place when Airflow has stored what it was given."""
+        from airflow_provider_wtschat.triggers._webhook_stream import InboxStream
+
+        return InboxStream(cls(**kwargs))
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
+        """Ring for what the stream shows."""
+        async for reading in shared_stream:
+            if reading.payload is not None:
+                yield TriggerEvent(reading.payload)  # type: ignore[no-untyped-call]  # Airflow has no types
+            # Not before it was taken: a watcher that is cancelled in the middle has given Airflow nothing to store.
+            reading.taken = True
+
+    async def follow(self) -> AsyncIterator[tuple[dict[str, Any] | None, str]]:
+        """
+        Look into the inbox without end.
+
+        :return: for each look, what to ring if it showed something, and the place that it reached
+        """
+        inbox = get_inbox()
         place: str | None = None
         told = float("-inf")
         while True:
+            ring = Ring()
+            waited = 0.0
             try:
                 if place is None:
                     place = await asyncio.to_thread(inbox.cursor, self._name)
                 if place is None:
                     place = await asyncio.to_thread(inbox.end, self.wtschat_conn_id)
                     # At once, so that a restart before the first event begins here.
-                    await asyncio.to_thread(inbox.move, self._name, place)
-                ring = Ring()
-                waited = 0.0
+                    await self.move(place)
                 while rows := await asyncio.to_thread(inbox.read, self.wtschat_conn_id, after=place, limit=_AT_ONCE):
                     place = rows[-1].place
                     waited = max(waited, (datetime.now(UTC) - rows[0].received).total_seconds())
                     ring.add(row for row in rows if self.events is None or row.event.type in self.events)
-                if time.monotonic() - told >= GAUGE_EVERY or waited > GAUGE_EVERY:
-                    told = time.monotonic()
-                    Stats.gauge("wtschat.webhooks.lag", waited, tags={"connection": self.wtschat_conn_id})
-                if ring.count:
-                    yield TriggerEvent(ring.payload())  # type: ignore[no-untyped-call]  # Airflow has no types
-                if not rung or rung[-1][1] != place:
-                    rung.append((time.monotonic(), place))
-                while rung and time.monotonic() - rung[0][0] > LAG:
-                    await asyncio.to_thread(inbox.move, self._name, rung.popleft()[1])
             except InboxError as error:
                 self.log.error("The inbox of webhooks cannot be read; trying again in %.0f s: %s", PAUSE, error)
-                await asyncio.sleep(PAUSE)
-            else:
-                # What comes meanwhile is told together.
-                await asyncio.sleep(BETWEEN_EVENTS if ring.count else max(0.2, self.poll_interval))
+                if place is None or not ring.count:
+                    await asyncio.sleep(PAUSE)
+                    continue
+            if time.monotonic() - told >= GAUGE_EVERY or waited > GAUGE_EVERY:
+                told = time.monotonic()
+                Stats.gauge("wtschat.webhooks.lag", waited, tags={"connection": self.wtschat_conn_id})
+            yield (ring.payload() if ring.count else None), place
+            # What comes meanwhile is told together.
+            await asyncio.sleep(BETWEEN_EVENTS if ring.count else max(0.2, self.poll_interval))
+
+    async def move(self, place: str) -> None:
+        """
+        Remember that what lies before a place was rung, and stored by Airflow.
+
+        :param place: the place
+        :raises InboxError: if it cannot be remembered now
+        """
+        await asyncio.to_thread(get_inbox().move, self._name, place)
 
     @property
     def _name(self) -> str:
