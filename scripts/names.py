@@ -27,6 +27,7 @@ PUBLIC = {
         "sequences", "sessions", "tags", "templates", "types", "webhook_events", "webhooks",
     ),
     "assets": ("",),
+    "campaigns": ("once",),
     "exceptions": ("",),
     "extraction": ("",),
     "hooks": ("wtschat", "wtschat_async"),

@@ -30,7 +30,7 @@ import pytest
 from airflow_provider_wtschat import exceptions
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
-from scripts import diagrams, pictures
+from scripts import diagrams, funnel, pictures
 from tests.conftest import AIRFLOW_2, FinishedRun
 from tests.operators.account import Account
 from tests.operators.conftest import Store, Tries
@@ -389,6 +389,81 @@ def test_the_campaigns_reach_each_row_once(
         *("+55|11900004001", "+55|11900004002"),
         *("+55|11900004001", "+55|11900004002"),
     ]
+
+
+@pytest.mark.airflow
+def test_the_funnel_of_a_list(
+    simulator: Simulator,
+    run_dag: Callable[..., FinishedRun],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    """The tutorial, step by step, with the list that it shows."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_WAREHOUSE", json.dumps({"conn_type": "sqlite", "host": f"{tmp_path}/warehouse.db"})
+    )
+    page = (ROOT / "docs" / "tutorial-campaign.md").read_text()
+    (shown,) = re.findall(r"^```text\n(id,.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    Path("customers.csv").write_text(shown)
+    exec(code("campaign-list"), {})
+    Path("reminders.py").write_text(code("campaign-dag"))
+    for _ in range(2):
+        run = run_dag(tmp_path / "reminders.py")
+        assert (run.state, run.errors) == ("success", [])
+    assert [str(send.recipient) for send in simulator.sends] == [f"+55|1190000500{i}" for i in range(1, 5)]
+    told = json.loads(re.search(r"^```json\n(\{.*?\})\n```$", page, re.DOTALL | re.MULTILINE)[1])
+    assert run.xcom("report")["funnel"].keys() == told.keys()
+    capsys.readouterr()
+    exec(code("campaign-funnel"), {})
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (lines["planned"], lines["sent"]) == ("4", "4")
+
+
+@pytest.mark.airflow
+def test_a_campaign_is_reported_and_a_person_erased(
+    simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun]
+):
+    assert run_example("payment-reminders").state == "success"
+    report = run_example("campaign-report")
+    assert report.xcom("report")["funnel"]["sent"] == 1
+    contact = next(row.id for row in simulator.world.contacts if row.phone == "+55|11900004001")
+    with closing(sqlite3.connect(warehouse)) as database:
+        database.execute("CREATE TABLE wtschat_contacts (id TEXT)")
+        database.execute("CREATE TABLE wtschat_sessions (id TEXT, contact_id TEXT)")
+        database.execute("INSERT INTO wtschat_contacts VALUES (?), ('another')", (contact,))
+        database.commit()
+    given = (("{{ params.phone }}", "11 90000-4001"), ("{{ params.contact_id }}", contact))
+    removed = run_example("erase", *given).xcom("erase")
+    assert removed == {"wtschat_campaign": 1, "wtschat_suppression": 0, "wtschat_contacts": 1, "wtschat_sessions": 0}
+
+
+@pytest.mark.airflow
+def test_a_send_of_ones_own_goes_out_once(
+    simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun]
+):
+    contact = simulator.world.create_contact(phone="+55 11 90000-0001")
+    channel = next(row for row in simulator.world.channels if row["number"] == "+55|1133330001")
+    session = simulator.world.create_session(contact_id=contact.id, channel_id=channel.id, status="IN_PROGRESS")
+    simulator.world.add_inbound_message(session.id)
+    told = [run_example("send-once").xcom("thank") for _ in range(2)]
+    assert [one["already_sent"] for one in told] == [False, True]
+    assert told[0]["message_id"] == told[1]["message_id"]
+    assert len(simulator.sends) == 1
+
+
+def test_the_notifier_for_the_night_is_taken():
+    exec(code("once-per-run"), {})
+
+
+def test_the_picture_of_the_funnel_is_drawn_as_it_is_now():
+    counts = dict.fromkeys(funnel.STAGES, 0) | {"planned": 200, "sent": 150}
+    picture = funnel.drawn(counts)
+    assert "150 (75%)" in picture
+    assert re.sub(r"\d[\d,]*", "0", picture.split("<rect")[0]) == re.sub(
+        r"\d[\d,]*", "0", funnel.PICTURE.read_text().split("<rect")[0]
+    )
 
 
 @pytest.mark.airflow

@@ -26,11 +26,12 @@ from airflow_provider_wtschat.api import contacts, instants, messages, scheduled
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.exchange import Exchange, call, pages, rows
 from airflow_provider_wtschat.api.masking import masked
+from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message, Template
 from airflow_provider_wtschat.budget.limits import READ, SEND
 from airflow_provider_wtschat.campaigns.following import FAILURE, Following, failure_of, told_id, told_instant
-from airflow_provider_wtschat.campaigns.pace import Pace, QuietHours
+from airflow_provider_wtschat.campaigns.pace import Pace
 from airflow_provider_wtschat.campaigns.people import (
     Exclusions,
     Suppression,

@@ -191,6 +191,31 @@ class Sent:
     replied: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class Single:
+    """
+    One row, found by its key.
+
+    :param seq: its number
+    :param status: what became of it
+    :param claimed_by: the claim, where there is one
+    :param claimed_at: when it was claimed
+    :param message_id: id of the message
+    :param session_id: id of the session
+    :param sent_at: when it was sent
+    :param reason: why it was refused, or is uncertain
+    """
+
+    seq: int
+    status: Status
+    claimed_by: str | None
+    claimed_at: datetime | None
+    message_id: str | None
+    session_id: str | None
+    sent_at: datetime | None
+    reason: str | None
+
+
 def sender_id(campaign: str, key: str | None = None) -> str:
     """
     Derive the id that the message of a row carries: the same at every try, and of no use to a stranger.
@@ -348,6 +373,66 @@ class CampaignTable:
             if rows:
                 self._after = found[-1]
                 return Claim(name=name, rows=[_claimed(row) for row in rows])
+
+    def single(self, key: str) -> Single:
+        """
+        Find a row of the plan.
+
+        :param key: its key
+        """
+        (row,) = self._query(
+            "SELECT seq, status, claimed_by, claimed_at, message_id, session_id, sent_at, reason FROM {table}"
+            " WHERE sender_id = ?",
+            sender_id(self.campaign, key),
+        )  # fmt: skip
+        seq, status, claimed_by, claimed_at, message_id, session_id, sent_at, reason = row
+        return Single(
+            seq=int(seq),
+            status=Status(status),
+            claimed_by=claimed_by,
+            claimed_at=None if claimed_at is None else instants.read(claimed_at),
+            message_id=message_id,
+            session_id=session_id,
+            sent_at=None if sent_at is None else instants.read(sent_at),
+            reason=reason,
+        )
+
+    def claim_single(self, key: str, name: str) -> Claim | None:
+        """
+        Claim a row, if it is planned.
+
+        :param key: its key
+        :param name: what the table is to know the claim by
+        :return: the claim; ``None`` if somebody else was quicker
+        """
+        own_id, now = sender_id(self.campaign, key), instants.write(datetime.now(UTC))
+        self._change(
+            "UPDATE {table} SET status = ?, claimed_by = ?, claimed_at = ?, reason = NULL"
+            " WHERE sender_id = ? AND status = ?",
+            Status.CLAIMED, name, now, own_id, Status.PLANNED,
+        )  # fmt: skip
+        rows = self._query(
+            "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"
+            " WHERE sender_id = ? AND status = ? AND claimed_by = ?",
+            own_id, Status.CLAIMED, name,
+        )  # fmt: skip
+        return Claim(name=name, rows=[_claimed(row) for row in rows]) if rows else None
+
+    def settle_single(self, key: str, name: str | None, status: Status, reason: str | None) -> None:
+        """
+        Say what became of a row that nobody works on any more, unless somebody has done so, or has claimed it anew.
+
+        :param key: its key
+        :param name: what the table knows the earlier claim by
+        :param status: what it is from now on
+        :param reason: why
+        """
+        planned = ", claimed_by = NULL, claimed_at = NULL, failed_key = NULL" if status is Status.PLANNED else ""
+        self._change(
+            f"UPDATE {{table}} SET status = ?, reason = ?{planned}"  # noqa: S608  # ours
+            " WHERE sender_id = ? AND claimed_by = ? AND status IN (?, ?, ?)",
+            status, reason, sender_id(self.campaign, key), name or "", *_OPEN, Status.REFUSED,
+        )  # fmt: skip
 
     def record(self, claim: Claim, outcomes: Iterable[Outcome]) -> None:
         """

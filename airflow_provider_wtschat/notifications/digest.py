@@ -25,6 +25,7 @@ _KEPT_SECONDS = 30 * 86_400.0
 _NAMED = 3
 """So many Dags are named in a summary."""
 
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS salt (id INTEGER PRIMARY KEY CHECK (id = 0), value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS told (person TEXT PRIMARY KEY, at REAL NOT NULL);
@@ -32,7 +33,11 @@ CREATE TABLE IF NOT EXISTS waiting (
     person TEXT NOT NULL, dag_id TEXT NOT NULL, alerts INTEGER NOT NULL, since REAL NOT NULL,
     PRIMARY KEY (person, dag_id)
 );
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS runs (
+    person TEXT NOT NULL, dag_id TEXT NOT NULL, run_id TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (person, dag_id, run_id)
+);
+PRAGMA user_version = 2;
 """
 
 
@@ -44,12 +49,14 @@ class Turn:
     :param before: when the person was told before
     :param counted: by Dag, how many alerts were not told since
     :param since: when the first of those came
+    :param run_id: the Dag run of which the person is told once
     """
 
     person: str
     before: float | None
     counted: dict[str, int]
     since: float | None
+    run_id: str | None = None
 
     @property
     def alerts(self) -> int:
@@ -79,13 +86,15 @@ class Digest:
         self._seconds = seconds
         self._path = path or Path(os.environ.get("AIRFLOW_HOME", "~/airflow"), "wtschat", "alerts.db").expanduser()
 
-    def take(self, person: str, dag_id: str | None) -> Turn | None:
+    def take(self, person: str, dag_id: str | None, *, run_id: str | None = None, quiet: bool = False) -> Turn | None:
         """
         Take a person's turn to be told of an alert, or count the alert.
 
         :param person: who it is; one text for one person
         :param dag_id: id of the Dag that the alert is about, empty if it is about none; ``None`` to tell only of what
             was counted
+        :param run_id: the Dag run, if the person is told of it once; ``None`` to tell of each alert
+        :param quiet: whether the person is not to be told now
         :return: the turn, with what was counted before; ``None`` if the alert was counted, or there is nothing to tell
         :raises sqlite3.Error: if the file cannot be used
         :raises OSError: if the file cannot be used
@@ -100,7 +109,8 @@ class Digest:
             row = database.execute("SELECT at FROM told WHERE person = ?", (known,)).fetchone()
             before = None if row is None else float(row[0])
             # A clock that was set back must not silence alerts for long.
-            if before is not None and -_CLOCK_SLACK <= now - before < self._seconds:
+            lately = before is not None and -_CLOCK_SLACK <= now - before < self._seconds
+            if quiet or lately or (run_id is not None and _has_told(database, known, dag_id, run_id)):
                 if dag_id is not None:
                     self._count(database, known, dag_id, 1, now)
                 return None
@@ -109,9 +119,12 @@ class Digest:
                 return None
             database.execute("DELETE FROM waiting WHERE person = ? OR since < ?", (known, now - _KEPT_SECONDS))
             database.execute("DELETE FROM told WHERE at < ?", (now - _KEPT_SECONDS,))
+            database.execute("DELETE FROM runs WHERE at < ?", (now - _KEPT_SECONDS,))
             database.execute("INSERT OR REPLACE INTO told VALUES (?, ?)", (known, now))
+            if run_id is not None:
+                database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (known, dag_id or "", run_id, now))
         counted = {str(dag): int(alerts) for dag, alerts, _ in rows}
-        return Turn(known, before, counted, min((float(since) for *_, since in rows), default=None))
+        return Turn(known, before, counted, min((float(since) for *_, since in rows), default=None), run_id)
 
     def give_back(self, turn: Turn, dag_id: str | None) -> None:
         """
@@ -126,6 +139,11 @@ class Digest:
             database.execute("DELETE FROM told WHERE person = ?", (turn.person,))
             if turn.before is not None:
                 database.execute("INSERT INTO told VALUES (?, ?)", (turn.person, turn.before))
+            if turn.run_id is not None:
+                database.execute(
+                    "DELETE FROM runs WHERE person = ? AND dag_id = ? AND run_id = ?",
+                    (turn.person, dag_id or "", turn.run_id),
+                )
             for one, alerts in counted.items():
                 self._count(database, turn.person, one, alerts, turn.since or time.time())
 
@@ -141,7 +159,7 @@ class Digest:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)) as database:
-            if database.execute("PRAGMA user_version").fetchone() == (0,):
+            if database.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
                 database.executescript(_SCHEMA)
             database.execute("BEGIN IMMEDIATE")
             try:
@@ -150,6 +168,13 @@ class Digest:
                 database.execute("ROLLBACK")
                 raise
             database.execute("COMMIT")
+
+
+def _has_told(database: sqlite3.Connection, person: str, dag_id: str | None, run_id: str) -> bool:
+    found = database.execute(
+        "SELECT 1 FROM runs WHERE person = ? AND dag_id = ? AND run_id = ?", (person, dag_id or "", run_id)
+    )
+    return found.fetchone() is not None
 
 
 def _salt(database: sqlite3.Connection) -> bytes:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import lookup, phones, sends, sessions
 from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.masking import masked
+from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatUncertainError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
@@ -61,7 +62,7 @@ class WtsChatNotifier(BaseNotifier):
     always arrives. It waits 10 seconds at most and never breaks the Dag: if it cannot send, the log says why. A message
     whose fate is unknown is not sent again. Airflow itself repeats a deadline alert whose triggerer ends meanwhile.
 
-    All arguments but ``context`` are templated; what the context lacks renders to nothing.
+    All arguments but ``digest`` and those after it are templated; what the context lacks renders to nothing.
 
     :param to: phone number, or several, in any spelling; each person is told once
     :param session_id: id of a session to write into, in place of ``to``
@@ -77,6 +78,11 @@ class WtsChatNotifier(BaseNotifier):
     :param digest: how long a person who was told is told of nothing else, as a timedelta or in seconds, so that many
         failures make one message; the next one says how many there were meanwhile, and :meth:`flush` tells of those
         that no other followed. It holds for all notifiers of the machine that have it. Default: tell of each
+    :param once_per_run: tell each person of one alert in a Dag run; others of the run are counted, as by ``digest``.
+        Default: tell of each
+    :param quiet_hours: times of the day between which nobody is told, such as ``22:00-07:00``, by the clock where the
+        person's number is; alerts are counted for the next message, or for :meth:`flush`. Default: none
+    :param quiet_days: names of days on which nobody is told, such as ``["SUNDAY"]``. Default: none
     """
 
     template_fields: Sequence[str] = (
@@ -97,6 +103,9 @@ class WtsChatNotifier(BaseNotifier):
         phone_country: str = phones.DEFAULT_COUNTRY,
         wtschat_conn_id: str = DEFAULT_CONN_ID,
         digest: timedelta | float | None = None,
+        once_per_run: bool = False,
+        quiet_hours: str | None = None,
+        quiet_days: Sequence[str] | str | None = None,
         **kwargs: Any,
     ) -> None:
         # The base takes a context from Airflow 3.1 on, and nothing before.
@@ -111,6 +120,9 @@ class WtsChatNotifier(BaseNotifier):
         self.phone_country = phone_country
         self.wtschat_conn_id = wtschat_conn_id
         self.digest = digest
+        self.once_per_run = once_per_run
+        self.quiet_hours = quiet_hours
+        self.quiet_days = quiet_days
 
     def __call__(self, *args: Any) -> None:
         """Send the notification, without the base's rendering in place: one notifier serves many tasks."""
@@ -130,13 +142,13 @@ class WtsChatNotifier(BaseNotifier):
 
     def flush(self, context: Context | Mapping[str, Any] | None = None) -> None:
         """
-        Tell of alerts that ``digest`` has counted and no later one told of, if its time is up. Never raise.
+        Tell of alerts that were counted and no later one told of, if the time for it has come. Never raise.
 
         Call it in a task of a Dag that runs every few minutes.
 
         :param context: context for templates. Default: none
         """
-        if self.digest is not None:
+        if self.digest is not None or self.once_per_run or self.quiet_hours or self.quiet_days:
             self._notify(context or {}, rest_only=True)
 
     def _notify(self, context: Context | Mapping[str, Any], *, rest_only: bool = False) -> None:
@@ -196,8 +208,18 @@ class WtsChatNotifier(BaseNotifier):
         rest_only: bool = False,
     ) -> _Notification:
         seconds = convert.seconds("digest", self.digest)
-        digest = None if seconds is None else Digest(seconds)
-        return _Notification(rendered, context, deadline, digest=digest, rest_only=rest_only)
+        once = bool(convert.boolean("once_per_run", self.once_per_run))
+        quiet = QuietHours.read(self.quiet_hours, self.quiet_days)
+        counts = seconds is not None or once or quiet is not None
+        return _Notification(
+            rendered,
+            context,
+            deadline,
+            digest=Digest(seconds or 0.0) if counts else None,
+            once_per_run=once,
+            quiet=quiet,
+            rest_only=rest_only,
+        )
 
     def _rendered(self, context: Context | Mapping[str, Any]) -> dict[str, Any]:
         dag = context.get("dag")
@@ -222,7 +244,7 @@ class WtsChatNotifier(BaseNotifier):
                 "WTS Chat took longer than %.0f s; whether the notification was sent is not known", LONGEST_WAIT
             )
         if notification.counted:
-            self.log.info("%d recipients were told lately: counted for the next message", notification.counted)
+            self.log.info("%d recipients are not told now: counted for their next message", notification.counted)
         if notification.recipients > notification.counted:
             told, recipients = notification.told, notification.recipients - notification.counted
             self.log.info("Told %d of %d recipients by WTS Chat", told, recipients)
@@ -248,13 +270,17 @@ class _Notification:
         deadline: float,
         *,
         digest: Digest | None = None,
+        once_per_run: bool = False,
+        quiet: QuietHours | None = None,
         rest_only: bool = False,
     ) -> None:
         self._deadline = deadline
+        self._run_id = _run_id(context) if once_per_run and not rest_only else None
+        self._quiet = quiet
         self.errors: list[Exception] = []
         self.told = 0
         self.counted = 0
-        """Recipients who were told lately, so that the alert is counted for their next message."""
+        """Recipients who are not told now, so that the alert is counted for their next message."""
         self._fields = fields
         self._line = describe(context)
         self._dag_id = _dag_id(context)
@@ -268,16 +294,20 @@ class _Notification:
         self._people: dict[str, Any] = dict(reversed(people.items()))
         if bool(self._people) == (fields["session_id"] is not None):
             raise WtsChatArgumentError(argument="to, session_id", reason="give one of them, to say who is to be told")
+        if quiet is not None and not self._people:
+            reason = "a session does not say where its contact is; give to, or leave this out"
+            raise WtsChatArgumentError("quiet_hours, quiet_days", reason)
         self._people = self._people or {str(fields["session_id"]): None}
         self.recipients = len(self._people)
 
     def take_turns(self) -> None:
-        """Leave those to whom the digest says that they were told lately."""
+        """Leave those who were told lately, or of this Dag run, or are not to be told now."""
         if self._digest is None:
             return
         for person in list(self._people):
             try:
-                turn = self._digest.take(person, None if self._rest_only else self._dag_id)
+                dag_id = None if self._rest_only else self._dag_id
+                turn = self._digest.take(person, dag_id, run_id=self._run_id, quiet=self._is_quiet(person))
             except (OSError, sqlite3.Error) as error:
                 # Too many messages are better than none.
                 log.warning("The digest of alerts cannot be used (%s): the alert is told at once", type(error).__name__)
@@ -289,6 +319,15 @@ class _Notification:
                 self.counted += 1
             else:
                 self._turns[person] = self._untold[person] = turn
+
+    def _is_quiet(self, person: str) -> bool:
+        if self._quiet is None:
+            return False
+        try:
+            number = phones.digits("to", self._people[person], self._fields["phone_country"])
+        except WtsChatArgumentError:
+            return False  # refused when the message is built
+        return self._quiet.next_start(f"+{number}", datetime.now(UTC)) is not None
 
     def give_back(self) -> None:
         """Let the next alert tell those who are known not to have been told."""
@@ -389,6 +428,12 @@ def _dag_id(context: Any) -> str:
     return str(_of(ti, "dag_id") or _of(run, "dag_id") or _of(context.get("dag"), "dag_id") or "")
 
 
+def _run_id(context: Any) -> str | None:
+    ti, run = context.get("ti") or context.get("task_instance"), context.get("dag_run")
+    found = _of(ti, "run_id") or _of(run, "run_id") or _of(run, "dag_run_id") or context.get("run_id")
+    return None if not found else str(found)
+
+
 def _words(context: Any) -> Iterator[str]:
     ti, run = context.get("ti") or context.get("task_instance"), context.get("dag_run")
     dag_id = _dag_id(context)
@@ -406,8 +451,7 @@ def _words(context: Any) -> Iterator[str]:
     if task_id and isinstance(number := _of(ti, "try_number"), int):
         most = _of(ti, "max_tries")
         yield f"(try {number} of {most + 1})" if isinstance(most, int) and most + 1 >= number else f"(try {number})"
-    run_id = _of(ti, "run_id") or _of(run, "run_id") or _of(run, "dag_run_id") or context.get("run_id")
-    if run_id:
+    if run_id := _run_id(context):
         yield f"in run {run_id}"
     if exception is not None and str(exception):
         kind = "" if isinstance(exception, str) else f"{type(exception).__name__}: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sqlite3
@@ -17,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 
+from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.notifications import digest
 from airflow_provider_wtschat.notifications.digest import Digest
@@ -233,3 +235,76 @@ def test_a_refused_digest_is_logged(simulator: Simulator, wrong: Any, caplog: An
     WtsChatNotifier(to=PHONE, digest=wrong)(failure("a"))
     assert "digest" in caplog.text + "".join(capfd.readouterr())
     assert not simulator.sends
+
+
+def in_run(run_id: str, dag_id: str = "sales") -> dict[str, Any]:
+    return {"ti": SimpleNamespace(dag_id=dag_id, task_id="load", run_id=run_id, map_index=-1, state="failed")}
+
+
+@both
+def test_one_alert_for_a_dag_run_and_person(simulator: Simulator, send: Any) -> None:
+    notifier = WtsChatNotifier(to=[PHONE, OTHER], once_per_run=True)
+    for _ in range(5):
+        send(notifier, in_run("r1"))
+    # The same person in three spellings, on three notifiers.
+    for spelling in (SAME, "5511988887777", "011 98888-7777"):
+        send(WtsChatNotifier(to=spelling, once_per_run=True), in_run("r1"))
+    assert sorted(str(entry.recipient) for entry in simulator.sends) == ["+55|11988887777", "+55|21977776666"]
+    send(notifier, in_run("r1", "stock"))
+    send(notifier, in_run("r2"))
+    assert len(simulator.sends) == 6
+    assert any(text.endswith("UTC: sales (7)") for text in texts(simulator))
+
+
+def test_what_was_not_sent_does_not_count_for_its_run(simulator: Simulator) -> None:
+    notifier = WtsChatNotifier(to=PHONE, once_per_run=True)
+    simulator.inject("400", on=SEND, times=1)
+    notifier(in_run("r1"))
+    assert not simulator.sends
+    notifier(in_run("r1"))
+    assert len(simulator.sends) == 1
+
+
+@both
+def test_nobody_is_told_in_quiet_hours_and_nothing_is_lost(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, send: Any
+) -> None:
+    night: list[bool] = [True]
+    judged: list[str] = []
+
+    def next_start(self: Any, phone: str, now: Any) -> Any:
+        judged.append(phone)
+        return now if night[0] else None
+
+    monkeypatch.setattr(QuietHours, "next_start", next_start)
+    notifier = WtsChatNotifier(to=PHONE, quiet_hours="22:00-07:00")
+    for _ in range(3):
+        send(notifier, failure("sales"))
+    notifier.flush()
+    assert (texts(simulator), judged[0]) == ([], "+5511988887777")
+    night[0] = False
+    notifier.flush()
+    assert len(texts(simulator)) == 1
+    assert texts(simulator)[0].endswith("UTC: sales (3)")
+    send(notifier, failure("sales"))
+    assert len(texts(simulator)) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quiet_hours": "late"}, {"quiet_days": ["DOMINGO"]}, {"once_per_run": "perhaps"}, {"to": None}]
+)
+def test_refused_quiet_hours_are_logged(simulator: Simulator, wrong: Any, caplog: Any, capfd: Any) -> None:
+    session_id = simulator.world.create_session().id if "to" in wrong else None
+    given = {"to": PHONE, "session_id": session_id, "quiet_hours": "22:00-07:00", **wrong}
+    WtsChatNotifier(**given)(failure("a"))
+    assert "was not sent" in caplog.text + "".join(capfd.readouterr())
+    assert not simulator.sends
+
+
+def test_a_file_of_an_earlier_version_is_used_on(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.db"
+    Digest(60, path).take("somebody", "a")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript("DROP TABLE runs; PRAGMA user_version = 1")
+    assert Digest(0, path).take("somebody", "a", run_id="r1") is not None
+    assert Digest(0, path).take("somebody", "a", run_id="r1") is None

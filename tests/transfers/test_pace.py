@@ -13,9 +13,9 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_wtschat.api.quiet import DAYS, QuietHours, zones_of
 from airflow_provider_wtschat.campaigns import dispatch as engine
 from airflow_provider_wtschat.campaigns import following
-from airflow_provider_wtschat.campaigns.pace import DAYS, QuietHours, zones_of
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
 from airflow_provider_wtschat.simulator import Simulator
 from tests.transfers.conftest import SEND, Warehouse
