@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import os
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from http.cookiejar import DefaultCookiePolicy
@@ -26,7 +28,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import connection, connectionpool, exceptions
 
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
+from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.connection import ConnectionSettings
 
@@ -306,9 +308,6 @@ class Downloads:
         except _AddressError:
             raise DownloadError(Failure.PRIVATE, host) from None
         except (exceptions.HTTPError, OSError) as error:
-            if isinstance(error, OSError) and error.filename is not None:
-                # Of this machine's disk.
-                raise
             late = isinstance(error, (exceptions.TimeoutError, TimeoutError))
             raise DownloadError(Failure.TIMEOUT if late else Failure.INCOMPLETE, host) from None
 
@@ -362,7 +361,9 @@ class Downloads:
         if announced is not None and announced > self._max_bytes:
             raise DownloadError(Failure.TOO_LARGE, host)
         checksum, size = hashlib.sha256(), 0
-        with target.open("wb") as file:
+        with _disk():
+            file = target.open("wb")
+        try:
             for chunk in _chunks(answer.raw):
                 size += len(chunk)
                 if size > self._max_bytes:
@@ -372,10 +373,26 @@ class Downloads:
                 if time.monotonic() > deadline:
                     raise DownloadError(Failure.TIMEOUT, host)
                 checksum.update(chunk)
-                file.write(chunk)
+                with _disk():
+                    file.write(chunk)
+            with _disk():
+                file.close()
+        finally:
+            with suppress(OSError):
+                file.close()
         if announced is not None and answer.raw.tell() != announced:
             raise DownloadError(Failure.INCOMPLETE, host)
         return Downloaded(size, checksum.hexdigest(), kind)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Tell a fault of this machine's disk from one of the network."""
+    try:
+        yield
+    except OSError as error:
+        message = f"The worker's disk did not take a file that is being copied: {os.strerror(error.errno or 0)}"
+        raise WtsChatDestinationError(message, retryable=True) from error
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:

@@ -294,7 +294,8 @@ class FileCopy:
     def _submit(self, file: File, local: Path) -> None:
         if len(self._threads) < self._workers:
             name = f"wtschat-files-{len(self._threads) + 1}"
-            thread = threading.Thread(target=self._work, args=(local / name,), name=name, daemon=True)
+            work = (self._downloads(self._stop), local / name)
+            thread = threading.Thread(target=self._work, args=work, name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
         self._asked.put(file)
@@ -367,8 +368,7 @@ class FileCopy:
 
     # In the threads
 
-    def _work(self, local: Path) -> None:
-        downloads = self._downloads(self._stop)
+    def _work(self, downloads: Downloads, local: Path) -> None:
         try:
             while (file := self._asked.get()) is not None and not self._stop.is_set():
                 found: Downloaded | BaseException

@@ -102,7 +102,10 @@ def main() -> None:
     parser.add_argument("--changed", type=int, default=20)
     given = parser.parse_args()
     logging.disable(logging.WARNING)
-    told, first, second = measure(given.sessions, given.changed)
+    with tempfile.TemporaryDirectory() as home:
+        # Before anything of Airflow is imported.
+        os.environ.update(AIRFLOW_HOME=home, AIRFLOW__LOGGING__LOGGING_LEVEL="ERROR")
+        told, first, second = measure(given.sessions, given.changed)
     print(f"{given.sessions} sessions, of which {given.changed} change within the hour")
     print(f"{'':20}{'first load':^42}{'an hour later':^32}")
     print(f"{'':20}{'told':>7}{'requests':>10}{'rows':>9}{'seconds':>9}{'requests':>17}{'written':>9}{'seconds':>9}")

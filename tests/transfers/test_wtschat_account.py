@@ -15,6 +15,8 @@ from airflow_provider_wtschat.extraction import RESOURCES
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.wtschat_account import WtsChatEstimateOperator, wtschat_account
 from airflow_provider_wtschat.warehouse.storage import named_parts
+from tests.conftest import AIRFLOW_2
+from tests.live import LiveAirflow
 from tests.loading import Table, connection_json, messages, truth
 
 pytestmark = pytest.mark.airflow
@@ -91,7 +93,8 @@ with DAG("accounts", schedule=None, start_date=datetime(2026, 1, 1), catchup=Fal
 def test_several_accounts_are_loaded_by_one_mapped_group(plain_destination, no_limits, run_dag, tmp_path, monkeypatch):
     path = tmp_path / "accounts.py"
     conn_ids = ["wtschat_one", "wtschat_two", "wtschat_three"]
-    simulators = [Simulator(sessions=8, seed=seed, limits=False, strict=True).start() for seed in (1, 2, 3)]
+    simulators = [Simulator(sessions=8, seed=seed, limits=False, strict=True, token=f"pn_{seed}").start()
+                  for seed in (1, 2, 3)]  # fmt: skip
     try:
         for conn_id, simulator in zip(conn_ids, simulators, strict=True):
             described = {**json.loads(connection_json(simulator)), "extra": {}}
@@ -106,8 +109,61 @@ def test_several_accounts_are_loaded_by_one_mapped_group(plain_destination, no_l
         assert {row.account for row in Table("wtschat_sessions").rows("account")} == set(conn_ids)
         told = set().union(*(messages(one) for one in simulators))
         assert set(Table("wtschat_messages").versions()) == told
+        assert {entry.status for one in simulators for entry in one.requests} == {200}, "each with its own token"
+        marks = Table("wtschat_loads").rows(
+            "source, watermark", "WHERE destination = 'wtschat_sessions' AND source <> ''"
+        )
+        assert {row.source for row in marks if row.watermark} == set(conn_ids)
         for name in ("wtschat_tags", "wtschat_departments", "wtschat_panels"):
             assert not any(row.missing_since for row in Table(name).rows("id, missing_since"))
+    finally:
+        for simulator in simulators:
+            simulator.stop()
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(AIRFLOW_2, reason="Airflow 2 runs one task at a time on SQLite")
+def test_twenty_accounts_are_loaded_by_four_workers(postgres, tmp_path, monkeypatch):
+    """A real scheduler; each account has its own limit, and one for all would not let them through in the time."""
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres)
+    conn_ids = [f"wtschat_{number:02}" for number in range(20)]
+    home, path = tmp_path / "airflow", tmp_path / "accounts.py"
+    home.mkdir()
+    further = "resources=['tags', 'sessions', 'messages'], compare=['sessions']"
+    path.write_text(DAG_FILE.format(destination="warehouse", conn_ids=conn_ids, further=further))
+    simulators = [
+        Simulator(sessions=60, seed=seed, strict=True, token=f"pn_{seed}").start() for seed in range(len(conn_ids))
+    ]
+    try:
+        accounts = {
+            conn_id: {"conn_type": "wtschat", "host": one.url, "password": one.token}
+            for conn_id, one in zip(conn_ids, simulators, strict=True)
+        }
+        airflow = LiveAirflow(
+            home, [path], {**accounts, "warehouse": json.loads(postgres)}, AIRFLOW__CORE__PARALLELISM="4",
+            AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG="64",
+        )  # fmt: skip
+        with airflow:
+            airflow.wait_for_dag("accounts")
+            airflow.cli("dags", "trigger", "accounts")
+            run = airflow.wait_for_run("accounts", "manual", 1_800)
+            assert run["state"] == "success", run["states"]
+            query = "SELECT start_date, end_date FROM task_instance WHERE dag_id = 'accounts'"
+            spans = [(row["start_date"], row["end_date"]) for row in airflow.query(query)]
+        assert len(spans) == 20 * 5
+        assert max(sum(start <= moment < end for start, end in spans) for moment, _ in spans) <= 4
+        assert Table("wtschat_sessions").versions() == {
+            row: text for one in simulators for row, text in truth(one).items()
+        }
+        assert set(Table("wtschat_messages").versions()) == set().union(*(messages(one) for one in simulators))
+        assert {row.account for row in Table("wtschat_sessions").rows("account")} == set(conn_ids)
+        marks = Table("wtschat_loads").rows(
+            "source, watermark", "WHERE destination = 'wtschat_messages' AND source <> ''"
+        )
+        assert {row.source for row in marks if row.watermark} == set(conn_ids)
+        statuses = [entry.status for one in simulators for entry in one.requests]
+        assert set(statuses) == {200}
+        assert len(statuses) > 1_000, "more than one account may ask within 5 minutes"
     finally:
         for simulator in simulators:
             simulator.stop()

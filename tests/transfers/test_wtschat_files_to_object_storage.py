@@ -16,11 +16,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatFailedError
+from airflow_provider_wtschat.exceptions import (
+    WtsChatArgumentError,
+    WtsChatDestinationError,
+    WtsChatError,
+    WtsChatFailedError,
+)
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.downloads import AllowedHosts, is_public
 from airflow_provider_wtschat.transfers.wtschat_files_to_object_storage import WtsChatFilesToObjectStorageOperator
@@ -348,6 +354,23 @@ def test_many_are_copied_at_once_but_not_more_than_was_said_and_memory_stays_fla
     assert figures["bytes"] == 6 * (24 << 20)
     assert 2 <= server.most <= 3
     assert peak < 16 << 20
+
+
+@pytest.mark.parametrize("full", ["disk", "storage"])
+def test_a_full_disk_or_storage_is_no_fault_of_the_server(lake, server, monkeypatch, full):
+    copy(lake, server, rows(server, "a"))
+    if full == "disk":
+        full_disk = lake.parent / "full"
+        full_disk.mkdir()
+        # Each write there fails for want of room.
+        (full_disk / "wtschat-files-1").symlink_to("/dev/full")
+        monkeypatch.setattr(copies, "LocalFolder", lambda: SimpleNamespace(path=full_disk, remove=lambda: None))
+    else:
+        (lake / "bb").write_text("a file where a folder is wanted")
+    with pytest.raises(WtsChatDestinationError) as raised:
+        copy(lake, server, rows(server, "bb1"))
+    assert raised.value.retryable
+    assert set(there(lake)) == {"a"}
 
 
 SCRIPT = """
