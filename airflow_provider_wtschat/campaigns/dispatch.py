@@ -40,7 +40,7 @@ from airflow_provider_wtschat.campaigns.people import (
     says_never_again,
 )
 from airflow_provider_wtschat.campaigns.recipients import Bounds, Layout, Recipients
-from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, report
+from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, funnel, report
 from airflow_provider_wtschat.campaigns.table import (
     LONGEST_NAME,
     STALE_AFTER,
@@ -411,7 +411,8 @@ class Dispatch:
         if self._options.dry_run:
             return {}
         counts = {status.value: number for status, number in self.table.counts().items()}
-        return {"recipients": sum(counts.values()), **counts, "delivery": self.table.deliveries()}
+        replied = funnel(self.table)["replied"]
+        return {"recipients": sum(counts.values()), **counts, "delivery": self.table.deliveries(), "replied": replied}
 
     def start(self) -> Pause | dict[str, Any]:
         """

@@ -38,7 +38,7 @@ LOADS = {
 }
 CAMPAIGN = {
     "kind": "campaign", "state": "waiting", "at": ago(minutes=1), "campaign": MARKUP, "table": "offers",
-    "recipients": 10, "sent": 6, "planned": 3, "refused": 1, "delivery": {"READ": 2, "DELIVERED": 3},
+    "recipients": 10, "sent": 6, "planned": 3, "refused": 1, "delivery": {"READ": 2, "DELIVERED": 3}, "replied": 1,
     "waits_for": "look", "until": ago(minutes=-5),
 }  # fmt: skip
 TOLD: dict[tuple[str, str], dict[str, Any]] = {
@@ -213,7 +213,7 @@ def test_the_page_answers_its_questions_in_their_order(server: tuple[type[Handle
     assert "used up: requests in 5 min" in budget
     assert "loads.old 900" in budget
     assert "other Dags 100" in budget
-    assert "2 read 3 delivered 1 sent 1 refused 3 planned" in campaigns
+    assert "2 read 3 delivered 1 sent 1 refused 3 planned · 1 answered" in campaigns
     assert "4 tasks wait" in waits
     assert "asks.reply a reply 3 5 h ago" in waits
     assert "asks.poke in a worker 1 3 h ago" in waits

@@ -33,6 +33,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatRateLimitError,
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators import _progress
 from airflow_provider_wtschat.operators.campaign import WtsChatCampaignControlOperator
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.simulator.errors import ApiError
@@ -93,6 +94,29 @@ def test_each_row_gets_its_message_once(any_warehouse: Warehouse, simulator: Sim
     assert dispatch(run_id="another") == result
     assert len(simulator.sends) == 250
     assert dispatch(campaign="Reminders")["sent"] == 251  # case tells campaigns apart in every database
+
+
+def test_it_tells_how_far_it_is_while_it_goes_on_and_where_it_failed(
+    warehouse: Warehouse, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_progress, "EVERY", 0.0)
+    warehouse.fill(250)
+    told: list[dict[str, Any]] = []
+    given = context()
+    given["ti"].xcom_push = lambda key, value: told.append(value)
+    SqlToWtsChatTemplateOperator(**arguments(simulator)).execute(given)
+    assert [(value["state"], value["sent"], value["planned"]) for value in told] == [
+        ("running", 100, 150), ("running", 200, 50), ("running", 250, 0), ("done", 250, 0),
+    ]  # fmt: skip
+    assert {(value["kind"], value["campaign"], value["recipients"]) for value in told} == {
+        ("campaign", "reminders", 250)
+    }
+    told.clear()
+    simulator.inject("400", on=SEND, times=None)
+    with pytest.raises(WtsChatFailedError):
+        SqlToWtsChatTemplateOperator(**arguments(simulator, campaign="other")).execute(given)
+    assert (told[-1]["state"], told[-1]["sent"]) == ("running", 0)
+    assert told[-1]["refused"] > 0
 
 
 def test_order_and_columns_are_those_of_the_query(warehouse: Warehouse, simulator: Simulator, dispatch: Try):

@@ -57,7 +57,7 @@ const PORTUGUESE = {
   "sending": "enviando", "done": "concluída", "waits for": "espera por", "until": "até", "not planned": "não planejada",
   "recipients": "destinatários",
   "read": "lidas", "delivered": "entregues", "sent": "enviadas", "planned": "planejadas", "claimed": "em envio",
-  "refused": "recusadas", "uncertain": "incertas", "suppressed": "suprimidas", "held_out": "grupo de controle",
+  "refused": "recusadas", "answered": "responderam", "uncertain": "incertas", "suppressed": "suprimidas", "held_out": "grupo de controle",
   "undelivered": "não entregues",
   "the next look at its messages": "a próxima verificação das mensagens", "other workers": "outros workers",
   "somebody who resumes it": "alguém que a retome", "the end of quiet hours": "o fim do horário de silêncio",
@@ -392,7 +392,10 @@ function showCampaigns(rows) {
         h("td", { class: "wide" },
           bar(parts.map(([name, number]) => [CLASSES[name] ?? name, number]), one.told.recipients || 0, words.join(", "), 14),
           h("div", { class: "legend" }, words.length
-            ? parts.map(([name], index) => h("span", {}, h("span", { class: `key ${CLASSES[name] ?? name}` }), words[index]))
+            ? [
+              ...parts.map(([name], index) => h("span", {}, h("span", { class: `key ${CLASSES[name] ?? name}` }), words[index])),
+              one.told.replied ? h("span", {}, `· ${count(one.told.replied)} ${t("answered")}`) : null,
+            ]
             : t("not planned"))));
     }))));
 }
