@@ -2,7 +2,8 @@
 Keep contacts and their tags in step with a table of customers.
 
 What: saves every customer as a contact, a hundred per request, found again by the phone number; its tags become those
-of the table. Customers who have left lose the tag ``Cliente`` and keep the rest. A rerun changes nothing.
+of the table. Customers who have left lose the tag ``Cliente``, if they are contacts who have it, and keep the rest. A
+rerun changes nothing.
 
 Needs: a connection ``wtschat_default``, and a connection ``warehouse`` of any type whose provider builds on
 ``common.sql``. A table ``crm_customers`` with three rows is made where there is none, so that the Dag can be tried.
@@ -15,7 +16,12 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, BaseHook, task
 
-from airflow_provider_wtschat.operators.contact import BatchSaveContactsOperator, UpdateContactTagsOperator
+from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.operators.contact import (
+    BatchSaveContactsOperator,
+    FilterContactsOperator,
+    UpdateContactTagsOperator,
+)
 
 COLUMNS = ("phone", "name", "email", "tags", "points", "active")
 SAMPLE = [
@@ -63,12 +69,20 @@ with DAG(
             )
         ]
 
+    tagged = FilterContactsOperator(
+        task_id="tagged", tag_names=["Cliente"], max_rows=10_000, fields=["id", "phoneNumber"]
+    )
+
     @task
-    def left() -> list[str]:
-        """Read the phone numbers of those who have left."""
+    def left(contacts: list[dict[str, Any]]) -> list[str]:
+        """Find the contacts of those who have left, however their phone numbers are written."""
         database = BaseHook.get_connection("warehouse").get_hook()
+        numbers = database.get_records("SELECT phone FROM crm_customers WHERE active = 0")
+        gone = {phones.person("phone", number) for (number,) in numbers}
         return [
-            row[0] for row in database.get_records("SELECT phone FROM crm_customers WHERE active = 0 ORDER BY phone")
+            contact["id"]
+            for contact in contacts
+            if (number := contact.get("phoneNumber")) and phones.person("phoneNumber", number) in gone
         ]
 
     prepared = prepare_table()
@@ -83,6 +97,6 @@ with DAG(
 
     untag = UpdateContactTagsOperator.partial(
         task_id="untag", tag_names=["Cliente"], tags_operation="DeleteIfExists", max_active_tis_per_dagrun=8
-    ).expand(phone_number=(gone := left()))
+    ).expand(contact_id=(gone := left(tagged.output)))
 
     prepared >> [with_us, gone]

@@ -27,7 +27,7 @@ if "airflow" in sys.modules:
     message = "airflow was imported before tests/conftest.py could give it a home of its own"
     raise pytest.UsageError(message)
 
-pytest_plugins = ["tests.databases", "tests.loading", "tests.skips"]
+pytest_plugins = ["pytester", "tests.databases", "tests.loading", "tests.skips"]
 
 
 def _temporary_root() -> str:

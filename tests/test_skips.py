@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -35,14 +33,18 @@ CASES = {
         ("not_installed", True, 0, False),
     ],
 )
-def test_an_accident_fails_the_run(case, ci, workers, green, tmp_path: Path):
-    (tmp_path / "test_case.py").write_text(f"import pytest\n\n{CASES[case]}\n\ndef test_other(): pass\n")
-    environment = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST_")}
-    environment |= {"PYTHONPATH": str(ROOT)} | ({"CI": "true"} if ci else {})
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.skips", "-n", str(workers), "-c", os.devnull, "."]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == (0 if green else 1), done.stdout + done.stderr
-    assert ("skipped by accident" in done.stdout) is not green
+def test_an_accident_fails_the_run(case, ci, workers, green, pytester, monkeypatch):
+    pytester.makepyfile(test_case=f"import pytest\n\n{CASES[case]}\n\ndef test_other(): pass\n")
+    for name in [name for name in os.environ if name == "CI" or name.startswith("PYTEST_XDIST")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    if ci:
+        monkeypatch.setenv("CI", "true")
+    monkeypatch.delitem(sys.modules, "tests.skips")  # what it notes is not for the run that this test is part of
+    run = pytester.runpytest_subprocess if workers else pytester.runpytest_inprocess
+    done = run("-q", "-p", "tests.skips", "-n", str(workers), "-c", os.devnull, ".")
+    assert done.ret == (0 if green else 1)
+    assert ("skipped by accident" in done.stdout.str()) is not green
 
 
 def test_every_skip_has_a_reason():

@@ -34,6 +34,12 @@ def test_contacts_and_tags_follow_the_table(account, warehouse, run_example):
     assert len(warehouse.rows("SELECT * FROM crm_customers")) == 3
 
 
+def test_customers_who_left_may_be_no_contacts(account, warehouse, run_example):
+    run = run_example("contacts_from_table")
+    assert (run.errors, run.state) == ([], "success")
+    assert account.world.contact_by_phone("5511900001003") is None
+
+
 def test_a_card_goes_through_its_panel(account, run_example):
     run = run_example("card_through_panel", conf={"order": "Pedido 7", "amount": 0})
     assert run.errors == []
