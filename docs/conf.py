@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import sys
@@ -84,6 +85,39 @@ def is_hidden(app: Any, what: str, name: str, item: Any, skip: bool, options: An
     return owner not in PUBLIC or own.startswith("_") or what == "method" or short.startswith(CONSTRUCTED)
 
 
+def with_shared_arguments(app: Any, what: str, name: str, item: Any, skip: bool, options: Any) -> None:
+    """Show the arguments that sends share (``api._shared``), which the reference does not find: it runs no code."""
+    taken = SHARED.get(name)
+    if taken is None or "**shared" not in item.args:
+        return
+    described = "".join("".join(ast.get_docstring(kind).partition(":param")[1:]) + "\n" for kind in taken)
+    fields = [field for kind in taken for field in kind.body if isinstance(field, ast.AnnAssign)]
+    arguments = []
+    for field in fields:
+        written = ast.unparse(field)
+        arguments.append(f"{written} = '55'" if written.startswith("phone_country") else f"{written} = None")
+    star = "" if "*, " in item.args else "*, "
+    item.args = re.sub(r"\*\*shared\b[^,]*", lambda found: star + ", ".join(arguments), item.args)
+    before, raises, after = item.docstring.partition(":raises")
+    item.docstring = f"{before}{described}{raises}{after}"
+
+
+def _shared_arguments() -> dict[str, list[ast.ClassDef]]:
+    """By name of a function, the types that describe the arguments it shares."""
+    folder = ROOT / PACKAGE / "api"
+    tree = ast.parse((folder / "_shared.py").read_text())
+    kinds = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    return {
+        f"{PACKAGE}.api.{path.stem}.{function.name}": [kinds[kind.id] for kind in mark.args]
+        for path in folder.glob("*.py")
+        for function in ast.parse(path.read_text()).body
+        if isinstance(function, ast.FunctionDef)
+        for mark in function.decorator_list
+        if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "taking"
+    }
+
+
+SHARED = _shared_arguments()
 HOMES = [f"{PACKAGE}.simulator.{module}" for module in ("books", "faults", "options", "simulator")]
 """Where the names of the simulator are defined; it imports them in a way that the reference does not follow."""
 CONSTRUCTED = ("operators", "sensors", "transfers", "triggers", "notifications", "links")
@@ -138,5 +172,6 @@ def setup(app: Any) -> None:
     app.connect("doctree-read", lead_to_english)
     app.connect("html-page-context", offer_languages)
     if not PAGES_ONLY:
+        app.connect("autoapi-skip-member", with_shared_arguments)
         app.connect("autoapi-skip-member", is_hidden)
     app.connect("source-read", add_navigation)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_COUNTRY", "Region", "digits", "parts", "person", "region", "stored", "timezone"]
 
 DEFAULT_COUNTRY = "55"
-_NINTH_DIGIT = re.compile(r"^(55[1-9]{2})9([6-9]\d{7})$")
+_NINTH_DIGIT = re.compile(r"^(\+?55[1-9]{2})(9?)([6-9]\d{7})$")
+"""A Brazilian mobile number, with or without the digit that was put before numbers that began with 6 to 9."""
 _ALLOWED = re.compile(r"[+0-9\s().|/\-\u2010-\u2015]+")
 _NOT_A_DIGIT = re.compile(r"[^0-9]")
 # phonenumbers takes the mobile numbers of Recife for Fernando de Noronha and those of Belém and São Luís for Manaus,
@@ -118,15 +119,31 @@ def person(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
     """
     Write a phone number as what all numbers of one person have in common.
 
-    Brazilian mobile numbers got a ninth digit, a 9 before those that began with 6 to 9: with it or without it, the
-    number reaches the same person.
+    See :func:`without_ninth_digit`.
 
     :param name: name of the argument, for the error
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :return: such as ``551188887777`` for ``+55 11 98888-7777``, to compare with and not to write to
     :raises WtsChatArgumentError: if it is not a phone number
     """
-    return _NINTH_DIGIT.sub(r"\1\2", digits(name, value, country))
+    return without_ninth_digit(digits(name, value, country))
+
+
+def without_ninth_digit(number: str) -> str:
+    """
+    Return what all numbers of one person have in common.
+
+    Brazilian mobile numbers got a ninth digit, a 9 before those that began with 6 to 9: with it or without it, the
+    number reaches the same person.
+
+    :param number: in international form, with or without its plus sign
+    """
+    return _NINTH_DIGIT.sub(r"\1\3", number)
+
+
+def with_ninth_digit(number: str) -> str:
+    """Return the other number of the person, where :func:`without_ninth_digit` may have left out a digit."""
+    return _NINTH_DIGIT.sub(r"\g<1>9\3", number)
 
 
 def region(number: str) -> Region:

@@ -37,8 +37,6 @@ MOST_IDS = 1000
 _CLOCKS = timedelta(minutes=5)
 _SALT = "salt"
 """Stands in place of a person in the row that holds the salt."""
-_OLD_BRAZILIAN_MOBILE = re.compile(r"(\+55[1-9]{2})9([6-9]\d{7})")
-"""A mobile number with the ninth digit, which was put before numbers that began with 6 to 9."""
 _NEVER_AGAIN = re.compile(r"(?<!\d)(131026|131050)(?!\d)")
 """Meta's codes for a number that is not on WhatsApp, and for somebody who wants no more marketing messages."""
 
@@ -51,23 +49,13 @@ _COLUMNS = {
 
 
 def person(phone: str) -> str:
-    """
-    Return what the numbers of one person have in common: those with and without the ninth digit reach the same one.
-
-    :param phone: number in international form, such as ``+5511900000001``
-    """
-    return _OLD_BRAZILIAN_MOBILE.sub(r"\1\2", phone)
+    """Return what the numbers of one person have in common, of a number such as ``+5511900000001``."""
+    return phones.without_ninth_digit(phone)
 
 
 def spellings(who: str) -> list[str]:
-    """
-    Return the numbers of a person as a table may hold them.
-
-    :param who: the person, see :func:`person`
-    """
-    numbers = [who]
-    if re.fullmatch(r"\+55[1-9]{2}[6-9]\d{7}", who):
-        numbers.append(f"{who[:5]}9{who[5:]}")
+    """Return the numbers of a person (see :func:`person`) as a table may hold them."""
+    numbers = dict.fromkeys((who, phones.with_ninth_digit(who)))
     # Earlier versions left out the plus sign.
     return [*numbers, *(number.removeprefix("+") for number in numbers)]
 
