@@ -56,7 +56,33 @@ def failing_for_good() -> Iterator[None]:
         raise error.retold(str(error), WtsChatFailedError) from error
 
 
-class WtsChatBaseOperator(CheckedOperator):
+class ActingOperator(CheckedOperator):
+    """Do one thing, :meth:`act`, after a look at the arguments; what no retry can mend fails for good."""
+
+    def act(self, context: Context) -> Any:
+        """
+        Do what the operator is for.
+
+        :param context: context of the task
+        :return: what goes into XCom
+        """
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """
+        Do what the operator is for.
+
+        :param context: context of the task
+        :return: what goes into XCom
+        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
+        :raises WtsChatError: if a retry may help
+        """
+        with failing_for_good():
+            self.check_given()
+            return self.act(context)
+
+
+class WtsChatBaseOperator(ActingOperator):
     """
     Send one request and return what it was answered with.
 
@@ -235,28 +261,10 @@ class WtsChatBaseOperator(CheckedOperator):
         return self.send(self.complete(checked))
 
     def act(self, context: Context) -> Any:
-        """
-        Do what the operator is for.
-
-        :param context: context of the task
-        :return: what goes into XCom
-        """
+        """Send the request, and return the answer; ``None`` for a deletion of what is not there."""
         answer = self.answer(context, self.checked())
         push_session_url(context, answer)
         return answer
-
-    def execute(self, context: Context) -> Any:
-        """
-        Send the request.
-
-        :param context: context of the task
-        :return: the answer, as the API sent it; ``None`` for a deletion of what is not there
-        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help
-        """
-        with failing_for_good():
-            self.check_given()
-            return self.act(context)
 
 
 def name_argument(argument: str) -> str:

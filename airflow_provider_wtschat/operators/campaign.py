@@ -10,7 +10,6 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import contacts
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.campaigns import people, replies
@@ -21,7 +20,7 @@ from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE, CampaignTabl
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-from airflow_provider_wtschat.operators.base import failing_for_good
+from airflow_provider_wtschat.operators.base import ActingOperator
 from airflow_provider_wtschat.sql.database import Database
 from airflow_provider_wtschat.sql.sources import checked_name, connected, connection_id, read_query
 
@@ -47,7 +46,7 @@ class Action(StrEnum):
 _STATES = {Action.PAUSE: State.PAUSED, Action.RESUME: State.GOING, Action.STOP: State.STOPPED}
 
 
-class WtsChatCampaignControlOperator(CheckedOperator):
+class WtsChatCampaignControlOperator(ActingOperator):
     """
     Pause, resume or stop a campaign, whichever tasks and workers are sending it.
 
@@ -81,32 +80,28 @@ class WtsChatCampaignControlOperator(CheckedOperator):
         self.table_conn_id = table_conn_id
         self.table = table
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """
         Change the state of the campaign.
 
-        :param context: context of the task
         :return: campaign, table, state and counts
-        :raises WtsChatFailedError: if there is no such campaign
         """
-        with failing_for_good():
-            self.check_given()
-            action = Action(convert.required("action", convert.choice("action", self.action, Action)))
-            campaign = convert.required_text("campaign", self.campaign).strip()
-            hook = connected("table_conn_id", self.table_conn_id)
-            rows = CampaignTable(hook, convert.required_text("table", self.table), campaign)
-            try:
-                if not rows.control(_STATES[action]):
-                    msg = f"nothing is planned as {campaign!r} in the table {rows.table}"
-                    raise WtsChatArgumentError("campaign", msg)
-                counts = {status.value: number for status, number in rows.counts().items()}
-            finally:
-                rows.close()
-            self.log.info("Campaign %r: %s", campaign, action)
-            return {"campaign": campaign, "table": rows.table, "state": _STATES[action].value, **counts}
+        action = Action(convert.required("action", convert.choice("action", self.action, Action)))
+        campaign = convert.required_text("campaign", self.campaign).strip()
+        hook = connected("table_conn_id", self.table_conn_id)
+        rows = CampaignTable(hook, convert.required_text("table", self.table), campaign)
+        try:
+            if not rows.control(_STATES[action]):
+                msg = f"nothing is planned as {campaign!r} in the table {rows.table}"
+                raise WtsChatArgumentError("campaign", msg)
+            counts = {status.value: number for status, number in rows.counts().items()}
+        finally:
+            rows.close()
+        self.log.info("Campaign %r: %s", campaign, action)
+        return {"campaign": campaign, "table": rows.table, "state": _STATES[action].value, **counts}
 
 
-class WtsChatCampaignReportOperator(CheckedOperator):
+class WtsChatCampaignReportOperator(ActingOperator):
     """
     Tell what came of a campaign: how many were planned, sent, delivered, read, answered, and why others were not.
 
@@ -164,34 +159,29 @@ class WtsChatCampaignReportOperator(CheckedOperator):
         self.max_failed = max_failed
         self.wtschat_conn_id = wtschat_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """
         Look, and count.
 
-        :param context: context of the task
         :return: campaign, table, counts and funnel
-        :raises WtsChatFailedError: if there is no such campaign, or more than ``max_failed`` failed
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            campaign = convert.required_text("campaign", self.campaign).strip()
-            back = timedelta(seconds=convert.required("look_back", convert.seconds("look_back", self.look_back)))
-            look = convert.required("look", convert.boolean("look", self.look))
-            most = convert.number("max_failed", self.max_failed, minimum=0)
-            hook = connected("table_conn_id", self.table_conn_id)
-            with (
-                closing(CampaignTable(hook, convert.required_text("table", self.table), campaign)) as rows,
-                closing(SuppressionTable(hook, self.suppression_table)) as table,
-            ):
-                rows.create()
-                if rows.facts() is None:
-                    raise WtsChatArgumentError("campaign", f"nothing is planned as {campaign!r} in {rows.table}")
-                if look:
-                    table.create()
-                    following = Following(rows, table, hook=WtsChatHook(self.wtschat_conn_id), stop=self._stop)
-                    following.look(FINAL, since=datetime.now(UTC) - back)
-                return report(rows, max_failed=most)
+        campaign = convert.required_text("campaign", self.campaign).strip()
+        back = timedelta(seconds=convert.required("look_back", convert.seconds("look_back", self.look_back)))
+        look = convert.required("look", convert.boolean("look", self.look))
+        most = convert.number("max_failed", self.max_failed, minimum=0)
+        hook = connected("table_conn_id", self.table_conn_id)
+        with (
+            closing(CampaignTable(hook, convert.required_text("table", self.table), campaign)) as rows,
+            closing(SuppressionTable(hook, self.suppression_table)) as table,
+        ):
+            rows.create()
+            if rows.facts() is None:
+                raise WtsChatArgumentError("campaign", f"nothing is planned as {campaign!r} in {rows.table}")
+            if look:
+                table.create()
+                following = Following(rows, table, hook=WtsChatHook(self.wtschat_conn_id), stop=self._stop)
+                following.look(FINAL, since=datetime.now(UTC) - back)
+            return report(rows, max_failed=most)
 
     @cached_property
     def _stop(self) -> threading.Event:
@@ -203,7 +193,7 @@ class WtsChatCampaignReportOperator(CheckedOperator):
         threading.Thread(target=self._stop.set, daemon=True).start()
 
 
-class WtsChatOptOutOperator(CheckedOperator):
+class WtsChatOptOutOperator(ActingOperator):
     """
     Turn replies by which people ask not to be written to any more into rows of the suppression table, and into a tag.
 
@@ -272,34 +262,27 @@ class WtsChatOptOutOperator(CheckedOperator):
         self.phone_country = phone_country
         self.wtschat_conn_id = wtschat_conn_id
 
-    def execute(self, context: Context) -> dict[str, int]:
+    def act(self, context: Context) -> dict[str, int]:
         """
         Read the replies, and remember who asked.
 
-        :param context: context of the task
         :return: how many replies there were, how many asked, and how many people are new
-        :raises WtsChatFailedError: if a retry cannot help
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            words = replies.WORDS if self.words is None else convert.some("words", convert.texts("words", self.words))
-            argument = "sql_conn_id" if self.table_conn_id is None else "table_conn_id"
-            tag = convert.text("tag_name", self.tag_name)
-            with closing(
-                SuppressionTable(connected(argument, getattr(self, argument)), self.suppression_table)
-            ) as table:
-                table.create()
-                read, found = self._asking(words or ())
-                known = table.reasons([table.pseudonym(who) for who in found])
-                new = {who: number for who, number in found.items() if table.pseudonym(who) not in known}
-                # The tag first: who is in the table is not looked at again.
-                for number in new.values() if tag is not None else ():
-                    self._tag(number, str(tag))
-                table.add({table.pseudonym(who): "asked not to be written to" for who in new}, "opt-out")
-            result = {"replies": read, "opt_outs": len(found), "new": len(new)}
-            self.log.info("Opt-outs: %s", result)
-            return result
+        words = replies.WORDS if self.words is None else convert.some("words", convert.texts("words", self.words))
+        argument = "sql_conn_id" if self.table_conn_id is None else "table_conn_id"
+        tag = convert.text("tag_name", self.tag_name)
+        with closing(SuppressionTable(connected(argument, getattr(self, argument)), self.suppression_table)) as table:
+            table.create()
+            read, found = self._asking(words or ())
+            known = table.reasons([table.pseudonym(who) for who in found])
+            new = {who: number for who, number in found.items() if table.pseudonym(who) not in known}
+            # The tag first: who is in the table is not looked at again.
+            for number in new.values() if tag is not None else ():
+                self._tag(number, str(tag))
+            table.add({table.pseudonym(who): "asked not to be written to" for who in new}, "opt-out")
+        result = {"replies": read, "opt_outs": len(found), "new": len(new)}
+        self.log.info("Opt-outs: %s", result)
+        return result
 
     def _asking(self, words: Sequence[str]) -> tuple[int, dict[str, str]]:
         """Count the replies, and return the numbers of who asks, by person."""
@@ -327,7 +310,7 @@ class WtsChatOptOutOperator(CheckedOperator):
             self.log.info("Somebody who asked not to be written to is no contact of the account, so has no tag")
 
 
-class WtsChatErasePersonOperator(CheckedOperator):
+class WtsChatErasePersonOperator(ActingOperator):
     """
     Remove what the tables of campaigns and loads hold of one person, such as on a request under LGPD.
 
@@ -387,42 +370,37 @@ class WtsChatErasePersonOperator(CheckedOperator):
         self.landing_tables = landing_tables
         self.phone_country = phone_country
 
-    def execute(self, context: Context) -> dict[str, int]:
+    def act(self, context: Context) -> dict[str, int]:
         """
         Remove the person.
 
-        :param context: context of the task
         :return: how many rows were changed or deleted, by table
-        :raises WtsChatFailedError: if a retry cannot help
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            number = f"+{convert.phone('phone', convert.required('phone', self.phone), self.phone_country)}"
-            who = people.person(number)
-            landing = {
-                checked_name("landing_tables", table): checked_name(f"landing_tables[{table!r}]", column)
-                for table, column in (convert.mapping("landing_tables", self.landing_tables) or {}).items()
-            }
-            if landing and (self.contact_id is None or self.sql_conn_id is None):
-                msg = "landing tables are known by the contact's id: give contact_id and sql_conn_id too"
-                raise WtsChatArgumentError("landing_tables", msg)
-            contact_id = convert.uuid("contact_id", self.contact_id)
-            hook = connected("table_conn_id", self.table_conn_id)
-            removed: dict[str, int] = {}
-            with (
-                closing(CampaignTable(hook, self.table, "")) as rows,
-                closing(SuppressionTable(hook, self.suppression_table)) as table,
-            ):
-                rows.create()
-                table.create()
-                mark = table.pseudonym(who)
-                removed[rows.table] = rows.erase(mark, people.spellings(who), contact_id)
-                removed[table.table] = table.remove(mark)
-            if landing:
-                removed |= self._landed(landing)
-            self.log.info("Removed a person: %s", removed)
-            return removed
+        number = f"+{convert.phone('phone', convert.required('phone', self.phone), self.phone_country)}"
+        who = people.person(number)
+        landing = {
+            checked_name("landing_tables", table): checked_name(f"landing_tables[{table!r}]", column)
+            for table, column in (convert.mapping("landing_tables", self.landing_tables) or {}).items()
+        }
+        if landing and (self.contact_id is None or self.sql_conn_id is None):
+            msg = "landing tables are known by the contact's id: give contact_id and sql_conn_id too"
+            raise WtsChatArgumentError("landing_tables", msg)
+        contact_id = convert.uuid("contact_id", self.contact_id)
+        hook = connected("table_conn_id", self.table_conn_id)
+        removed: dict[str, int] = {}
+        with (
+            closing(CampaignTable(hook, self.table, "")) as rows,
+            closing(SuppressionTable(hook, self.suppression_table)) as table,
+        ):
+            rows.create()
+            table.create()
+            mark = table.pseudonym(who)
+            removed[rows.table] = rows.erase(mark, people.spellings(who), contact_id)
+            removed[table.table] = table.remove(mark)
+        if landing:
+            removed |= self._landed(landing)
+        self.log.info("Removed a person: %s", removed)
+        return removed
 
     def _landed(self, landing: Mapping[str, str]) -> dict[str, int]:
         contact_id = convert.required_uuid("contact_id", self.contact_id)

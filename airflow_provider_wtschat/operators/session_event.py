@@ -15,7 +15,7 @@ from airflow_provider_wtschat.api import instants, sessions
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.operators._arguments import OperatorArguments
-from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator
 from airflow_provider_wtschat.waiting.changes import Place, SessionChange, SessionChanges, read_changes
 from airflow_provider_wtschat.waiting.conditions import SessionFilter
 
@@ -94,34 +94,29 @@ class ReadSessionEventsOperator(WtsChatBaseOperator):
         self.timezone = timezone
         self.overlap = overlap
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def act(self, context: Context) -> list[dict[str, Any]]:
         """
         Read what changed since the last run.
 
-        :param context: context of the task
         :return: ids, statuses and instants, oldest first
-        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            filters = {name: getattr(self, name) for name in SessionFilter.argument_names()}
-            wanted = SessionChanges(event=self.event, **filters)
-            overlap = timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
-            name, run_id = _variable(context), context["ti"].run_id
-            kept, began = _read(name)
-            place = began.get(run_id) or kept or Place(self._first(context))
-            if kept is None:
-                # Before reading, so that no later run begins after this one if it fails.
-                Variable.set(name, place.to_json(), serialize_json=True)
-            found, reached = self.hook.perform(
-                read_changes(wanted, place, overlap=overlap, now=datetime.now(UTC), remember=_REMEMBER)
-            )
-            latest = kept if kept is not None and kept.read_up_to > reached.read_up_to else reached
-            # Of earlier runs without what they had seen, which is long.
-            runs = {run: Place(one.read_up_to).to_json() for run, one in began.items() if run != run_id}
-            runs = dict([*runs.items(), (run_id, place.to_json())][-_RUNS_KEPT:])
-            Variable.set(name, {**latest.to_json(), "began": runs}, serialize_json=True)
+        filters = {name: getattr(self, name) for name in SessionFilter.argument_names()}
+        wanted = SessionChanges(event=self.event, **filters)
+        overlap = timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
+        name, run_id = _variable(context), context["ti"].run_id
+        kept, began = _read(name)
+        place = began.get(run_id) or kept or Place(self._first(context))
+        if kept is None:
+            # Before reading, so that no later run begins after this one if it fails.
+            Variable.set(name, place.to_json(), serialize_json=True)
+        found, reached = self.hook.perform(
+            read_changes(wanted, place, overlap=overlap, now=datetime.now(UTC), remember=_REMEMBER)
+        )
+        latest = kept if kept is not None and kept.read_up_to > reached.read_up_to else reached
+        # Of earlier runs without what they had seen, which is long.
+        runs = {run: Place(one.read_up_to).to_json() for run, one in began.items() if run != run_id}
+        runs = dict([*runs.items(), (run_id, place.to_json())][-_RUNS_KEPT:])
+        Variable.set(name, {**latest.to_json(), "began": runs}, serialize_json=True)
         self.log.info("Read %d sessions, from %s up to %s", len(found), place.read_up_to, reached.read_up_to)
         return [change.reference() for change in found]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, webhooks
 from airflow_provider_wtschat.api.types import WebhookSubscription
@@ -13,7 +12,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatSer
 from airflow_provider_wtschat.hooks import webhook_address
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.operators._arguments import BaseOperatorArguments, OperatorArguments
-from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, failing_for_good
+from airflow_provider_wtschat.operators.base import ActingOperator, WtsChatBaseOperator
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class DeleteWebhookOperator(WtsChatBaseOperator):
         return ids
 
 
-class ReadWebhooksOperator(CheckedOperator):
+class ReadWebhooksOperator(ActingOperator):
     """
     Return the webhook events that came since the last run read them, out of the inbox.
 
@@ -185,31 +184,26 @@ class ReadWebhooksOperator(CheckedOperator):
         self.consumer = consumer
         self.max_events = max_events
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def act(self, context: Context) -> list[dict[str, Any]]:
         """
         Read what came.
 
-        :param context: context of the task
         :return: the events
-        :raises WtsChatFailedError: if an argument is refused
-        :raises WtsChatServerError: if the inbox cannot be read now
         """
         ti = context["ti"]
-        with failing_for_good():
-            self.check_given()
-            types = convert.list_of("events", self.events, convert.identifier)
-            consumer = convert.text("consumer", self.consumer) or f"{ti.dag_id}.{ti.task_id}"
-            most = convert.required("max_events", convert.integer("max_events", self.max_events, minimum=1))
-            name = f"{convert.required_text('wtschat_conn_id', self.wtschat_conn_id)}:{consumer}"
-            try:
-                inbox = get_inbox()
-                place, found, truncated = self._read(inbox, inbox.cursor(name) or "", types, most)
-                ti.xcom_push(key="truncated", value=truncated)
-                if place:
-                    inbox.move(name, place)
-            except InboxError as error:
-                msg = f"The inbox of webhooks cannot be read: {error}"
-                raise WtsChatServerError(msg, retryable=True) from error
+        types = convert.list_of("events", self.events, convert.identifier)
+        consumer = convert.text("consumer", self.consumer) or f"{ti.dag_id}.{ti.task_id}"
+        most = convert.required("max_events", convert.integer("max_events", self.max_events, minimum=1))
+        name = f"{convert.required_text('wtschat_conn_id', self.wtschat_conn_id)}:{consumer}"
+        try:
+            inbox = get_inbox()
+            place, found, truncated = self._read(inbox, inbox.cursor(name) or "", types, most)
+            ti.xcom_push(key="truncated", value=truncated)
+            if place:
+                inbox.move(name, place)
+        except InboxError as error:
+            msg = f"The inbox of webhooks cannot be read: {error}"
+            raise WtsChatServerError(msg, retryable=True) from error
         self.log.info("Read %d events%s", len(found), "; more are left for the next run" if truncated else "")
         return found
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
 
 from airflow_provider_wtschat._compat import BaseHook
-from airflow_provider_wtschat._given import CheckedOperator, refuse_empty
+from airflow_provider_wtschat._given import refuse_empty
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
@@ -26,6 +26,7 @@ from airflow_provider_wtschat.exceptions import (
 from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_window, find
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.operators.base import ActingOperator
 from airflow_provider_wtschat.warehouse import personal
 from airflow_provider_wtschat.warehouse.rows import Shaper, Shaping, Splitter, Tally
 from airflow_provider_wtschat.warehouse.tables import CHILDREN, PARTS, Table, child_table, table
@@ -77,7 +78,7 @@ class Window:
         return "/".join(ends) if self.given else ""
 
 
-class WtsChatOutboundBaseOperator(CheckedOperator):
+class WtsChatOutboundBaseOperator(ActingOperator):
     """
     Take something out of WTS Chat.
 

@@ -11,7 +11,6 @@ from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import RESOURCES, Kind, find
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import WtsChatReadingBaseOperator
 from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
@@ -52,35 +51,30 @@ class WtsChatEstimateOperator(WtsChatReadingBaseOperator):
         super().__init__(resource="sessions", **kwargs)
         self.resource_names = resource_names
 
-    def execute(self, context: Context) -> dict[str, int]:
+    def act(self, context: Context) -> dict[str, int]:
         """
         Count.
 
-        :param context: context of the task
         :return: requests by resource, at least
-        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            names = convert.texts("resource_names", self.resource_names) or []
-            found = [find(name) for name in names]
-            counted: dict[str, tuple[int, int]] = {}
-            for name in dict.fromkeys([*(one.parent or one.name for one in found), *names]):
-                if find(name).kind is not Kind.CHILDREN:
-                    counted[name] = self._count(name)
-            cost = {}
-            for resource in found:
-                if resource.kind is Kind.CHILDREN:
-                    cost[resource.name] = counted[resource.parent or ""][0]
-                else:
-                    cost[resource.name] = counted[resource.name][1]
-            total = sum(cost.values())
-            self.log.info(
-                "A first load takes %d requests at least, about %.0f minutes at the account's limit: %s",
-                total, total / _PER_MINUTE, ", ".join(f"{name} {number}" for name, number in cost.items()),
-            )  # fmt: skip
-            return cost
+        names = convert.texts("resource_names", self.resource_names) or []
+        found = [find(name) for name in names]
+        counted: dict[str, tuple[int, int]] = {}
+        for name in dict.fromkeys([*(one.parent or one.name for one in found), *names]):
+            if find(name).kind is not Kind.CHILDREN:
+                counted[name] = self._count(name)
+        cost = {}
+        for resource in found:
+            if resource.kind is Kind.CHILDREN:
+                cost[resource.name] = counted[resource.parent or ""][0]
+            else:
+                cost[resource.name] = counted[resource.name][1]
+        total = sum(cost.values())
+        self.log.info(
+            "A first load takes %d requests at least, about %.0f minutes at the account's limit: %s",
+            total, total / _PER_MINUTE, ", ".join(f"{name} {number}" for name, number in cost.items()),
+        )  # fmt: skip
+        return cost
 
     def _count(self, name: str) -> tuple[int, int]:
         """Return the rows of a resource, and the requests that read them."""

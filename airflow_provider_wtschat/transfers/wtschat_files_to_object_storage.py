@@ -15,7 +15,6 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatFailedError, WtsChatServerError
 from airflow_provider_wtschat.extraction import check_window, read
 from airflow_provider_wtschat.hooks.downloads import AllowedHosts, Downloads, Failure
-from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import WtsChatOutboundBaseOperator, past, table_name
 from airflow_provider_wtschat.transfers.wtschat_to_sql import LOCK_TIMEOUT
 from airflow_provider_wtschat.warehouse.database import Database
@@ -140,58 +139,53 @@ class WtsChatFilesToObjectStorageOperator(WtsChatOutboundBaseOperator):
         self.max_requests = max_requests
         self.lock_timeout = lock_timeout
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """
         Copy what is not there yet.
 
-        :param context: context of the task
         :return: ``copied``, ``bytes``, ``there`` (already), ``gone`` and ``failed`` files, the number of files by
             reason (``reasons``), the reason by id of a message for the first hundred (``failures``), and the paths of
             the new lists (``manifests``)
-        :raises WtsChatFailedError: if more files failed than may, or it failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            allowed = AllowedHosts(convert.texts("allowed_hosts", self.allowed_hosts) or [])
-            private = bool(convert.boolean("private_addresses", self.private_addresses))
-            max_bytes = convert.required("max_bytes", convert.integer("max_bytes", self.max_bytes, minimum=1))
-            seconds = convert.required("file_timeout", convert.seconds("file_timeout", self.file_timeout))
-            workers = convert.required("workers", convert.integer("workers", self.workers, minimum=1, maximum=64))
-            again = bool(convert.boolean("again", self.again))
-            max_failed = convert.required("max_failed", convert.integer("max_failed", self.max_failed, minimum=0))
-            if_gone = bool(convert.boolean("fail_if_gone", self.fail_if_gone))
-            path = convert.required_text("path", self.path).rstrip("/")
-            conn_id = convert.text("object_storage_conn_id", self.object_storage_conn_id)
-            found = self._files()
-            settings = self.hook.resolve()
-            started = time.monotonic()
-            base = ObjectStoragePath(path, conn_id=conn_id)
-            copy = FileCopy(
-                base,
-                lambda stop: Downloads(
-                    settings, allowed, private=private, max_bytes=max_bytes, file_timeout=seconds, stop=stop
-                ),
-                workers=workers,
-                again=again,
-            )
-            told = copy.run(found)
-            figures = {
-                "path": str(base), "copied": told.copied, "bytes": told.bytes, "there": told.there, "gone": told.gone,
-                "failed": told.failed, "reasons": dict(told.reasons), "failures": told.failures,
-                "manifests": [str(base / MANIFESTS / name) for name in told.lists],
-                "seconds": round(time.monotonic() - started, 3),
-            }  # fmt: skip
-            self.log.info(
-                "Copied %d files (%d bytes) to %s in %.1f s; %d were there already, %d are gone, %d failed %s",
-                told.copied, told.bytes, path, figures["seconds"], told.there, told.gone, told.failed,
-                figures["reasons"],
-            )  # fmt: skip
-            self.tell_lineage(str(base), "messages", figures)
-            self.tell_outlets(context, figures)
-            if told.failed + (told.gone if if_gone else 0) > max_failed:
-                raise _failed(told, max_failed)
-            return figures
+        allowed = AllowedHosts(convert.texts("allowed_hosts", self.allowed_hosts) or [])
+        private = bool(convert.boolean("private_addresses", self.private_addresses))
+        max_bytes = convert.required("max_bytes", convert.integer("max_bytes", self.max_bytes, minimum=1))
+        seconds = convert.required("file_timeout", convert.seconds("file_timeout", self.file_timeout))
+        workers = convert.required("workers", convert.integer("workers", self.workers, minimum=1, maximum=64))
+        again = bool(convert.boolean("again", self.again))
+        max_failed = convert.required("max_failed", convert.integer("max_failed", self.max_failed, minimum=0))
+        if_gone = bool(convert.boolean("fail_if_gone", self.fail_if_gone))
+        path = convert.required_text("path", self.path).rstrip("/")
+        conn_id = convert.text("object_storage_conn_id", self.object_storage_conn_id)
+        found = self._files()
+        settings = self.hook.resolve()
+        started = time.monotonic()
+        base = ObjectStoragePath(path, conn_id=conn_id)
+        copy = FileCopy(
+            base,
+            lambda stop: Downloads(
+                settings, allowed, private=private, max_bytes=max_bytes, file_timeout=seconds, stop=stop
+            ),
+            workers=workers,
+            again=again,
+        )
+        told = copy.run(found)
+        figures = {
+            "path": str(base), "copied": told.copied, "bytes": told.bytes, "there": told.there, "gone": told.gone,
+            "failed": told.failed, "reasons": dict(told.reasons), "failures": told.failures,
+            "manifests": [str(base / MANIFESTS / name) for name in told.lists],
+            "seconds": round(time.monotonic() - started, 3),
+        }  # fmt: skip
+        self.log.info(
+            "Copied %d files (%d bytes) to %s in %.1f s; %d were there already, %d are gone, %d failed %s",
+            told.copied, told.bytes, path, figures["seconds"], told.there, told.gone, told.failed,
+            figures["reasons"],
+        )  # fmt: skip
+        self.tell_lineage(str(base), "messages", figures)
+        self.tell_outlets(context, figures)
+        if told.failed + (told.gone if if_gone else 0) > max_failed:
+            raise _failed(told, max_failed)
+        return figures
 
     def _files(self) -> Iterator[File]:
         zone = convert.required_text("timezone", self.timezone)

@@ -11,7 +11,6 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatFailedError
 from airflow_provider_wtschat.extraction import Kind, Resource, find
 from airflow_provider_wtschat.extraction.windows import Unit
-from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import (
     WtsChatReadingBaseOperator,
     check_rejects,
@@ -109,32 +108,27 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
         self.max_requests = max_requests
         self.lock_timeout = lock_timeout
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """
         Compare, load what is missing, and mark what is gone.
 
-        :param context: context of the task
         :return: counts, and the share of the account's rows that the table had
-        :raises WtsChatFailedError: if one of the bounds was crossed, or a retry cannot mend what went wrong
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            resource = find(convert.required_text("resource", self.resource))
-            tally = Tally()
-            options = self._options(resource, tally)
-            bound = convert.required("fail_below", convert.number("fail_below", self.fail_below, minimum=0, maximum=1))
-            wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
-            schema, name = table_name("table", self.table if self.table is not None else f"wtschat_{resource.name}")
-            tables, shaping = self.shaping(resource, name, tally)
-            conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
-            self.hook.resolve()
-            load = Load(name, self.wtschat_conn_id, resource.name, {}, "reconcile", self.account())
-            with (
-                Database(conn_id, schema, wait=wait) as database,
-                Run(database, load, tables, holder=holder(context), wait=wait, shaping=shaping) as run,
-            ):
-                found = Comparison(self.hook, run, shaping, options).compare()
+        resource = find(convert.required_text("resource", self.resource))
+        tally = Tally()
+        options = self._options(resource, tally)
+        bound = convert.required("fail_below", convert.number("fail_below", self.fail_below, minimum=0, maximum=1))
+        wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
+        schema, name = table_name("table", self.table if self.table is not None else f"wtschat_{resource.name}")
+        tables, shaping = self.shaping(resource, name, tally)
+        conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
+        self.hook.resolve()
+        load = Load(name, self.wtschat_conn_id, resource.name, {}, "reconcile", self.account())
+        with (
+            Database(conn_id, schema, wait=wait) as database,
+            Run(database, load, tables, holder=holder(context), wait=wait, shaping=shaping) as run,
+        ):
+            found = Comparison(self.hook, run, shaping, options).compare()
         figures = {**asdict(found), "share": round(found.share, 6), "resource": resource.name, "table": name}
         del figures["gone"]
         self.log.info("Compared %s with the account: %s", name, figures)

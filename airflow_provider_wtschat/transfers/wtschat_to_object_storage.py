@@ -12,7 +12,6 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import Kind, Reading, read
 from airflow_provider_wtschat.operators._progress import DONE, Progress
-from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import (
     Window,
     WtsChatLoadingBaseOperator,
@@ -85,95 +84,88 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
         self.part_bytes = part_bytes
         self.replace = replace
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """
         Copy what changed.
 
-        :param context: context of the task
         :return: the path of the manifest and its figures, and as ``manifests`` the paths of all that are new with it:
             of sessions with many messages, those of what was complete before the end
-        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            resource = self.checked_resource()
-            filters = self.checked_filters(resource)
-            given = self.checked_window()
-            replace = bool(convert.boolean("replace", self.replace))
-            if replace and (given is None or given.since is None or given.until is None):
-                raise WtsChatArgumentError("replace", "only a window with since and until can be replaced")
-            tally = Tally()
-            tables, shaping = self.shaping(resource, resource.name, tally)
-            arguments = self.reading_arguments()
-            rejects = self.reject_limit()
-            file_format = convert.required_text("file_format", self.file_format).strip().lower()
-            if file_format not in FORMATS:
-                convert.refuse("file_format", self.file_format, f"one of {', '.join(FORMATS)} is wanted")
-            if file_format == "jsonl":
-                # On its lines rows have their lists inside.
-                shaping = shaping.alone()
-            size = convert.required("part_bytes", convert.integer("part_bytes", self.part_bytes, minimum=1))
-            path = convert.required_text("path", self.path)
-            conn_id = convert.text("object_storage_conn_id", self.object_storage_conn_id)
-            overlap = timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
-            self.hook.resolve()
-            started = time.monotonic()
-            load = Load(path, self.wtschat_conn_id, resource.name, filters)
-            folder = Folder(path, conn_id, resource.name, load.digest)
-            manifests = Manifests(folder)
-            if given is None:
-                check_watermark(manifests.watermark, f"Remove the newest manifest from {folder.base / MANIFESTS}")
-            window = Window(None, None, given=False)
-            if not table(resource.name).dimension:
-                window = self.window(manifests.watermark)
-            progress = Progress(
-                context, "load", resource=resource.name, destination=path, given=window.given,
-                since=written(window.since), complete_until=written(manifests.watermark),
-            )  # fmt: skip
-            progress.push(rows=0, requests=0)
+        resource = self.checked_resource()
+        filters = self.checked_filters(resource)
+        given = self.checked_window()
+        replace = bool(convert.boolean("replace", self.replace))
+        if replace and (given is None or given.since is None or given.until is None):
+            raise WtsChatArgumentError("replace", "only a window with since and until can be replaced")
+        tally = Tally()
+        tables, shaping = self.shaping(resource, resource.name, tally)
+        arguments = self.reading_arguments()
+        rejects = self.reject_limit()
+        file_format = convert.required_text("file_format", self.file_format).strip().lower()
+        if file_format not in FORMATS:
+            convert.refuse("file_format", self.file_format, f"one of {', '.join(FORMATS)} is wanted")
+        if file_format == "jsonl":
+            # On its lines rows have their lists inside.
+            shaping = shaping.alone()
+        size = convert.required("part_bytes", convert.integer("part_bytes", self.part_bytes, minimum=1))
+        path = convert.required_text("path", self.path)
+        conn_id = convert.text("object_storage_conn_id", self.object_storage_conn_id)
+        overlap = timedelta(seconds=convert.required("overlap", convert.seconds("overlap", self.overlap)))
+        self.hook.resolve()
+        started = time.monotonic()
+        load = Load(path, self.wtschat_conn_id, resource.name, filters)
+        folder = Folder(path, conn_id, resource.name, load.digest)
+        manifests = Manifests(folder)
+        if given is None:
+            check_watermark(manifests.watermark, f"Remove the newest manifest from {folder.base / MANIFESTS}")
+        window = Window(None, None, given=False)
+        if not table(resource.name).dimension:
+            window = self.window(manifests.watermark)
+        progress = Progress(
+            context, "load", resource=resource.name, destination=path, given=window.given,
+            since=written(window.since), complete_until=written(manifests.watermark),
+        )  # fmt: skip
+        progress.push(rows=0, requests=0)
 
-            def look(reading: Reading[Any]) -> None:
-                check_rejects(tally, rejects)
-                if progress.due:
-                    progress.push(rows=reading.rows, requests=reading.requests)
+        def look(reading: Reading[Any]) -> None:
+            check_rejects(tally, rejects)
+            if progress.due:
+                progress.push(rows=reading.rows, requests=reading.requests)
 
-            options = Options(
-                resource=resource,
-                filters=filters,
-                since=window.since,
-                until=window.until,
-                given=window.given,
-                overlap=overlap,
-                look=look,
-            )
-            settled_on = None
-            if resource.kind is Kind.CHILDREN and resource.parent == "sessions" and not window.given:
-                settled_on = f"{datetime.now(UTC):%Y-%m-%d}"
-            with ExitStack() as open_parts:
-                parts = open_parts.enter_context(
-                    Parts(folder, tables.pop(resource.name), file_format, options.label, size)
-                )
-                lists = {}
-                for name, made in () if file_format == "jsonl" else tables.items():
-                    below = name.removeprefix(f"{resource.name}_")
-                    below_parts = Parts(folder, made, file_format, f"{below}-{options.label}", size, below)
-                    lists[below] = open_parts.enter_context(below_parts)
-                copy = Copy(manifests, parts, lists, shaping, tally, options, settled_on)
-                reading = self._read(manifests, options, settled_on, arguments, replace=replace)
-                figures = copy.take(reading)
-            if replace:
-                manifests.remove_same(options, figures["manifest"].rpartition("/")[2])
-            figures["seconds"] = round(time.monotonic() - started, 3)
-            progress.push(DONE, **finished(figures, given=window.given))
-            self.log.info(
-                "Copied %s: %d rows in %d parts, %d requests, %.1f s; manifest %s",
-                resource.name, figures["rows"], figures["parts"], figures["requests"], figures["seconds"],
-                figures["manifest"],
-            )  # fmt: skip
-            self.tell_lineage(str(folder.base), resource.name, figures)
-            self.tell_outlets(context, figures)
-            return figures
+        options = Options(
+            resource=resource,
+            filters=filters,
+            since=window.since,
+            until=window.until,
+            given=window.given,
+            overlap=overlap,
+            look=look,
+        )
+        settled_on = None
+        if resource.kind is Kind.CHILDREN and resource.parent == "sessions" and not window.given:
+            settled_on = f"{datetime.now(UTC):%Y-%m-%d}"
+        with ExitStack() as open_parts:
+            parts = open_parts.enter_context(Parts(folder, tables.pop(resource.name), file_format, options.label, size))
+            lists = {}
+            for name, made in () if file_format == "jsonl" else tables.items():
+                below = name.removeprefix(f"{resource.name}_")
+                below_parts = Parts(folder, made, file_format, f"{below}-{options.label}", size, below)
+                lists[below] = open_parts.enter_context(below_parts)
+            copy = Copy(manifests, parts, lists, shaping, tally, options, settled_on)
+            reading = self._read(manifests, options, settled_on, arguments, replace=replace)
+            figures = copy.take(reading)
+        if replace:
+            manifests.remove_same(options, figures["manifest"].rpartition("/")[2])
+        figures["seconds"] = round(time.monotonic() - started, 3)
+        progress.push(DONE, **finished(figures, given=window.given))
+        self.log.info(
+            "Copied %s: %d rows in %d parts, %d requests, %.1f s; manifest %s",
+            resource.name, figures["rows"], figures["parts"], figures["requests"], figures["seconds"],
+            figures["manifest"],
+        )  # fmt: skip
+        self.tell_lineage(str(folder.base), resource.name, figures)
+        self.tell_outlets(context, figures)
+        return figures
 
     def _read(
         self,

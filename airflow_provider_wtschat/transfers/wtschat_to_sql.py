@@ -12,7 +12,6 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.extraction import Batch, Changes, Kind, Reading, Resource, read
 from airflow_provider_wtschat.operators._progress import DONE, Progress
-from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.transfers.outbound import (
     Window,
     WtsChatLoadingBaseOperator,
@@ -92,61 +91,54 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
         self.history = history
         self.lock_timeout = lock_timeout
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def act(self, context: Context) -> dict[str, Any]:
         """
         Load what changed.
 
-        :param context: context of the task
         :return: figures: rows read and written, requests, the window, how far it went, and the watermark
-        :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
-        :raises WtsChatError: if a retry may help
         """
-        with failing_for_good():
-            self.check_given()
-            resource = self.checked_resource()
-            filters = self.checked_filters(resource)
-            given = self.checked_window()
-            schema, name = table_name("table", self.table if self.table is not None else f"wtschat_{resource.name}")
-            tally = Tally()
-            tables, shaping = self.shaping(resource, name, tally)
-            max_rejects = self.reject_limit()
-            history = bool(convert.boolean("history", self.history))
-            wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
-            arguments = self.reading_arguments()
-            conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
-            self.hook.resolve()
-            started = time.monotonic()
-            load = Load(
-                name, self.wtschat_conn_id, resource.name, filters, given.label if given else "", self.account()
-            )
-            with (
-                Database(conn_id, schema, wait=wait) as database,
-                Run(database, load, tables, holder=holder(context), wait=wait, history=history, shaping=shaping) as run,
-            ):
-                if given is None:
-                    self._check_watermark(run)
-                window = self.window(run.watermark)
-                if tables[name].dimension:
-                    window = Window(None, None, given=False)
-                reading = self._read(resource, filters, window, run, arguments)
-                progress = Progress(
-                    context, "load", resource=resource.name, destination=name, given=window.given,
-                    since=_written(window.since), complete_until=_written(run.watermark),
-                )  # fmt: skip
-                progress.push(rows=0, requests=0)
-                sink = _Sink(run, shaping, tally, max_rejects, progress)
-                self._say(resource, window, name)
-                sink.take(reading)
-                figures = self._finish(resource, filters, window, run, reading, tally)
-            figures["seconds"] = round(time.monotonic() - started, 3)
-            progress.push(DONE, **finished(figures, given=window.given))
-            self.log.info(
-                "Loaded %s into %s: %d rows read, %d new or changed, %d requests, %.1f s",
-                resource.name, name, figures["rows"], figures["written"], figures["requests"], figures["seconds"],
+        resource = self.checked_resource()
+        filters = self.checked_filters(resource)
+        given = self.checked_window()
+        schema, name = table_name("table", self.table if self.table is not None else f"wtschat_{resource.name}")
+        tally = Tally()
+        tables, shaping = self.shaping(resource, name, tally)
+        max_rejects = self.reject_limit()
+        history = bool(convert.boolean("history", self.history))
+        wait = convert.required("lock_timeout", convert.seconds("lock_timeout", self.lock_timeout))
+        arguments = self.reading_arguments()
+        conn_id = convert.required_text("sql_conn_id", self.sql_conn_id)
+        self.hook.resolve()
+        started = time.monotonic()
+        load = Load(name, self.wtschat_conn_id, resource.name, filters, given.label if given else "", self.account())
+        with (
+            Database(conn_id, schema, wait=wait) as database,
+            Run(database, load, tables, holder=holder(context), wait=wait, history=history, shaping=shaping) as run,
+        ):
+            if given is None:
+                self._check_watermark(run)
+            window = self.window(run.watermark)
+            if tables[name].dimension:
+                window = Window(None, None, given=False)
+            reading = self._read(resource, filters, window, run, arguments)
+            progress = Progress(
+                context, "load", resource=resource.name, destination=name, given=window.given,
+                since=_written(window.since), complete_until=_written(run.watermark),
             )  # fmt: skip
-            self.tell_lineage(_uri(conn_id, name), resource.name, figures)
-            self.tell_outlets(context, figures)
-            return figures
+            progress.push(rows=0, requests=0)
+            sink = _Sink(run, shaping, tally, max_rejects, progress)
+            self._say(resource, window, name)
+            sink.take(reading)
+            figures = self._finish(resource, filters, window, run, reading, tally)
+        figures["seconds"] = round(time.monotonic() - started, 3)
+        progress.push(DONE, **finished(figures, given=window.given))
+        self.log.info(
+            "Loaded %s into %s: %d rows read, %d new or changed, %d requests, %.1f s",
+            resource.name, name, figures["rows"], figures["written"], figures["requests"], figures["seconds"],
+        )  # fmt: skip
+        self.tell_lineage(_uri(conn_id, name), resource.name, figures)
+        self.tell_outlets(context, figures)
+        return figures
 
     def _read(
         self, resource: Resource, filters: Mapping[str, Any], window: Window, run: Run, arguments: Mapping[str, Any]
