@@ -23,6 +23,7 @@ from airflow_provider_wtschat.sensors.session import NewSessionsSensor, SessionR
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from airflow_provider_wtschat.transfers.wtschat_account import WtsChatEstimateOperator
+from airflow_provider_wtschat.transfers.wtschat_files_to_object_storage import WtsChatFilesToObjectStorageOperator
 from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
 from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
@@ -41,6 +42,9 @@ ARGUMENTS: dict[type, dict[str, Any]] = {
     WtsChatToSqlOperator: {"resource": "sessions", "sql_conn_id": "warehouse"},
     WtsChatToObjectStorageOperator: {"resource": "sessions", "path": "file:///nowhere"},
     WtsChatReconcileOperator: {"resource": "sessions", "sql_conn_id": "warehouse"},
+    WtsChatFilesToObjectStorageOperator: {
+        "path": "file:///nowhere", "allowed_hosts": ["files.example.com"], "sql_conn_id": "warehouse",
+    },
     WtsChatEstimateOperator: {"resource_names": ["sessions"]},
     SqlToWtsChatTemplateOperator: {
         "campaign": "c", "sql": "SELECT 1", "sql_conn_id": "warehouse", "recipient_column": "to", "key_column": "id",
