@@ -186,6 +186,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks", "wtschat", "wtschat_async"),
         "operators": _modules(
             "operators",
+            "approval",
             "ask",
             "campaign",
             "chatbot",
@@ -202,7 +203,15 @@ def get_provider_info() -> dict[str, Any]:
         ),
         "sensors": _modules("sensors", "message", "panel", "scheduled_message", "session"),
         "triggers": _modules(
-            "triggers", "campaign", "message", "panel", "scheduled_message", "session", "session_event", "webhook_event"
+            "triggers",
+            "approval",
+            "campaign",
+            "message",
+            "panel",
+            "scheduled_message",
+            "session",
+            "session_event",
+            "webhook_event",
         ),
         "transfers": [
             _transfer("sql_to_wtschat", "Common SQL", INTEGRATION),

@@ -118,7 +118,7 @@ def test_blocks_import_and_call_what_is_there(block: Block):
         if isinstance(function, ast.Attribute) and function.attr == "partial":
             function = function.value
         called = eval_name(function, names)
-        if called is None or not getattr(called, "__module__", "").startswith("airflow_provider_wtschat"):
+        if called is None or not str(getattr(called, "__module__", "")).startswith("airflow_provider_wtschat"):
             continue
         assert {keyword.arg for keyword in node.keywords} - {None} <= arguments(called), ast.unparse(node)
 
