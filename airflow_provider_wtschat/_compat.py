@@ -13,76 +13,30 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import (
+    from airflow.providers.common.compat.sdk import (  # isort: skip
         AirflowException as AirflowException,
-    )
-    from airflow.providers.common.compat.sdk import (
         AirflowFailException as AirflowFailException,
-    )
-    from airflow.providers.common.compat.sdk import (
         AirflowOptionalProviderFeatureException as AirflowOptionalProviderFeatureException,
-    )
-    from airflow.providers.common.compat.sdk import (
         AirflowSensorTimeout as AirflowSensorTimeout,
-    )
-    from airflow.providers.common.compat.sdk import (
         AirflowSkipException as AirflowSkipException,
-    )
-    from airflow.providers.common.compat.sdk import (
         Asset as Asset,
-    )
-    from airflow.providers.common.compat.sdk import (
         BaseHook as BaseHook,
-    )
-    from airflow.providers.common.compat.sdk import (
         BaseNotifier as BaseNotifier,
-    )
-    from airflow.providers.common.compat.sdk import (
         BaseOperator as BaseOperator,
-    )
-    from airflow.providers.common.compat.sdk import (
         BaseOperatorLink as BaseOperatorLink,
-    )
-    from airflow.providers.common.compat.sdk import (
         BaseSensorOperator as BaseSensorOperator,
-    )
-    from airflow.providers.common.compat.sdk import (
         BranchMixIn as BranchMixIn,
-    )
-    from airflow.providers.common.compat.sdk import (
         Connection as Connection,
-    )
-    from airflow.providers.common.compat.sdk import (
         Context as Context,
-    )
-    from airflow.providers.common.compat.sdk import (
         ObjectStoragePath as ObjectStoragePath,
-    )
-    from airflow.providers.common.compat.sdk import (
         PokeReturnValue as PokeReturnValue,
-    )
-    from airflow.providers.common.compat.sdk import (
         Stats as Stats,
-    )
-    from airflow.providers.common.compat.sdk import (
         TaskGroup as TaskGroup,
-    )
-    from airflow.providers.common.compat.sdk import (
         TaskInstanceKey as TaskInstanceKey,
-    )
-    from airflow.providers.common.compat.sdk import (
         Variable as Variable,
-    )
-    from airflow.providers.common.compat.sdk import (
         XCom as XCom,
-    )
-    from airflow.providers.common.compat.sdk import (
         conf as conf,
-    )
-    from airflow.providers.common.compat.sdk import (
         mask_secret as mask_secret,
-    )
-    from airflow.providers.common.compat.sdk import (
         redact as redact,
     )
     from airflow.providers.common.compat.triggers import BaseEventTrigger as BaseEventTrigger
