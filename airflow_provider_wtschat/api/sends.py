@@ -7,6 +7,7 @@ An unknown number becomes a contact. A WhatsApp conversation can only be started
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
@@ -417,12 +418,13 @@ def _direct(
     route: str, content: dict[str, Any], *, ref_id: Any = None, delay_typing: Any = None, **shared: Any
 ) -> Request[SentMessage]:
     phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
-    recipient = _bodies.recipient(shared.pop("to", None), shared.pop("session_id", None), phone_country)
+    to, session_id = shared.pop("to", None), shared.pop("session_id", None)
     content |= {
         "refId": convert.uuid("ref_id", ref_id),
         "delayTyping": convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
     }
-    return _send(route, recipient | content, **shared)
+    request = _send(route, content, **shared)
+    return replace(request, body=_bodies.recipient(to, session_id, phone_country) | request.body)
 
 
 def _send(
