@@ -3,8 +3,9 @@ The proof of the promise: whatever fails and whoever is killed, nobody gets a me
 
 Hundreds of customers, a fault of any kind in every twentieth answer, and workers in processes of their own that are
 killed (SIGKILL) while they plan, before they claim, between claim and request, and between request and record. Two of
-them work at once, and all are cleared and run again, until nothing is planned; a Dag run comes last. Then the
-simulator's books tell who got what.
+them work at once, and all are cleared and run again, until nothing is planned; a Dag run comes last. Every option that
+leaves people out, lets rows wait or lets the audience grow is switched on, and the campaign is paused and resumed. Then
+the simulator's books tell who got what, and when.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 import traceback
 from collections import Counter
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,20 +26,26 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_wtschat.api import converters
+from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.campaigns import dispatch, table
 from airflow_provider_wtschat.campaigns.people import SuppressionTable, person
-from airflow_provider_wtschat.campaigns.table import CampaignTable
+from airflow_provider_wtschat.campaigns.table import CampaignTable, State
 from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.simulator import FAULTS, Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
-from tests.transfers.conftest import Warehouse, arguments, connect, context
+from tests.transfers.conftest import Warehouse, arguments, connect, context, phone
 
 CUSTOMERS = 300
 BATCH = 10
 SHARE = 0.05
 KILLS = ("planning", "before the claim", "between claim and request", "between request and record")
 MOST_RUNS = 40
-FINAL = ("sent", "refused", "uncertain", "suppressed")
+FINAL = ("sent", "refused", "uncertain", "suppressed", "held_out")
+LATER = 30
+"""So many customers come in each of the first rounds of the campaign."""
+GROWING = 2
+ASLEEP = timedelta(seconds=4)
+"""How long every seventh customer sleeps."""
 STALE_AFTER = timedelta(seconds=4)
 
 pytestmark = pytest.mark.airflow
@@ -81,7 +90,36 @@ def dispatch_of(simulator: Simulator, customers: int) -> dict[str, Any]:
         canary=50,
         canary_wait=0.1,
         max_failed=customers,
+        holdout=0.1,
+        audience="new_keys",
+        quiet_hours="20:00-08:00",
     )
+
+
+def let_sleep(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Let every seventh customer sleep for a while, whatever the clock says, and return when they wake."""
+    wake = datetime.now(UTC) + ASLEEP
+
+    def next_start(self: QuietHours, number: str, now: datetime) -> datetime | None:
+        return wake if sleeps(number) and now < wake else None
+
+    monkeypatch.setattr(QuietHours, "next_start", next_start)
+    return wake
+
+
+def sleeps(number: str) -> bool:
+    return int(number[-6:]) % 7 == 0
+
+
+def control(warehouse: Warehouse, state: State) -> None:
+    with closing(CampaignTable(warehouse.hook, "wtschat_campaign", "reminders")) as rows:
+        assert rows.control(state)
+
+
+def come(warehouse: Warehouse, first: int, number: int) -> None:
+    """Let customers come who were not there when the campaign was planned."""
+    rows = [(i, phone(i), f"Cliente {i}", f"R$ {i},00") for i in range(first, first + number)]
+    warehouse.execute("INSERT INTO customers VALUES (?, ?, ?, ?)", rows)
 
 
 def leave_out(simulator: Simulator, warehouse: Warehouse, customers: int) -> set[str]:
@@ -104,14 +142,16 @@ def leave_out(simulator: Simulator, warehouse: Warehouse, customers: int) -> set
     return {number for group in groups for number in group}
 
 
-def start(simulator: Simulator, customers: int, worker: int, kill: str | None = None, times: int = 1) -> int:
-    """Let a worker, always the same task of the same run, work in a process of its own; the id of the process."""
+def start(
+    simulator: Simulator, customers: int, worker: int, kill: str | None = None, times: int = 1, run: str | None = None
+) -> int:
+    """Let a worker, by default always the same task of the same run, work in a process of its own; the process's id."""
     child = os.fork()
     if child == 0:
         try:
             arm(kill, times)
             operator = SqlToWtsChatTemplateOperator(**dispatch_of(simulator, customers))
-            operator.execute(context(f"run {worker}", dag_id="proof"))
+            operator.execute(context(run or f"run {worker}", dag_id="proof"))
         except WtsChatError as error:
             print(f"worker {worker}: {type(error).__name__}: {error}", flush=True)
         except BaseException:
@@ -142,7 +182,9 @@ def prove(
         monkeypatch.setattr(module, "STALE_AFTER", STALE_AFTER)
     # A fault may keep a look-up from finding a message; the next try finds it.
     monkeypatch.setattr(table, "LOOK_UP_AGAIN", timedelta(0))
-    warehouse.fill(customers)
+    monkeypatch.setattr(dispatch, "PAUSED_LOOK", timedelta(seconds=0.2))
+    there = customers - GROWING * LATER
+    warehouse.fill(there)
     options = {
         "faults": {name: SHARE / len(FAULTS) for name in FAULTS},
         "batch_results": rng.choice(["ordered", "shuffled", "partial"]),
@@ -151,16 +193,33 @@ def prove(
     with Simulator(sessions=20, seed=seed, limits=False, strict=True, retry_after="never", **options) as simulator:
         connect(simulator, monkeypatch)
         left_out = leave_out(simulator, warehouse, customers)
+        wake = let_sleep(monkeypatch)
         killed = 0
         begin = partial(start, simulator, customers)
         for kill in (KILLS[0], *rng.sample(KILLS[1:], len(KILLS) - 1)):
             # A fault may end a worker before it comes to its death.
-            while not end(begin(1, kill, rng.randint(1, 3))):
+            # A plan of few customers takes two statements.
+            while not end(begin(1, kill, rng.randint(1, 2 if kill == KILLS[0] else 3))):
                 assert not warehouse.statuses() or "planned" in warehouse.statuses()
             killed += 1
-        for _ in range(MOST_RUNS):
-            both = [begin(1), begin(2, rng.choice([*KILLS[1:], None, None]), rng.randint(1, 6))]
+        control(warehouse, State.PAUSED)
+        before, paused = len(simulator.sends), [begin(1), begin(2)]
+        time.sleep(1.0)
+        assert len(simulator.sends) == before
+        control(warehouse, State.GOING)
+        killed += sum([end(child) for child in paused])
+        for number in range(MOST_RUNS):
+            run = None
+            if number < GROWING:
+                # Whoever comes later is planned by a run of its own, which is cleared until it has planned.
+                come(warehouse, there + 1, LATER)
+                there, run = there + LATER, f"run of round {number}"
+            both = [begin(1), begin(2, rng.choice([*KILLS[1:], None, None]), rng.randint(1, 6), run)]
             killed += sum([end(child) for child in both])
+            while len(warehouse.rows()) < there:
+                killed += end(begin(2, run=run))
+            if there < customers:
+                continue
             if not {"planned", "claimed"} & warehouse.statuses().keys():
                 break
         simulator.application.faults.clear()
@@ -168,6 +227,8 @@ def prove(
             SqlToWtsChatTemplateOperator(**dispatch_of(simulator, customers))
         assert run_dag(dag).state == "success"
         judge(simulator, warehouse, left_out, customers, with_ids=sender_lookup != "none")
+        woken = wake.timestamp() * 1e6
+        assert [send for send in simulator.sends if sleeps(str(send.recipient)) and send.at < woken] == []
     assert killed >= len(KILLS)
 
 
@@ -181,10 +242,12 @@ def judge(simulator: Simulator, warehouse: Warehouse, left_out: set[str], custom
     assert len(rows) == customers
     by_status = {status: [row for row in rows if row.status == status] for status in FINAL}
     assert sum(map(len, by_status.values())) == customers
-    assert len(by_status["suppressed"]) == len(left_out)
+    assert {f"+55|119{int(row.row_key):08}" for row in by_status["suppressed"]} == left_out
     assert {row.sender_id: row.message_id for row in by_status["sent"]}.items() <= books.items()
     assert not books.keys() & {row.sender_id for row in by_status["refused"]}
     assert all(row.reason for name in ("refused", "uncertain") for row in by_status[name])
+    assert not books.keys() & {row.sender_id for name in ("suppressed", "held_out") for row in by_status[name]}
+    assert 0.04 < len(by_status["held_out"]) / customers < 0.16
     unknown = books.keys() - {row.sender_id for row in by_status["sent"]}
     assert unknown <= {row.sender_id for row in by_status["uncertain"]}
     if with_ids:
