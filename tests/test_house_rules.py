@@ -17,7 +17,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, is_typeddict
+from typing import Any, get_args, get_type_hints, is_typeddict
 
 import pytest
 
@@ -418,6 +418,16 @@ def own_functions() -> list[Any]:
 def test_parameters_of_functions_are_documented(function):
     assert inspect.getdoc(function)
     assert [name for name in parameters(function) if not documented([function.__doc__ or ""], name)] == []
+
+
+def test_shared_arguments_are_shown_as_type_checkers_take_them():
+    """``@taking(A, B)`` is what signature and reference show, ``Unpack[AB]`` what a type checker reads."""
+    sharing = [function for function in own_functions() if "shared" in getattr(function, "__annotations__", {})]
+    assert len(sharing) >= 12
+    for function in sharing:
+        (taken,) = get_args(get_type_hints(function)["shared"])
+        own = set(function.__code__.co_varnames[: function.__code__.co_argcount + function.__code__.co_kwonlyargcount])
+        assert set(parameters(function)) - own == set(taken.__annotations__), name_of(function)
 
 
 OF_TEXTS = {"startswith", "endswith", "removeprefix", "removesuffix", "replace", "split", "partition", "find", "lower"}
