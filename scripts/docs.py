@@ -8,7 +8,6 @@ also works offline, search included.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import subprocess
@@ -39,14 +38,13 @@ def main() -> None:
     (SITE / "index.html").write_text(START)
     pages = [*SITE.rglob("*.html")]
     public, there = json.loads(SNAPSHOT.read_text()), shown()
-    portuguese = {name: (SITE / "pt-br" / "docs" / f"{name}.html").read_text() for name in left()}
     problems = {
         "not in the reference": [name for name in public if name not in there],
         "loads something from another host": [
             str(page.relative_to(SITE)) for page in pages if _LOADED.search(page.read_text())
         ],
         "not drawn as it is now (make diagrams)": [diagram.name for diagram in diagrams() if not diagram.is_drawn()],
-        "in English on the Portuguese site": [name for name, text in first_texts() if text not in portuguese[name]],
+        "in English on the Portuguese site": [*left_in_english()],
         "misspelt": misspelt(),
     }
     for problem, found in problems.items():
@@ -87,16 +85,19 @@ def external() -> set[str]:
     return {link for text in texts_ for link in re.findall(r"\]\((https?://[^)\s]+)\)", text)}
 
 
-def first_texts() -> Iterator[tuple[str, str]]:
+def left_in_english() -> Iterator[str]:
     """
-    Read the first text of each page in Portuguese, as HTML has it.
+    Look on the Portuguese site for texts that have a translation, such as one that Sphinx could not use.
 
     :return: pages and texts
     """
     for page, template in templates():
-        message = catalog(page).get(next(texts(template)).id)
-        if message and message.string:
-            yield page, html.escape(str(message.string), quote=False)
+        shown_there = (SITE / "pt-br" / "docs" / f"{page}.html").read_text()
+        for message in texts(template):
+            text, translated = str(message.id), catalog(page).get(message.id)
+            plain = " " in text and not re.search(r"[`*\[\]<>&'\"_\\]|\.\.\.", text)  # HTML shows it as it is
+            if plain and translated and translated.string != text and f">{text}<" in shown_there:
+                yield f"{page}: {text}"
 
 
 def shown() -> set[str]:

@@ -109,6 +109,8 @@ def merged(template: Catalog, translated: Catalog) -> Catalog:
         if not re.search("[^\\W\\d]", _CODE.sub("", str(message.id))):
             message.string = message.id
             message.flags.discard("fuzzy")
+        # Else it would be a list, and no heading.
+        message.string = re.sub(r"^(\d+)\. ", r"\1\\. ", str(message.string))
     return translated
 
 
