@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ class Reader:
         pins = ["--constraint", str(NEWEST.pins)]
         python = ["--python", str(self.home / "venv" / "bin" / "python")]
         subprocess.run([UV, "pip", "install", "--quiet", *python, *pins, f"{ROOT}{extras}"], check=True)
+
+    def save_dag(self, name: str, code: str) -> None:
+        """Save a Dag where a tutorial says."""
+        folder = self.home / "airflow" / "dags"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.py").write_text(code)
 
     def run(self, command: str) -> str:
         """Run a command of a tutorial, and return what it prints."""
@@ -86,24 +93,44 @@ def test_a_first_load(reader: Reader):
     assert (reader.home / "wtschat-demo" / "dags" / "wtschat_demo.py").exists()
 
 
+@contextmanager
+def account(reader: Reader, command: str) -> Iterator[None]:
+    """Start the simulator as a tutorial says, and let Airflow know its connection."""
+    words = re.sub(r"--port \d+", f"--port {free_port()}", command).split()
+    words[0] = str(reader.home / "venv" / "bin" / "python")
+    options = {"cwd": reader.home, "env": reader.environment, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **options) as simulator:
+        try:
+            printed = json.loads(simulator.stdout.readline())
+            reader.environment["AIRFLOW_CONN_WTSCHAT_DEFAULT"] = printed["connection_json"]
+            yield
+        finally:
+            simulator.terminate()
+
+
 def test_a_dag_that_answers(reader: Reader):
     install, simulator, export, migrate, run = commands("tutorial-answering.md")
+    assert export == "export AIRFLOW_CONN_WTSCHAT_DEFAULT='...the value of connection_json...'"
     reader.install(install)
-    port = free_port()
-    command = simulator.replace("8900", str(port)).split()
-    command[0] = str(reader.home / "venv" / "bin" / "python")
-    with subprocess.Popen(
-        command, cwd=reader.home, env=reader.environment, stdout=subprocess.PIPE, text=True
-    ) as account:
-        try:
-            printed = json.loads(account.stdout.readline())
-            name = re.match(r"export (\w+)='\.\.\.the value of connection_json\.\.\.'", export)[1]
-            reader.environment[name] = printed["connection_json"]
-            (dag,) = blocks("tutorial-answering.md", "python")
-            dags = reader.home / "airflow" / "dags"
-            dags.mkdir(parents=True)
-            (dags / "answer_sessions.py").write_text(dag)
-            reader.run(migrate)
-            reader.run(run)
-        finally:
-            account.terminate()
+    with account(reader, simulator):
+        (dag,) = blocks("tutorial-answering.md", "python")
+        reader.save_dag("answer_sessions", dag)
+        reader.run(migrate)
+        reader.run(run)
+
+
+def test_from_a_list_to_a_funnel(reader: Reader):
+    install, simulator, export, run = commands("tutorial-campaign.md")
+    table, dag, _, funnel = blocks("tutorial-campaign.md", "python")
+    reader.install(install)
+    (reader.home / "customers.csv").write_text(blocks("tutorial-campaign.md", "text")[0])
+    for name, block in (("table", table), ("funnel", funnel)):
+        (reader.home / f"{name}.py").write_text(block)
+    reader.save_dag("reminders", dag)
+    with account(reader, simulator):
+        reader.run("python table.py")
+        reader.run("airflow db migrate")
+        reader.run(f"{export}\n{run}")
+        reader.run(f"{export}\n{run}")  # nobody gets a second message
+        counts = dict(line.split() for line in reader.run("python funnel.py").splitlines())
+    assert (counts["planned"], counts["sent"]) == ("4", "4")
