@@ -120,7 +120,7 @@ def test_a_dag_that_answers(reader: Reader):
 
 
 def test_from_a_list_to_a_funnel(reader: Reader):
-    install, simulator, export, run = commands("tutorial-campaign.md")
+    install, simulator, export, migrate, run = commands("tutorial-campaign.md")
     table, dag, _, funnel = blocks("tutorial-campaign.md", "python")
     reader.install(install)
     (reader.home / "customers.csv").write_text(blocks("tutorial-campaign.md", "text")[0])
@@ -129,7 +129,7 @@ def test_from_a_list_to_a_funnel(reader: Reader):
     reader.save_dag("reminders", dag)
     with account(reader, simulator):
         reader.run("python table.py")
-        reader.run("airflow db migrate")
+        reader.run(migrate)
         reader.run(f"{export}\n{run}")
         reader.run(f"{export}\n{run}")  # nobody gets a second message
         counts = dict(line.split() for line in reader.run("python funnel.py").splitlines())
