@@ -25,7 +25,12 @@ from airflow_provider_wtschat.transfers.wtschat_files_to_object_storage import W
 from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
 
 FILES = os.environ.get("WTSCHAT_FILES", f"file://{Path(tempfile.gettempdir()) / 'wtschat_files'}")
-API = "{{ conn.wtschat_default.host or 'https://api.wts.chat' }}"
+# The address of the API, whether the connection has it in one piece or in three.
+API = (
+    "{% set api = conn.wtschat_default %}"
+    "{% set scheme = api.schema ~ '://' if api.schema and '//' not in (api.host or '') else '' %}"
+    "{{ scheme ~ api.host ~ (':' ~ api.port if api.port else '') if api.host else 'https://api.wts.chat' }}"
+)
 
 with DAG(
     dag_id="example_wtschat_message_files",
@@ -48,7 +53,7 @@ with DAG(
         table="wtschat_messages_files",
         allowed_hosts=[API],
         # Only for a simulator on this machine: addresses of your own network are refused.
-        private_addresses="{{ '//127.0.0.1' in (conn.wtschat_default.host or '') }}",
+        private_addresses="{{ '127.0.0.1' in (conn.wtschat_default.host or '') }}",
     )
 
     messages >> files

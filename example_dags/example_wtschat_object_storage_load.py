@@ -27,7 +27,7 @@ from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChat
 
 LAKE = os.environ.get("WTSCHAT_LAKE", f"file://{Path(tempfile.gettempdir()) / 'wtschat_lake'}")
 WAREHOUSE = "warehouse"
-TABLE = "wtschat_contacts"
+TABLE = "lake_contacts"
 
 with DAG(
     dag_id="example_wtschat_object_storage_load",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,10 @@ def test_every_example_succeeds_by_schedule_and_by_hand(tmp_path: Path):
     files = sorted(EXAMPLES.glob("example_*.py"))
     names = {path.stem for path in files} - WAITING
     account = Simulator(sessions=400, spread_days=20, message_step_s=0.2)
-    environment = {"WTSCHAT_LAKE": f"file://{tmp_path / 'lake'}", "AIRFLOW__CORE__PARALLELISM": "4"}
+    folders = {name: f"file://{tmp_path / name}" for name in ("WTSCHAT_FILES", "WTSCHAT_LAKE")}
+    environment = {**folders, "AIRFLOW__CORE__PARALLELISM": "4"}
+    with closing(sqlite3.connect(tmp_path / "warehouse.db")) as warehouse:
+        warehouse.execute("CREATE TABLE replies (phone TEXT, text TEXT)")  # which example_wtschat_opt_out needs
     with account:
         airflow = LiveAirflow(home, files, connections(account, tmp_path / "warehouse.db"), **environment)
         with airflow:

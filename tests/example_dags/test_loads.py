@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_wtschat.simulator.instants import DAY
 from airflow_provider_wtschat.warehouse.files import copied_files
+from scripts.local import connections
 from tests.loading import Table, execute, messages, truth
 
 pytestmark = pytest.mark.airflow
@@ -32,16 +35,20 @@ def test_object_storage_and_a_load_from_it(simulate, warehouse, run_example, tmp
     account = simulate(sessions=40)
     run = run_example("object_storage_load")
     assert run.state == "success", run.errors
-    assert Table("wtschat_contacts").versions() == truth(account, "contacts")
+    assert Table("lake_contacts").versions() == truth(account, "contacts")
     assert run.xcom("load") == run.xcom("copy")["rows"] == len(list(account.world.contacts))
     run = run_example("object_storage_load")
     assert run.state == "success", run.errors
-    assert Table("wtschat_contacts").versions() == truth(account, "contacts")
+    assert Table("lake_contacts").versions() == truth(account, "contacts")
 
 
-def test_files_of_messages_behind_a_load(simulate, warehouse, run_example, tmp_path, monkeypatch):
+@pytest.mark.parametrize("in_one_piece", [True, False])
+def test_files_of_messages_behind_a_load(simulate, warehouse, run_example, tmp_path, monkeypatch, in_one_piece):
     monkeypatch.setenv("WTSCHAT_FILES", f"file://{tmp_path / 'files'}")
     account = simulate(sessions=30)
+    if not in_one_piece:
+        connection = connections(account, tmp_path / "warehouse.db")["wtschat_default"]
+        monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", json.dumps(connection))
     run = run_example("message_files")
     assert run.state == "success", run.errors
     copied = {entry["id"] for entry in copied_files(f"file://{tmp_path / 'files'}")}
