@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_wtschat.simulator.instants import DAY, HOUR, SECOND
 from airflow_provider_wtschat.simulator.lives import CLOSES, OPENS, TIMEZONE_HOURS, WORKDAYS, times
 from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Message, Session
+from airflow_provider_wtschat.simulator.views import FAILURE_KEYS
 from tests.models.account import Living, campaign_messages
 
 EPOCH = datetime(1970, 1, 1)
@@ -336,6 +337,12 @@ class Books:
                 "failed": failed + 1,
             }
         }
+
+    def fct_campaign_failures(self) -> Rows:
+        """Count why messages of the campaign failed; the row without a number was refused."""
+        failed = [message for message in campaign_messages(self.world) if self.status[message.id] == "FAILED"]
+        keys = Counter(FAILURE_KEYS.get(message.failed_reason or "", "MESSAGE_FAILED") for message in failed)
+        return {("spring", key): {"failed": number} for key, number in {**keys, "no phone number": 1}.items()}
 
     # Cards
 

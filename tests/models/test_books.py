@@ -31,6 +31,7 @@ KEYS = {
     "backlog_daily": ("day", "department_key"),
     "template_daily": ("day", "template_id"),
     "fct_campaigns": ("campaign",),
+    "fct_campaign_failures": ("campaign", "failed_key"),
     "fct_cards": ("card_id",),
     "contact_summary": ("contact_id",),
 }
