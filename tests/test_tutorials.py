@@ -98,8 +98,10 @@ def account(reader: Reader, command: str) -> Iterator[None]:
     """Start the simulator as a tutorial says, and let Airflow know its connection."""
     words = re.sub(r"--port \d+", f"--port {free_port()}", command).split()
     words[0] = str(reader.home / "venv" / "bin" / "python")
-    options = {"cwd": reader.home, "env": reader.environment, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, **options) as simulator:
+    with subprocess.Popen(
+        words, cwd=reader.home, env=reader.environment, stdout=subprocess.PIPE, text=True
+    ) as simulator:
+        assert simulator.stdout is not None
         try:
             printed = json.loads(simulator.stdout.readline())
             reader.environment["AIRFLOW_CONN_WTSCHAT_DEFAULT"] = printed["connection_json"]
