@@ -256,7 +256,9 @@ def test_under_a_real_scheduler_triggerer_and_api_server(tmp_path: Path) -> None
     names = ("whatsapp", "ui", "both")
     with Simulator(sessions=20, seed=9, limits=False, strict=True) as simulator:
         world = simulator.world
-        sessions = {name: world.create_session(status="IN_PROGRESS").id for name in names}
+        # Three people: each is asked one question at a time.
+        people = {name: world.create_contact(phone=f"+55 11 97777-100{i}").id for i, name in enumerate(names)}
+        sessions = {name: world.create_session(contact_id=who, status="IN_PROGRESS").id for name, who in people.items()}
         for one in sessions.values():
             world.add_inbound_message(one)
         connection = {"wtschat_default": json.loads(simulator.connection_json)}
