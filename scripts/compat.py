@@ -67,7 +67,8 @@ def prepare(name: str, python: str) -> Path:
     home = ROOT / ".venvs" / name
     own = home / "bin" / "python"
     project = ROOT / "pyproject.toml"
-    wanted = release.pins.read_bytes() + project.read_bytes() + f"{python} {release}".encode()
+    # The programs in an environment name its place: one that was moved is made anew.
+    wanted = release.pins.read_bytes() + project.read_bytes() + f"{home} {python} {release}".encode()
     key = hashlib.sha256(wanted).hexdigest()
     stamp = home / ".ready"
     if own.exists() and stamp.exists() and stamp.read_text() == key:
