@@ -90,7 +90,7 @@ class Studio:
             {"Authorization": f"Bearer {self.stage.token}", "Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # our own server
             return json.loads(answer.read() or b"null")
 
     def store(self, key: str, value: str) -> None:
