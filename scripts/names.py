@@ -23,8 +23,8 @@ SNAPSHOT = ROOT / "tests" / "public_names.json"
 PUBLIC = {
     "api": (
         "agents", "channels", "chatbots", "contacts", "custom_fields", "departments", "exchange", "files", "instants",
-        "lookup", "messages", "office_hours", "panels", "portfolios", "request", "scheduled_messages", "sends",
-        "sequences", "sessions", "tags", "templates", "types", "webhook_events", "webhooks",
+        "lookup", "messages", "office_hours", "panels", "phones", "portfolios", "request", "scheduled_messages",
+        "sends", "sequences", "sessions", "tags", "templates", "types", "webhook_events", "webhooks",
     ),
     "assets": ("",),
     "campaigns": ("once",),
@@ -51,6 +51,7 @@ PUBLIC = {
     "webhooks": ("inbox", "receiver"),
 }  # fmt: skip
 ONLY = {
+    "api.phones": {"person"},
     "extraction": {"RESOURCES", "Batch", "Changes", "Kind", "Reading", "Resource", "read", "read_changes", "windows"},
     "hooks.wtschat": {"WtsChatHook"},
 }

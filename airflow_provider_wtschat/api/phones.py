@@ -119,9 +119,10 @@ def person(name: str, value: Any, country: str = DEFAULT_COUNTRY) -> str:
     """
     Write a phone number as what all numbers of one person have in common.
 
-    See :func:`without_ninth_digit`.
+    Brazilian mobile numbers have one with and one without their ninth digit.
 
-    :param name: name of the argument, for the error
+    :param name: what to call the number in an error
+    :param value: the number, in any spelling
     :param country: calling code of a number written without one. Default: 55 (Brazil)
     :return: such as ``551188887777`` for ``+55 11 98888-7777``, to compare with and not to write to
     :raises WtsChatArgumentError: if it is not a phone number
