@@ -305,7 +305,7 @@ def test_portuguese_texts_use_the_words_of_the_product():
 @pytest.fixture
 def simulator(monkeypatch: pytest.MonkeyPatch, no_limits: None) -> Iterator[Simulator]:
     """A simulated account behind the connection ``wtschat_default``."""
-    with Simulator(sessions=100, seed=3, latency_ms=0, limits=False, strict=True, message_step_s=0.02) as simulator:
+    with Simulator(sessions=200, seed=3, latency_ms=0, limits=False, strict=True, message_step_s=0.02) as simulator:
         monkeypatch.setenv("AIRFLOW_CONN_WTSCHAT_DEFAULT", simulator.connection_json)
         yield simulator
         simulator.check()

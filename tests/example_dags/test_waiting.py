@@ -22,6 +22,8 @@ def test_wait_for_sessions(
 ) -> None:
     monkeypatch.setattr(feed, "PACE", QUICK)
     simulator = simulate(sessions=100)
+    for _ in range(2):  # late in the evening the account may have none of its own
+        simulator.world.create_session(status="PENDING", type="INDIVIDUAL", window="ACTIVE")
 
     def hurry(dag: Any) -> None:
         dag.get_task("ask").partial_kwargs["poll_interval"] = 0.1
