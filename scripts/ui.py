@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from airflow_provider_wtschat.demo._airflow import AIRFLOW, Processes, fresh_home, stop_on_signals
@@ -42,7 +43,7 @@ class Stage:
     simulator: SpawnedSimulator
     processes: Processes
 
-    @property
+    @cached_property
     def token(self) -> str:
         """A bearer token for its API."""
         return str(fetch(f"{self.url}/auth/token")["access_token"])
