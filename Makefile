@@ -113,6 +113,6 @@ registry: $(READY) ## Write .airflow-registry.yaml anew
 	$(BIN)/python -m scripts.registry
 
 clean: ## Remove environments, caches, builds and what the demo left
-	rm -rf $(VENV) .venv* .demo .ui .ui-pictures .tmp wtschat-demo docs/reference .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .venv* .demo .ui .ui-pictures .tmp wtschat-demo docs/reference .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist dbt_wtschat/target dbt_wtschat/logs *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.py[co]' -delete -o -name '*.mo' -delete
