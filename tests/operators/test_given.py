@@ -8,17 +8,20 @@ from typing import Any
 import pytest
 
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
+from airflow_provider_wtschat.operators.approval import WhatsAppApprovalOperator
 from airflow_provider_wtschat.operators.contact import FilterContactsOperator, UpdateContactOperator
 from airflow_provider_wtschat.operators.session import ConcludeSessionOperator, ListSessionsOperator
 from airflow_provider_wtschat.operators.wtschat import WtsChatOperator
 from tests.operators.account import Account
 from tests.operators.cases import CASES, operators
 from tests.operators.conftest import Tries, new_dag
+from tests.operators.test_approval import HAS_UI
 
 pytestmark = pytest.mark.airflow
 
-EVERY = sorted(operators(), key=lambda cls: cls.__name__)
+EVERY = sorted(operators() - (set() if HAS_UI else {WhatsAppApprovalOperator}), key=lambda cls: cls.__name__)
 ARGUMENTS = {case.operator: case.arguments for case in reversed(CASES)}
+ARGUMENTS[WhatsAppApprovalOperator] = lambda account: {"session_id": account.session(), "subject": "Send?"}
 VALUES = {"none": None, "blank": "", "none_in_words": "None", "spaces": "  "}
 
 
