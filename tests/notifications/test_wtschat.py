@@ -303,8 +303,8 @@ def test_it_waits_no_longer_than_it_says(
     simulator: Simulator, send: Send, monkeypatch: pytest.MonkeyPatch, capfd: Any, caplog: pytest.LogCaptureFixture
 ):
     assert wtschat.LONGEST_WAIT == 10.0
-    monkeypatch.setattr(wtschat, "LONGEST_WAIT", 0.3)
-    simulator.inject("slow", on="POST /chat/v1/send/text", delay_s=5)
+    monkeypatch.setattr(wtschat, "LONGEST_WAIT", 1.5)
+    simulator.inject("slow", on="POST /chat/v1/send/text", delay_s=8)
     send(WtsChatNotifier(to=[PHONE, OTHER], text="Oi"), {})
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "was not sent" in logged or "not known" in logged

@@ -202,11 +202,12 @@ def test_the_page_answers_its_questions_in_their_order(server: tuple[type[Handle
     loads, budget, campaigns, waits = (words(section(page, name)) for name in order)
     assert order == ["loads", "budget", "campaigns", "waits"]
     # What failed comes first, then what is late, then what is well.
-    said = re.findall(r"(\w+) sessions · loads\.\w+ (failed|behind|up to date|window) (\d+ \w+ ago|–)", loads)
+    # Tens of minutes: a minute may pass until the page is drawn.
+    said = re.findall(r"(\w+) sessions · loads\.\w+ (failed|behind|up to date|window) (\d+ d|\d+(?=\d min)|–)", loads)
     assert said == [
-        ("broken", "failed", "61 min ago"),
-        ("old", "behind", "2 d ago"),
-        ("fresh", "up to date", "20 min ago"),
+        ("broken", "failed", "6"),
+        ("old", "behind", "2 d"),
+        ("fresh", "up to date", "2"),
         ("once", "window", "–"),
     ], loads
     assert "2 loads need a look" in loads
