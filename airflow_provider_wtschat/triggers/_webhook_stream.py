@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
-
 from airflow_provider_wtschat.webhooks.inbox import InboxError
+
+try:
+    from airflow.triggers.shared_stream import AdvanceItem, SharedStreamProducer
+except ModuleNotFoundError:  # before Airflow 3.3, which never asks for the stream
+    AdvanceItem, SharedStreamProducer = Any, object  # type: ignore[misc, assignment]
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat.triggers.webhook_event import WebhookEventTrigger
