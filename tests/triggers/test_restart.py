@@ -80,7 +80,7 @@ def message_failure(simulator: Simulator) -> Case:
 
 
 def card_step(simulator: Simulator) -> Case:
-    card = next(iter(simulator.world.cards))
+    card = next(card for card in simulator.world.cards if card["status"] == "OPEN")
     steps = [step.id for step in simulator.world.panels.get(card["panelId"])["_steps"]]
     step = next(each for each in steps if each != card["stepId"])
     made = panel.CardStepTrigger(
