@@ -52,8 +52,11 @@ types: $(READY) ## Check types: package, scripts, example Dags, tests, and the c
 	$(BIN)/mypy tests
 	$(BIN)/python -m scripts.shown_code
 
+# Hundreds of tests meet real servers, threads and clocks: what fails beside others is asked once more, alone, and its
+# first failure stays in the output. 1 is pytest's code for failed tests; anything else ends the run at once.
 tests: $(READY) ## Run the tests on Airflow $(AIRFLOW)
-	$(BIN)/python $(PYTEST) -m "not soak"
+	$(BIN)/python $(PYTEST) -m "not soak" || { test $$? = 1 && echo "Once more, what failed:" && \
+		$(BIN)/python -m pytest -m "not soak" --last-failed --last-failed-no-failures none; }
 
 compat: $(READY) ## Run the tests of each release series of Airflow
 	$(BIN)/python -m scripts.compat $(SERIES)

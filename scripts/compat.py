@@ -83,6 +83,10 @@ def prepare(name: str, python: str) -> Path:
     return own
 
 
+_FAILED_TESTS = 1
+"""What pytest returns if tests failed, and not it itself."""
+
+
 @dataclass(frozen=True)
 class Part:
     """
@@ -102,16 +106,27 @@ class Part:
     def passes(self) -> bool:
         """Run it, print what pytest said once it is over, and say whether all of it passed."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("AIRFLOW_")}
-        options = ("-q", "-p", "no:cacheprovider", "-m", "not soak")
-        command: list[str | Path] = [self.python, "-m", "pytest", *options, *self.tests]
+        cache = ROOT / ".cache" / f"compat-{self.series}-{self.number}"
+        command: list[str | Path] = [
+            self.python, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", "-m", "not soak", *self.tests
+        ]  # fmt: skip
         started = time.monotonic()
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        done = _run(command, environment)
+        said = done.stdout
+        if done.returncode == _FAILED_TESTS:
+            # As in `make tests`: what failed beside others is asked once more, alone.
+            done = _run([*command, "--last-failed", "--last-failed-no-failures", "none"], environment)
+            said += f"Once more, what failed:\n{done.stdout}"
         seconds = time.monotonic() - started
         title = f"Airflow {SERIES[self.series].version}, part {self.number} of {len(TESTS[self.series])}"
-        print(f"\n{title}: {seconds:.0f} s\n{done.stdout}", flush=True)
+        print(f"\n{title}: {seconds:.0f} s\n{said}", flush=True)
         return done.returncode == 0
+
+
+def _run(command: list[str | Path], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def main() -> int:
