@@ -109,8 +109,8 @@ def wtschat_account(
     Make the tasks that load a whole account, as a group of tasks of the Dag that is being made.
 
     Names come first (agents, departments, channels, tags, ...), then sessions and contacts, then cards, then what is
-    read by session or card. Behind a load into a database stand comparisons. The first task tells what a first load
-    costs. Each resource keeps its own watermark::
+    read by session or card. Directly behind their loads into a database stand the comparisons. The first task tells
+    what a first load costs. Each resource keeps its own watermark::
 
         with DAG("support_chat", schedule="@hourly", catchup=False, max_active_runs=1):
             wtschat_account("warehouse")
@@ -178,14 +178,14 @@ def wtschat_account(
     with TaskGroup(group_id) as group:
         before: list[Any] = [WtsChatEstimateOperator(task_id="estimate", resource_names=chosen, **common)]
         for stage in _stages(chosen):
-            loads = [load(name) for name in stage]
+            loads = {name: load(name) for name in stage}
             for upstream in before:
-                upstream >> loads
-            before = loads
-        if not lake:
-            comparisons = [comparison(name) for name in compared]
-            for upstream in before if comparisons else ():
-                upstream >> comparisons
+                upstream >> list(loads.values())
+            before = list(loads.values())
+            for name, loaded in loads.items():
+                if name in compared and not lake:
+                    # Directly behind its load: what the account gets while the children are read is not missing.
+                    loaded >> comparison(name)
     return group
 
 

@@ -44,7 +44,9 @@ def test_resources_are_loaded_in_the_order_in_which_they_point_at_each_other(dag
     assert before("sessions") >= {"estimate", "agents", "departments", "channels", "panels"}
     assert before("cards") >= {"sessions", "contacts"}
     assert before("messages") >= {"sessions", "cards"}
-    assert before("compare_sessions") >= {"messages", "card_notes"}
+    # Not behind the children, whose first load may take hours in which the account gets new rows.
+    assert "sessions" in before("compare_sessions")
+    assert not before("compare_sessions") & {"contacts", "cards", "messages", "card_notes"}
     assert {name for name in RESOURCES if tasks[name].history} == {"sessions", "cards"}
     assert tasks["messages"].outlets == [Asset("postgres://db:5432/analytics/public/wtschat_messages")]
     assert tasks["messages"].table == "wtschat_messages"
