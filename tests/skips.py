@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Generator
 from importlib import metadata
+from typing import TypeVar
 
 import pytest
 
@@ -21,7 +23,7 @@ NOBODY_WROTE = re.compile(
 )
 NOT_INSTALLED = re.compile(r"(Skipped: )?could not import .*")
 
-_accidents: list[str] = []
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
 def is_accident(reason: str, *, complete: bool) -> bool:
@@ -33,23 +35,22 @@ def is_accident(reason: str, *, complete: bool) -> bool:
     return bool(NOBODY_WROTE.fullmatch(reason) or (complete and NOT_INSTALLED.fullmatch(reason)))
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note accidents; with several workers this runs in the process that gathers their reports."""
+def _failed_by_accident(report: _Report) -> _Report:
     if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
         complete = "CI" in os.environ and metadata.version("apache-airflow") == NEWEST.version
-        if is_accident(report.longrepr[2], complete=complete):
-            _accidents.append(f"{report.nodeid}: {report.longrepr[2]}")
+        reason = report.longrepr[2]
+        if is_accident(reason, complete=complete):
+            report.outcome, report.longrepr = "failed", f"skipped by accident: {reason}"
+    return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run."""
-    if _accidents and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test that is skipped by accident fail."""
+    return _failed_by_accident((yield))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say why."""
-    if _accidents:
-        terminalreporter.section("skipped by accident", red=True)
-        for line in _accidents:
-            terminalreporter.line(line)
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let a module that is skipped by accident fail."""
+    return _failed_by_accident((yield))
