@@ -184,7 +184,7 @@ def wtschat_account(
             before = list(loads.values())
             for name, loaded in loads.items():
                 if name in compared and not lake:
-                    # Directly behind its load: what the account gets while the children are read is not missing.
+                    # Beside the loads of children, which take longest.
                     loaded >> comparison(name)
     return group
 

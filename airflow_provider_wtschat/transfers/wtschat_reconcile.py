@@ -52,6 +52,8 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
     :param resource: any of the resources (templated)
     :param since: start of the creation to compare, included; of messages and notes that of their session or card
         (templated). Default: the beginning
+    :param until: end of the creation to compare, excluded (templated). Default: the watermark of the load of this
+        connection without filters, since what the account got later is the next load's; now, if there is none
     :param sql_conn_id: connection of the database (templated)
     :param table: name of the table (templated). Default: ``wtschat_`` and the resource
     :param by: length of a window: ``day``, ``week``, ``month`` or ``year`` (templated). Default: ``month``

@@ -71,7 +71,7 @@ class Options:
     What to compare, and what to refuse.
 
     :param since: start of the creation to compare, ``None`` for the beginning
-    :param until: its end, ``None`` for now
+    :param until: its end. ``None`` for that of what was loaded: what the account got since is not missing
     :param by: length of a window
     :param timezone: IANA time zone in which windows are cut
     :param full: whether to read the ids of windows whose counts agree, too
@@ -104,7 +104,7 @@ class Findings:
     :param account: rows of the account in the windows compared
     :param stored: rows of the table in them
     :param differing: windows whose ids were read
-    :param missing: rows of the account that the table had not
+    :param missing: rows of the account that the table should have had
     :param reloaded: rows that were missing or out of date, and are not any more
     :param deleted: rows of the table that the account has no more
     :param gone: ids of rows to mark as deleted
@@ -145,6 +145,7 @@ class Comparison:
         self._name = run.load.destination
         self._made = table(self._resource.name)
         self._now = datetime.now(UTC)
+        self._until = options.until or run.lease.complete_until()
 
     def compare(self) -> Findings:
         """
@@ -178,7 +179,7 @@ class Comparison:
 
     def _cuts(self, requests: Sequence[PagedRequest[Any]]) -> Iterator[Span]:
         """Cut what is compared into windows; the first one has no start unless it was given."""
-        low, high = self._options.since, self._options.until
+        low, high = self._options.since, self._until
         if requests:
             answer = self._hook.answer(requests[0].page(1, 1), bulk=True)
             self.found.requests += 1
@@ -231,7 +232,7 @@ class Comparison:
     def _compare_ids(self, read: Callable[[], Reading[Any]], where: str, values: Sequence[Any]) -> None:
         self.found.differing += 1
         verified = self._stage(read())
-        self.found.missing += self._unknown()
+        self.found.missing += self._unknown(where, values)
         if verified and self._absent(where, values):
             # A row can slip past one reading.
             verified = self._stage(read())
@@ -260,7 +261,7 @@ class Comparison:
     def _compare_whole(self) -> None:
         """Compare all rows of what is not too many."""
         requests = self._resource.requests(self._hook)
-        low, high = self._options.since, self._options.until
+        low, high = self._options.since, self._until
         self.found.windows = 1
         self.found.stored = self._there(low, high)
 
@@ -315,7 +316,8 @@ class Comparison:
 
     def _settle(self, complete: Mapping[str, Family], *, verified: bool) -> None:
         self._run.flush()
-        self.found.missing += self._unknown()
+        # Of a session that goes on, too.
+        self.found.missing += self._unknown(*self._within(None, self._until))
         if verified:
             self.found.gone += self._run.absent(complete)
         self.found.stored += self._run.count_children(list(complete))
@@ -430,11 +432,12 @@ class Comparison:
     def _staged(self) -> int:
         return self._ask_count(f"SELECT COUNT(DISTINCT id) FROM {self._run.staging.quoted(self._name)}")  # noqa: S608
 
-    def _unknown(self) -> int:
+    def _unknown(self, where: str, values: Sequence[Any]) -> int:
         """Count the staged rows that the table does not have."""
         return self._ask_count(
-            f"SELECT COUNT(*) FROM (SELECT DISTINCT id FROM {self._run.staging.quoted(self._name)}) AS s "  # noqa: S608
-            f"LEFT JOIN {self._table} AS t ON t.id = s.id WHERE t.id IS NULL"
+            f"SELECT COUNT(DISTINCT t.id) FROM {self._run.staging.quoted(self._name)} AS t "  # noqa: S608
+            f"WHERE {where} AND NOT EXISTS (SELECT 1 FROM {self._table} AS own WHERE own.id = t.id)",
+            values,
         )
 
     def _absent(self, where: str, values: Sequence[Any]) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -254,15 +254,15 @@ class Lease:
             )
         return {source for (source,) in found} == {self._load.source}
 
+    def complete_until(self) -> datetime | None:
+        """Return how far this connection has loaded all rows of the table, whichever window this run was given."""
+        kept = self._kept("watermark", replace(self._load, filters={}, window="").key)
+        return instants.read(kept) if kept else None
+
     def filled(self) -> dict[str, list[str]]:
         """Return, by table, the columns that are known to hold a value for every row that has one."""
-        with self._database.transaction() as cursor:
-            found = self._database.ask(
-                cursor,
-                f"SELECT filled FROM {self._table} WHERE {self._where}",  # noqa: S608
-                self._load.shared_key,
-            )
-        return json.loads(found[0][0]) if found and found[0][0] else {}
+        filled: dict[str, list[str]] = json.loads(self._kept("filled", self._load.shared_key) or "{}")
+        return filled
 
     def set_filled(self, filled: Mapping[str, Sequence[str]]) -> None:
         """
@@ -279,13 +279,8 @@ class Lease:
 
     def described(self) -> dict[str, str]:
         """Return, by table, a digest of the indexes and comments that it has been given."""
-        with self._database.transaction() as cursor:
-            found = self._database.ask(
-                cursor,
-                f"SELECT described FROM {self._table} WHERE {self._where}",  # noqa: S608
-                self._load.shared_key,
-            )
-        return json.loads(found[0][0]) if found and found[0][0] else {}
+        described: dict[str, str] = json.loads(self._kept("described", self._load.shared_key) or "{}")
+        return described
 
     def set_described(self, described: Mapping[str, str]) -> None:
         """Keep which indexes and comments tables have been given."""
@@ -295,6 +290,11 @@ class Lease:
                 f"UPDATE {self._table} SET described = ? WHERE {self._where}",  # noqa: S608
                 (json.dumps(described), *self._load.shared_key),
             )
+
+    def _kept(self, column: str, key: Sequence[str]) -> str | None:
+        with self._database.transaction() as cursor:
+            found = self._database.ask(cursor, f"SELECT {column} FROM {self._table} WHERE {self._where}", key)  # noqa: S608
+        return found[0][0] if found else None
 
     def _check_resource(self) -> None:
         with self._database.transaction() as cursor:

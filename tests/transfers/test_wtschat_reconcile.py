@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -157,6 +158,22 @@ def test_table_that_misses_much_fails_after_it_was_mended(reading, plain_destina
     with pytest.raises(WtsChatFailedError, match="fail_below"):
         reconcile(fail_below="0.99")
     assert Table().versions() == truth(reading)
+
+
+def test_what_the_account_got_since_the_load_is_not_missing(reading, destination):
+    load("contacts")
+    load("messages")
+    lost = Table("contacts").rows("id")[0].id
+    execute(f"DELETE FROM contacts WHERE id = '{lost}'")
+    for _ in range(3):
+        reading.world.create_contact()
+    reading.world.add_inbound_message(Table("messages").rows("session_id")[0].session_id)
+    found = reconcile("contacts", fail_below=0.96)
+    assert (found["missing"], found["account"]) == (1, found["stored"] + 1)
+    # Whoever asks for more gets it.
+    later = f"{datetime.now(UTC) + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    assert reconcile("contacts", until=later)["missing"] == 3
+    assert reconcile("messages", fail_below=1)["missing"] == 0
 
 
 @pytest.mark.parametrize(
