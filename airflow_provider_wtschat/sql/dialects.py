@@ -169,24 +169,32 @@ class Dialect:
         """Write the statement that says what a column holds, where the database has one."""
         return None
 
-    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def uncommented(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that say nothing of what they hold, where the database has comments."""
         return set()
 
-    def add_comments(self, cursor: Any, schema: str, table: str, comments: Mapping[str, str]) -> None:
+    def add_comments(self, cursor: Any, table: str, comments: Mapping[str, str]) -> None:
         """Have columns of a table say what they hold, where the database has comments."""
-        name = f"{schema}.{table}" if schema else table
-        for column, text in comments.items():
-            statement = self.comment(name, column, text)
-            if statement is not None:
-                cursor.execute(statement)
 
-    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def indexed_columns(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that begin an index, whoever made it."""
         return set()
 
     def _changes(self, kind: Kinds) -> bool:
         return False
+
+
+class _CommentOn(Dialect):
+    """A database in which a statement of its own says what a column holds."""
+
+    def comment(self, table: str, column: str, text: str) -> str:
+        """Write the statement that says what a column holds."""
+        return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
+
+    def add_comments(self, cursor: Any, table: str, comments: Mapping[str, str]) -> None:
+        """Have columns of a table say what they hold."""
+        for column, text in comments.items():
+            cursor.execute(self.comment(table, column, text))
 
 
 class Sqlite(Dialect):
@@ -217,16 +225,14 @@ class Sqlite(Dialect):
         if writes:
             cursor.execute("BEGIN IMMEDIATE")
 
-    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def indexed_columns(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that begin an index, whoever made it."""
-        cursor.execute(
-            "SELECT i.name FROM pragma_index_list(?, ?) AS l JOIN pragma_index_info(l.name, ?) AS i WHERE i.seqno = 0",
-            (table, schema or "main", schema or "main"),
-        )
-        return {row[0] for row in cursor.fetchall()}
+        schema, name = _split(table)
+        sql = "SELECT i.name FROM pragma_index_list(?, ?) AS l JOIN pragma_index_info(l.name, ?) AS i WHERE i.seqno = 0"
+        return _names(cursor, sql, name, schema or "main", schema or "main")
 
 
-class Postgres(Dialect):
+class Postgres(_CommentOn):
     """PostgreSQL, through psycopg 2 or 3."""
 
     name = "postgres"
@@ -248,27 +254,23 @@ class Postgres(Dialect):
         Kinds.HASH: "TEXT",
     }
 
-    def comment(self, table: str, column: str, text: str) -> str | None:
-        """Write the statement that says what a column holds."""
-        return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
-
-    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def uncommented(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that say nothing of what they hold."""
-        cursor.execute(
+        return _names(
+            cursor,
             "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped "
             "AND col_description(attrelid, attnum) IS NULL",
-            (self.quote(f"{schema}.{table}" if schema else table),),
+            self.quote(table),
         )
-        return {row[0] for row in cursor.fetchall()}
 
-    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def indexed_columns(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that begin an index, whoever made it."""
-        cursor.execute(
+        return _names(
+            cursor,
             "SELECT a.attname FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid "
             "AND a.attnum = i.indkey[0] WHERE i.indrelid = to_regclass(%s) AND i.indpred IS NULL",
-            (self.quote(f"{schema}.{table}" if schema else table),),
+            self.quote(table),
         )
-        return {row[0] for row in cursor.fetchall()}
 
     def insert(self, cursor: Any, table: str, columns: Sequence[Field], rows: Sequence[Values]) -> None:
         """Put many rows into a table, by COPY."""
@@ -331,44 +333,43 @@ class MySql(Dialect):
         """Write what says, where a table is made, what a column holds."""
         return f" COMMENT '{_escaped(text)}'"
 
-    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def uncommented(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that say nothing of what they hold."""
-        return {name for name, _ in self._bare(cursor, schema, table)}
+        return {name for name, _ in self._bare(cursor, table)}
 
-    def add_comments(self, cursor: Any, schema: str, table: str, comments: Mapping[str, str]) -> None:
+    def add_comments(self, cursor: Any, table: str, comments: Mapping[str, str]) -> None:
         """Have columns say what they hold, in one statement that does not write the table anew."""
         # MariaDB checks that JSON is JSON by a constraint, which is part of a column's definition.
         kept = [
             f"MODIFY {self.quote(name)} {kind} COMMENT '{_escaped(comments[name])}'"
-            for name, kind in self._bare(cursor, schema, table)
+            for name, kind in self._bare(cursor, table)
             if name in comments
         ]
         if kept:
-            target = self.quote(f"{schema}.{table}" if schema else table)
-            cursor.execute(f"ALTER TABLE {target} {', '.join(kept)}, ALGORITHM=INPLACE, LOCK=NONE")
+            cursor.execute(f"ALTER TABLE {self.quote(table)} {', '.join(kept)}, ALGORITHM=INPLACE, LOCK=NONE")
 
-    def _bare(self, cursor: Any, schema: str, table: str) -> list[tuple[str, str]]:
+    def _bare(self, cursor: Any, table: str) -> list[tuple[str, str]]:
         cursor.execute(
             "SELECT c.column_name, c.column_type, c.character_set_name, c.collation_name "
             "FROM information_schema.columns AS c WHERE c.table_schema = COALESCE(%s, DATABASE()) "
             "AND c.table_name = %s AND c.column_comment = '' AND c.is_nullable = 'YES' AND c.extra = '' "
             "AND (c.column_default IS NULL OR c.column_default = 'NULL') "
             "AND c.column_name <> 'payload'",
-            (schema or None, table),
+            _split(table),
         )
         return [
             (name, f"{_said(kind)} CHARACTER SET {letters} COLLATE {order} NULL" if letters else f"{_said(kind)} NULL")
             for name, kind, letters, order in cursor.fetchall()
         ]
 
-    def indexed_columns(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def indexed_columns(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that begin an index, whoever made it."""
-        cursor.execute(
+        return _names(
+            cursor,
             "SELECT column_name FROM information_schema.statistics "
             "WHERE table_schema = COALESCE(%s, DATABASE()) AND table_name = %s AND seq_in_index = 1",
-            (schema or None, table),
+            *_split(table),
         )
-        return {row[0] for row in cursor.fetchall()}
 
     def merge(self, cursor: Any, given: Merge) -> int:
         """Bring staged rows into their table, and return how many were new or had changed."""
@@ -407,7 +408,7 @@ class MySql(Dialect):
         return kind is Kinds.INSTANT
 
 
-class DuckDb(Dialect):
+class DuckDb(_CommentOn):
     """DuckDB. Instants are in UTC: a type with a zone would need another package to be read."""
 
     name = "duckdb"
@@ -443,18 +444,14 @@ class DuckDb(Dialect):
         """Begin a transaction."""
         cursor.execute("BEGIN")
 
-    def uncommented(self, cursor: Any, schema: str, table: str) -> set[str]:
+    def uncommented(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that say nothing of what they hold."""
-        cursor.execute(
+        return _names(
+            cursor,
             "SELECT column_name FROM duckdb_columns() WHERE schema_name = COALESCE(?, current_schema()) "
             "AND table_name = ? AND comment IS NULL",
-            (schema or None, table),
+            *_split(table),
         )
-        return {row[0] for row in cursor.fetchall()}
-
-    def comment(self, table: str, column: str, text: str) -> str | None:
-        """Write the statement that says what a column holds."""
-        return f"COMMENT ON COLUMN {self.quote(table)}.{self.quote(column)} IS '{_escaped(text)}'"
 
     def insert(self, cursor: Any, table: str, columns: Sequence[Field], rows: Sequence[Values]) -> None:
         """Put many rows into a table, a column at a time: row by row it would take a hundred times as long."""
@@ -499,12 +496,24 @@ class DuckDb(Dialect):
         return written + self.count(cursor)
 
 
+def _names(cursor: Any, sql: str, *values: Any) -> set[str]:
+    """Run a query for names."""
+    cursor.execute(sql, values)
+    return {row[0] for row in cursor.fetchall()}
+
+
+def _split(table: str) -> tuple[str | None, str]:
+    """Return a table's schema, if it was given, and its name."""
+    schema, _, name = table.rpartition(".")
+    return schema or None, name
+
+
 def _said(kind: Any) -> str:
     return kind.decode() if isinstance(kind, bytes) else str(kind)
 
 
 def _escaped(text: str) -> str:
-    return text.replace("'", "''").replace("%", "%%")
+    return text.replace("'", "''")
 
 
 DIALECTS: dict[str, Callable[[], Dialect]] = {

@@ -140,16 +140,16 @@ class Database(_Database):
         :return: whether there is nothing left that another try could do
         """
         dialect = self.dialect
-        schema, _, alone = table.rpartition(".")
+        alone = table.rpartition(".")[2]
 
         def comment(cursor: Any) -> None:
-            bare = dialect.uncommented(cursor, schema, alone)
+            bare = dialect.uncommented(cursor, table)
             dialect.add_comments(
-                cursor, schema, alone, {column.name: column.comment for column in columns if column.name in bare}
+                cursor, table, {column.name: column.comment for column in columns if column.name in bare}
             )
 
         def wanted(cursor: Any) -> list[str]:
-            there = dialect.indexed_columns(cursor, schema, alone)
+            there = dialect.indexed_columns(cursor, table)
             return [name for name in indexes if name not in there] if dialect.indexed else []
 
         try:

@@ -79,9 +79,9 @@ def test_tables_of_an_older_release_get_what_they_lack(reading, destination, cap
             assert everything(name, compared) == everything(f"anew_{name}", compared), name
             with Database("warehouse") as database, database.transaction() as cursor:
                 if database.dialect.indexed:
-                    assert database.dialect.indexed_columns(cursor, "", name) >= {"id", *one.indexes}
+                    assert database.dialect.indexed_columns(cursor, name) >= {"id", *one.indexes}
                 # What a column of a key and of JSON holds cannot be said later in MariaDB.
-                assert database.dialect.uncommented(cursor, "", name) <= {"id", "payload"}
+                assert database.dialect.uncommented(cursor, name) <= {"id", "payload"}
     assert any(record.getMessage().startswith("Indexing created_at of sessions") for record in caplog.records) == (
         destination != "duckdb"
     )
