@@ -14,16 +14,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import pairwise
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, Page, PagedRequest, Paging, Request
 from airflow_provider_wtschat.exceptions import WtsChatServerError
 
-__all__ = ["CREATED", "UPDATED", "Ignored", "Paginator", "row_field"]
+__all__ = ["CREATED", "UPDATED", "Ignored", "Paginator", "Span", "row_field"]
 
 Row = TypeVar("Row")
 Limits = tuple[datetime | None, datetime | None]
@@ -33,8 +34,6 @@ CREATED = "CreatedAt"
 UPDATED = "UpdatedAt"
 
 _MICROSECOND = timedelta(microseconds=1)
-_BEHIND_TIE = timedelta(milliseconds=1)
-"""How far behind a tie its neighbour begins, so that bounds that the server includes do not reach the tie again."""
 _QUIET_ROUNDS = 20
 """How often rows that are equal in every key are read again without anything new before the paginator gives up."""
 _UNCOUNTED_ROUNDS = 5
@@ -64,6 +63,42 @@ def row_field(name: str) -> str:
     :return: name of the field, such as ``updatedAt``
     """
     return _ROW_FIELDS.get(name, name[:1].lower() + name[1:])
+
+
+@dataclass(frozen=True)
+class Span:
+    """
+    Rows that are still to be read by key, from one instant to another.
+
+    :param key: the field to go by
+    :param start: where it begins, this instant included
+    :param end: where it ends, this instant excluded; ``None`` for the end of the list
+    :param at: other fields, and the instant to which each is held
+    :param latest: the latest instant that the bounds leave
+    :param pace: time between two rows on the last page
+    :param rows: about how many rows it has; ``None`` where the server does not say
+    :param sure: whether ``rows`` follows from the last answer
+    """
+
+    key: str
+    start: datetime
+    end: datetime | None
+    at: Mapping[str, datetime]
+    latest: datetime | None
+    pace: timedelta | None
+    rows: int | None
+    sure: bool
+
+    def cut(self, *moments: datetime) -> list[Span]:
+        """
+        Cut it into pieces.
+
+        :param moments: where, in ascending order
+        """
+        rows = None if self.rows is None else self.rows // (len(moments) + 1)
+        ends = pairwise([self.start, *moments])
+        pieces = [replace(self, start=start, end=end, rows=rows) for start, end in ends]
+        return [*pieces, replace(self, start=[self.start, *moments][-1], rows=rows)]
 
 
 class Paginator(Generic[Row]):
@@ -114,7 +149,6 @@ class Paginator(Generic[Row]):
         self._before = before
         self._at = dict(at or {})
         self._doubt: Ignored | str | None = None
-        self._estimate: int | None = None
         keys = tuple(name for name in _keys(request, key) if name not in self._at)
         self.key = keys[0] if keys else key
         limits = {name: _limits(request, name) for name in (*keys, *self._at, self.key)}
@@ -164,59 +198,30 @@ class Paginator(Generic[Row]):
     @property
     def remaining(self) -> int | None:
         """How many rows are still to come, as far as the server tells."""
-        return self._level.remaining if self.answered else self._estimate
+        return self._level.remaining if self.answered else None
 
     @property
-    def divisible(self) -> bool:
-        """Whether :attr:`remaining` is known well enough to :meth:`divide` by."""
-        return self._level.divisible
+    def ahead(self) -> list[Span]:
+        """What is still to be read by key: all of it and then, inside of a tie, what is left of the tie."""
+        return self._level.ahead(self._at)
 
-    def cut(self, before: datetime) -> None:
+    def cut(self, before: datetime, *, key: str | None = None, rows: int | None = None) -> None:
         """
         Let the reading end earlier; rows from there on are left to another.
 
-        :param before: end, this instant excluded; later than :attr:`position`
+        :param before: end, this instant excluded; later than where :attr:`ahead` begins
+        :param key: the field whose span in :attr:`ahead` is to end. Default: that of the whole reading
+        :param rows: about how many rows are left until there. Default: as many as were
         """
-        if self._before is None or before < self._before:
-            self._before = before
-            self._level.cut(before)
+        if key in (None, self.key):
+            self._before = before if self._before is None else min(before, self._before)
+        self._level.cut(before, key or self.key, rows)
 
-    def divide(self, pieces: int) -> list[Paginator[Row]]:
-        """
-        Leave a part of what remains to others.
-
-        The instants between which to cut follow from how close rows lay on the last page, and from how many remain.
-        Inside a tie first what lies behind it is left to another, then the tie itself is cut.
-
-        :return: as many paginators, or fewer if there is nothing to divide
-        """
-        level = self._level
-        tie_at = level.tie_at
-        if tie_at is not None:
-            behind = tie_at + _BEHIND_TIE
-            if self._before is None or self._before > behind:
-                rest = self._piece(self.key, behind, self._before, self._at, level.leave_behind_tie())
-                self.cut(behind)
-                return [rest]
-        inner = level.innermost
-        cuts = inner.cuts(pieces, self.page_size)
-        if not cuts:
-            return []
-        key, end, at = self.key, self._before, self._at
-        if tie_at is not None:
-            key, end, at = inner.key, inner.end, {**at, key: tie_at}
-            inner.cut(cuts[0])
-        else:
-            self.cut(cuts[0])
-        share = inner.share(len(cuts) + 1)
-        return [self._piece(key, low, high, at, share) for low, high in zip(cuts, [*cuts[1:], end], strict=True)]
-
-    def _piece(
-        self, key: str, after: datetime, before: datetime | None, at: Mapping[str, datetime], rows: int
-    ) -> Paginator[Row]:
-        piece = Paginator(self.request, page_size=self.page_size, key=key, after=after, before=before, at=at)
-        piece._estimate = rows
-        return piece
+    def over(self, span: Span) -> Paginator[Row]:
+        """Return a paginator of the same list for a part of what lay ahead of this one."""
+        return Paginator(
+            self.request, page_size=self.page_size, key=span.key, after=span.start, before=span.end, at=span.at
+        )
 
     def next(self) -> Request[Page[Row]] | None:
         """Return what to ask next, or ``None`` when all rows were given."""
@@ -360,21 +365,11 @@ class _Level(Protocol):
     @property
     def key(self) -> str | None: ...
     @property
-    def end(self) -> datetime | None: ...
-    @property
     def begun(self) -> bool: ...
     @property
     def position(self) -> datetime | None: ...
     @property
     def remaining(self) -> int | None: ...
-    @property
-    def divisible(self) -> bool: ...
-    @property
-    def tie_at(self) -> datetime | None:
-        """The instant of the tie that is being read by key, if one is."""
-
-    @property
-    def innermost(self) -> _Keys: ...
     @property
     def window(self) -> Mapping[str, datetime]:
         """The bounds of all that is read this way."""
@@ -382,33 +377,26 @@ class _Level(Protocol):
     def next(self) -> _Ask | None: ...
     def ignored(self, sight: _Sight) -> Ignored | None: ...
     def accept(self, sight: _Sight) -> list[Any]: ...
-    def cut(self, before: datetime) -> None: ...
-    def leave_behind_tie(self) -> int: ...
+    def ahead(self, at: Mapping[str, datetime]) -> list[Span]: ...
+    def cut(self, before: datetime, key: str, rows: int | None) -> None: ...
     def by_number(self, key: str, *, bounded: bool) -> _Numbers: ...
 
 
 class _Unordered:
-    """What the two ways to read by page number have in common: nothing of them can be divided."""
+    """What the two ways to read by page number have in common: nothing of them can be cut."""
 
     by_key = False
-    divisible = False
     position: datetime | None = None
-    tie_at: datetime | None = None
-    end: datetime | None = None
     window: Mapping[str, datetime]
-
-    @property
-    def innermost(self) -> _Keys:
-        return _Keys((CREATED,), {CREATED: (None, None)})
 
     def ignored(self, sight: _Sight) -> Ignored | None:
         return None
 
-    def cut(self, before: datetime) -> None:
-        return None
+    def ahead(self, at: Mapping[str, datetime]) -> list[Span]:
+        return []
 
-    def leave_behind_tie(self) -> int:
-        return 0
+    def cut(self, before: datetime, key: str, rows: int | None) -> None:
+        return None
 
 
 @dataclass
@@ -518,55 +506,29 @@ class _Keys:
         return None if self._outlook.rest is None or inside is None else self._outlook.rest + inside
 
     @property
-    def divisible(self) -> bool:
-        return self._outlook.current and bool(self._outlook.rest) if self._tie is None else self._tie.divisible
-
-    @property
-    def tie_at(self) -> datetime | None:
-        return self._tie_at if self._tie is not None and self._tie.by_key else None
-
-    @property
-    def innermost(self) -> _Keys:
-        return self._tie.innermost if self._tie is not None and self._tie.by_key else self
-
-    @property
     def window(self) -> Mapping[str, datetime]:
         return self._bounds(self._lowest, self._high)
 
-    def cut(self, before: datetime) -> None:
+    def ahead(self, at: Mapping[str, datetime]) -> list[Span]:
+        """Return what is still to be read here and, behind it, what is still to be read of a tie."""
+        outlook, tie = self._outlook, self._tie
+        if self.position is None:
+            return []
+        # Until a tie was answered for the first time, its rows count among those behind it.
+        sure = outlook.current and (tie is None or tie.begun)
+        span = Span(self.key, self.position, self.end, at, self._high, outlook.pace, outlook.rest, sure)
+        return [span] if tie is None else [span, *tie.ahead({**at, self.key: self.position})]
+
+    def cut(self, before: datetime, key: str, rows: int | None) -> None:
         """Leave what lies from an instant on."""
-        self.end = before
+        if key != self.key:
+            if self._tie is not None:
+                self._tie.cut(before, key, rows)
+            return
+        self.end = before if self.end is None else min(before, self.end)
+        self._high = self.end if self._high is None else min(self.end, self._high)
         self._outlook.current = False
-        if self._high is None or before < self._high:
-            self._high = before
-
-    def leave_behind_tie(self) -> int:
-        """Leave what lies behind the tie to another, and tell how many rows that is."""
-        rest, self._outlook.rest = self._outlook.rest or 0, 0
-        return rest
-
-    def share(self, pieces: int) -> int:
-        """Keep one of so many pieces of the rest, and tell how many rows one is."""
-        self._outlook.rest = (self._outlook.rest or 0) // pieces
-        return self._outlook.rest
-
-    def cuts(self, pieces: int, page_size: int) -> list[datetime]:
-        """Return where to cut what remains, so that the rows on each side are about as many."""
-        start, end = self.position, self._high
-        if start is None or pieces < 1:
-            return []
-        if self._outlook.pace:
-            # The next page is under way; and where rows lie close, they end before the bound does.
-            try:
-                last = start + self._outlook.pace * ((self._outlook.rest or 0) + page_size)
-                end = last if end is None else min(end, last)
-                start += self._outlook.pace * page_size
-            except OverflowError:
-                return []
-        if end is None:
-            return []
-        step = (end - start) / (pieces + 1)
-        return [] if step < 2 * _MICROSECOND else [start + step * number for number in range(1, pieces + 1)]
+        self._outlook.rest = self._outlook.rest if rows is None else rows
 
     def by_number(self, key: str, *, bounded: bool) -> _Numbers:
         """Return what reads the same by page number."""

@@ -27,7 +27,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatRefusedError,
     WtsChatServerError,
 )
-from airflow_provider_wtschat.extraction import pace
+from airflow_provider_wtschat.extraction import pace, splitting
 from airflow_provider_wtschat.extraction.clock import AHEAD
 from airflow_provider_wtschat.extraction.reading import LOOK_EVERY, WORKERS, Batch, Progress, Reading, succeeded
 from airflow_provider_wtschat.extraction.sweep import Gap, Sweep
@@ -116,6 +116,12 @@ class _Range:
     dropped: bool = False
     gap: Gap | None = None
     """The gap of a sweep that it closes."""
+    expected: int = 0
+    """About how many rows it has, until the server says."""
+
+    @property
+    def remaining(self) -> int:
+        return (self.paginator.remaining if self.paginator.answered else self.expected) or 0
 
 
 @dataclass(frozen=True)
@@ -295,7 +301,7 @@ class Changes(Reading[Row]):
 
     def _remaining(self) -> int:
         swept = sum(sweep.remaining for source in self._sources for sweep in source.sweeps)
-        return swept + sum(map(_remaining, self._ranges))
+        return swept + sum(each.remaining for each in self._ranges)
 
     def _ranges_of(self, source: _Source) -> list[tuple[datetime | None, datetime | None]]:
         """Return what is to be read of a list."""
@@ -493,20 +499,25 @@ class Changes(Reading[Row]):
     def _split(self, workers: Workers[_Job]) -> None:
         """Let idle workers take over a part of what the others have left."""
         least = _WORTH_SPLIT * self._page_size
-        candidates = [each for each in self._ranges if each.phase is _Phase.WINDOW and each.paginator.divisible]
+        windows = [each for each in self._ranges if each.phase is _Phase.WINDOW]
+        candidates = [each for each in windows if splitting.divisible(each.paginator)]
         if not (workers.idle and candidates):
             return
         spare = self._spare(workers)
         while workers.idle and candidates and spare > 0:
-            each = max(candidates, key=_remaining)
+            each = max(candidates, key=lambda one: one.remaining)
             candidates.remove(each)
-            if _remaining(each) < least:
+            if each.remaining < least:
                 return
-            pieces = min(workers.idle, each.width, _remaining(each) // least, spare)
-            for paginator in each.paginator.divide(pieces):
+            pieces = min(workers.idle, each.width, each.remaining // least, spare)
+            for span in splitting.divide(each.paginator, pieces):
                 spare -= 1
                 each.source.open += 1
-                self._start(workers, _Range(each.source, paginator, self._count, _Phase.WINDOW, origin=each))
+                piece = each.paginator.over(span)
+                self._start(
+                    workers,
+                    _Range(each.source, piece, self._count, _Phase.WINDOW, origin=each, expected=span.rows or 0),
+                )
 
     def _spare(self, workers: Workers[_Job]) -> int:
         """Tell how many splits the account's limits leave room for."""
@@ -750,10 +761,6 @@ def _lies_from(start: datetime, text: Any) -> bool:
         return instants.read(text) >= start
     except (ValueError, TypeError, OverflowError):
         return False
-
-
-def _remaining(each: _Range) -> int:
-    return each.paginator.remaining or 0
 
 
 def _written(moment: datetime | None) -> str | None:
