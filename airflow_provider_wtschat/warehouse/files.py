@@ -344,7 +344,7 @@ class FileCopy:
             self._put_list(gzip.compress(text.encode(), mtime=0))
             self._entries = []
 
-    def _put_list(self, content: bytes) -> None:
+    def _put_list(self, content: bytes | Path) -> None:
         name = f"files-{stamp(datetime.now(UTC))}-{self._attempt}-{self._number:05}.jsonl.gz"
         self._number += 1
         folder = self._base / MANIFESTS
@@ -358,11 +358,8 @@ class FileCopy:
         with gzip.open(whole, "wt", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in copied.lines())
         before = [*copied.lists, *self.figures.lists]
-        name = f"files-{stamp(datetime.now(UTC))}-{self._attempt}-{self._number:05}.jsonl.gz"
-        target = self._base / MANIFESTS / name
-        self._fs.put_file(str(whole), f"{target.path}.part")
-        self._fs.mv(f"{target.path}.part", str(target.path))
-        self.figures.lists = [name]
+        self._put_list(whole)
+        self.figures.lists = self.figures.lists[-1:]
         for old in before:
             (self._base / MANIFESTS / old).unlink(missing_ok=True)
 

@@ -341,21 +341,24 @@ class Parts:
         part.path.unlink()
 
 
-def put_whole(fs: Any, path: str, content: bytes) -> None:
+def put_whole(fs: Any, path: str, content: bytes | Path) -> None:
     """
-    Put a small object, so that it is there whole or not at all.
+    Put an object, so that it is there whole or not at all.
 
     :param fs: the file system
     :param path: its path
-    :param content: what is in it
+    :param content: what is in it, or the file on this machine that holds it
     """
     known = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
-    if "file" not in known:
-        fs.pipe_file(path, content)
-        return
     # A file of a disk is there from its first byte on, also if this process is killed then.
-    fs.pipe_file(f"{path}.part", content)
-    fs.mv(f"{path}.part", path)
+    whole = "file" not in known
+    target = path if whole else f"{path}.part"
+    if isinstance(content, Path):
+        fs.put_file(str(content), target)
+    else:
+        fs.pipe_file(target, content)
+    if not whole:
+        fs.mv(target, path)
 
 
 def remove_left_folders() -> None:
