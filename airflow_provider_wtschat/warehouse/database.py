@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat._compat import (
     AirflowOptionalProviderFeatureException,
@@ -21,6 +21,9 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDes
 from airflow_provider_wtschat.sql.database import Database as _Database
 from airflow_provider_wtschat.sql.dialects import DIALECTS
 from airflow_provider_wtschat.warehouse.tables import Column, Kinds
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Database(_Database):
     A database that rows are loaded into, open within its ``with`` block.
 
     A DuckDB file belongs to one process at a time. It is opened by the first transaction and closed by :meth:`rest`,
-    while rows are read, so that loads into one file take turns.
+    while rows are read, so that loads into one file take turns, by a lock on an empty file beside it.
 
     :param schema: schema of its tables, where it is not the connection's own
     :param wait: seconds to wait for a DuckDB file that another process has open
@@ -62,6 +65,7 @@ class Database(_Database):
         self._timer: threading.Timer | None = None
         self._opened_at = 0.0
         self._file: tuple[str, str | None] | None = None
+        self._turn: FileLock | None = None
         if kind == "duckdb":
             _check_duckdb(sql_conn_id, described.host)
             self._file = (str(described.host), described.extra_dejson.get("memory_limit"))
@@ -80,6 +84,14 @@ class Database(_Database):
         self._timer = threading.Timer(_IDLE, self.close)
         self._timer.daemon = True
         self._timer.start()
+
+    def close(self) -> None:
+        """Close the connection, and let the next process have a DuckDB file."""
+        with self._lock:
+            super().close()
+            turn, self._turn = self._turn, None
+            if turn is not None:
+                turn.release()
 
     def named(self, name: str) -> str:
         """Return the name of a table, with its schema."""
@@ -173,6 +185,7 @@ class Database(_Database):
         if self._file is None:
             return super()._open()
         import duckdb
+        from filelock import FileLock, Timeout
 
         path, memory_limit = self._file
         # One thread is faster than several for batches of this size.
@@ -181,26 +194,41 @@ class Database(_Database):
             "threads": 1,
             "preserve_insertion_order": False,
         }
+        # DuckDB's own lock is not enough: it reads the head of the file before it locks it, and writes over what
+        # another process stored in between.
+        turn = FileLock(f"{path}.lock", thread_local=False, is_singleton=True)
         deadline = time.monotonic() + self._wait
-        while True:
-            try:
-                connection = duckdb.connect(path, config=config)
-            except duckdb.IOException as busy:
-                if time.monotonic() >= deadline:
-                    message = (
-                        f"The DuckDB file {path} could not be opened within {self._wait:.0f} s: {busy}. One process at "
-                        "a time can open it; end the other one, or wait longer (lock_timeout)"
-                    )
-                    raise WtsChatDestinationError(message, retryable=True) from None
-                time.sleep(random.uniform(0.02, 0.1))  # noqa: S311
-            else:
-                self._opened_at = time.monotonic()
-                return connection
+        try:
+            turn.acquire(self._wait, poll_interval=0.05)
+        except Timeout as busy:
+            raise self._taken(path, busy) from None
+        try:
+            while True:
+                try:
+                    connection = duckdb.connect(path, config=config)
+                    break
+                except duckdb.IOException as busy:
+                    if time.monotonic() >= deadline:
+                        raise self._taken(path, busy) from None
+                    time.sleep(random.uniform(0.02, 0.1))  # noqa: S311
+        except BaseException:
+            turn.release()
+            raise
+        self._turn = turn
+        self._opened_at = time.monotonic()
+        return connection
+
+    def _taken(self, path: str, busy: Exception) -> WtsChatDestinationError:
+        message = (
+            f"The DuckDB file {path} could not be opened within {self._wait:.0f} s: {busy}. One process at a time can "
+            "open it; end the other one, or wait longer (lock_timeout)"
+        )
+        return WtsChatDestinationError(message, retryable=True)
 
 
 def _check_duckdb(conn_id: str, path: str | None) -> None:
     """Check, before anything is read, that a DuckDB file can be used."""
-    if importlib.util.find_spec("duckdb") is None:
+    if not (importlib.util.find_spec("duckdb") and importlib.util.find_spec("filelock")):
         msg = "A connection of type duckdb needs DuckDB: pip install 'airflow-provider-wtschat[duckdb]'"
         raise AirflowOptionalProviderFeatureException(msg)
     if not path:

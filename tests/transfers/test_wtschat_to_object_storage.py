@@ -154,7 +154,8 @@ def test_copy_without_a_change_is_a_manifest_alone(reading, lake):
     before = files(lake)
     figures = copy(lake, overlap=0)
     assert (figures["rows"], figures["parts"]) == (0, 0)
-    assert len(files(lake) - before) == 1
+    # Beside it lies what the account got in the last minutes, if anything, which the next copy reads again.
+    assert len({name for name in files(lake) - before if not name.endswith(".copied.json.gz")}) == 1
 
 
 @pytest.mark.reads(sessions=900)

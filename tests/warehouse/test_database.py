@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 
 import pytest
 
+from airflow_provider_wtschat.exceptions import WtsChatDestinationError
 from airflow_provider_wtschat.warehouse import leases
 from airflow_provider_wtschat.warehouse.database import Database
 from airflow_provider_wtschat.warehouse.leases import Load
@@ -110,6 +113,39 @@ def test_staging_of_a_dead_attempt_is_removed(destination, monkeypatch):
         pass
     assert not Table(dead.staging.name("tags")).columns()
     assert names() == {}
+
+
+HOLDER = """
+import sys
+from airflow_provider_wtschat.warehouse.database import Database
+with Database("warehouse") as database, database.transaction() as cursor:
+    cursor.execute("CREATE TABLE held (id INTEGER)")
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_duckdb_file_is_not_looked_at_while_another_process_has_it(duckdb, monkeypatch):
+    """DuckDB reads the head of a file before it locks it: what is stored in between would be written over."""
+    import duckdb as driver
+
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", duckdb)
+    opened = []
+    connect = driver.connect
+    monkeypatch.setattr(driver, "connect", lambda *given, **how: opened.append(given) or connect(*given, **how))
+    command = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            Database("warehouse", wait=0.2) as database,
+            pytest.raises(WtsChatDestinationError, match="could not be opened within") as raised,
+        ):
+            database.columns("held", must=True)
+        assert raised.value.retryable
+        assert not opened
+        holder.communicate("go on\n")
+    with Database("warehouse") as database:
+        assert database.columns("held") == {"id"}
 
 
 def test_duckdb_rewrites_more_rows_than_its_memory_holds(duckdb, monkeypatch):
