@@ -38,7 +38,7 @@ class Progress:
     def __init__(self, context: Context, kind: str, **facts: Any) -> None:
         self._ti: Any = context.get("ti")
         task: Any = context.get("task")
-        self._enabled = self._ti is not None and getattr(task, "do_xcom_push", True)
+        self._enabled = hasattr(self._ti, "xcom_push") and getattr(task, "do_xcom_push", True)
         self._facts: dict[str, Any] = {"version": 1, "kind": kind, "state": RUNNING, **facts}
         self._pushed_at = float("-inf")
 
