@@ -33,16 +33,16 @@ def _page() -> list[dict[str, Any]]:
 
 
 def _receiver() -> list[dict[str, Any]]:
-    """Mount the receiver where there is a secret; without one there is no route."""
+    """Put the receiver before the API server where there is a secret; without one there is no route."""
     try:
         if not webhook_address.secrets():
             return []
     except WtsChatArgumentError as error:
         log.error("No webhooks are received: %s", error)
         return []
-    from airflow_provider_wtschat.webhooks.receiver import Receiver
+    from airflow_provider_wtschat.webhooks.receiver import ReceiverMiddleware
 
-    return [{"app": Receiver(), "url_prefix": webhook_address.PREFIX, "name": "WTS Chat webhooks"}]
+    return [{"middleware": ReceiverMiddleware, "name": "WTS Chat webhooks"}]
 
 
 def _views() -> list[dict[str, Any]]:
@@ -65,6 +65,6 @@ class WtsChatPlugin(AirflowPlugin):
     """Adds ``POST /wtschat/webhooks/{conn_id}/{token}`` to the API server, and the page under *Browse* to its UI."""
 
     name = "wtschat"
-    # The page first: the receiver takes all that lies below /wtschat.
-    fastapi_apps = [*_page(), *_receiver()]  # noqa: RUF012  # as Airflow wants it
+    fastapi_apps = _page()
+    fastapi_root_middlewares = _receiver()
     external_views = _views()

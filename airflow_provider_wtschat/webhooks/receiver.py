@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 256 * 1024
 """Bytes."""
@@ -38,7 +39,8 @@ _LARGEST_BATCH = 500
 _MOST_WAITING = 20_000
 _PRUNE_EVERY = 3600.0
 _SAY_EVERY = 60.0
-_HIDDEN = f"{webhook_address.PREFIX}/webhooks/***"
+_PLACE = f"{webhook_address.PREFIX}/webhooks/"
+_HIDDEN = f"{_PLACE}***"
 
 
 class _Reply(Exception):
@@ -65,12 +67,14 @@ class Receiver:
     Posts that arrive together are stored in one commit. The path is hidden before anything logs it.
 
     :param inbox: where events are kept. Default: as ``[wtschat] webhook_inbox`` says, opened with the first post
-    :param secrets: the deployment's secrets. Default: ``[wtschat] webhook_secret``
+    :param secrets: the deployment's secrets. Default: ``[wtschat] webhook_secret``, read once, because Airflow may run
+        a command or ask a secrets backend for it
+    :raises WtsChatArgumentError: if a secret in the configuration is too short
     """
 
     def __init__(self, inbox: Inbox | None = None, secrets: list[str] | None = None) -> None:
         self._inbox = inbox
-        self._secrets = secrets
+        self._secrets = webhook_address.secrets() if secrets is None else secrets
         self._waiting: deque[_Post] = deque()
         self._storing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wtschat-webhooks")
@@ -101,8 +105,7 @@ class Receiver:
         await send({"type": "http.response.body", "body": b""})
 
     async def _take(self, path: str, scope: Scope, receive: Receive) -> _Reply:
-        known = webhook_address.secrets() if self._secrets is None else self._secrets
-        conn_id = webhook_address.owner(path, known)
+        conn_id = webhook_address.owner(path, self._secrets)
         if conn_id is None:
             raise _Reply(404)
         if scope["method"] != "POST":
@@ -167,6 +170,50 @@ class Receiver:
         if time.monotonic() - self._said_at > _SAY_EVERY:
             self._said_at = time.monotonic()
             log.error("Webhooks cannot be stored and are answered with 503: %s", error)
+
+
+class ReceiverMiddleware:
+    """
+    Give posts of webhooks to the receiver, and every other request to Airflow.
+
+    Airflow adds the middleware of plugins before its own, which then lies around it: a post would pass the access log,
+    compression and the renewal of logins, and they cost several times what it costs to store the post. So when the
+    application starts, this places itself around them.
+
+    :param app: the application behind it
+    :param receiver: what takes the posts. Default: a new one
+    """
+
+    def __init__(self, app: Application, receiver: Receiver | None = None) -> None:
+        self._app = app
+        self._receiver = receiver or Receiver()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Answer one request, or let it pass.
+
+        :param scope: of the request
+        :param receive: gives its body
+        :param send: takes the answer
+        """
+        if scope["type"] == "http" and _PLACE in scope["path"] and _is_ours(scope):
+            await self._receiver(scope, receive, send)
+            return
+        if scope["type"] == "lifespan":
+            self._go_outside(scope.get("app"))
+        await self._app(scope, receive, send)
+
+    def _go_outside(self, application: Any) -> None:
+        # Where an application has no such stack, posts are taken here as well, only slower.
+        around = getattr(application, "middleware_stack", None)
+        if around is not None and not isinstance(around, ReceiverMiddleware):
+            application.middleware_stack = ReceiverMiddleware(around, self._receiver)
+
+
+def _is_ours(scope: Scope) -> bool:
+    """Tell whether a path begins where posts go, below the path of ``[api] base_url`` or with that taken away."""
+    before, _, _ = scope["path"].partition(_PLACE)
+    return before in ("", scope.get("root_path", ""))
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:

@@ -17,10 +17,10 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from airflow.plugins_manager import AirflowPlugin
@@ -31,7 +31,7 @@ from airflow_provider_wtschat.hooks import webhook_address
 from airflow_provider_wtschat.webhooks import receiver as receiving
 from airflow_provider_wtschat.webhooks.__main__ import main
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, Stored, get_inbox
-from airflow_provider_wtschat.webhooks.receiver import LARGEST_BODY, Receiver
+from airflow_provider_wtschat.webhooks.receiver import LARGEST_BODY, Receiver, ReceiverMiddleware
 from tests.webhooks.test_inbox import numbers
 
 uvicorn = pytest.importorskip("uvicorn")
@@ -55,10 +55,10 @@ def body(number: int) -> bytes:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[int]:
+def serving(app: Any, lifespan: Literal["on", "off"] = "off") -> Iterator[int]:
     """Serve on a free port in a thread."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as sock:
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=True))
+        server = uvicorn.Server(uvicorn.Config(app, lifespan=lifespan, log_config=None, access_log=True))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
         thread.start()
         while not server.started:
@@ -261,6 +261,50 @@ def test_no_log_shows_the_secret(port: int, caplog: pytest.LogCaptureFixture, mo
         assert secret not in caplog.text
 
 
+class Around:
+    """Middleware that an application adds after that of plugins, as Airflow does."""
+
+    def __init__(self, app: Any, seen: list[str]) -> None:
+        self.app = app
+        self.seen = seen
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+        if scope["type"] == "http":
+            self.seen.append(scope["path"])
+
+
+@pytest.mark.parametrize("lifespan", ["on", "off"])
+def test_posts_pass_nothing_of_airflow_and_all_else_passes_as_it_was(
+    local: Inbox, lifespan: Literal["on", "off"]
+) -> None:
+    fastapi = pytest.importorskip("fastapi")
+    seen: list[str] = []
+    started: list[bool] = []
+
+    async def start(_: Any) -> Any:
+        started.append(True)
+        yield
+
+    application = fastapi.FastAPI(root_path="/airflow", lifespan=asynccontextmanager(start))
+    application.add_middleware(ReceiverMiddleware, Receiver(local, SECRETS))
+    application.add_middleware(Around, seen)
+    application.post("/{rest:path}")(lambda rest: fastapi.Response(status_code=418))
+    others = ["/", "/wtschat/webhooks", "/wtschat/page/state", "/other" + path(), "/airflowx" + path(), "/airflow/x"]
+    with serving(application, lifespan) as port:
+        assert [post(port, prefix + path(), body(number)) for number, prefix in enumerate(("", "/airflow"))] == [
+            200
+        ] * 2
+        assert post(port, path(secret="a secret of somebody else"), body(3)) == 404
+        ours, seen[:] = list(seen), []
+        assert [post(port, other, body(4)) for other in others] == [418] * len(others)
+    assert seen == others
+    # Where the application does not say that it starts, posts come through what is around; their secret does not.
+    assert ours == ([] if lifespan == "on" else ["/wtschat/webhooks/***"] * 3)
+    assert started == ([True] if lifespan == "on" else [])
+    assert numbers(local, CONN_ID) == [0, 1]
+
+
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.soak)])
 def test_killed_receivers_lose_nothing_that_they_said_is_stored(tmp_path: Path, kills: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -384,6 +428,7 @@ for secret, page in (given.split("/") for given in sys.argv[1:]):
     os.environ["AIRFLOW__WTSCHAT__UI_PAGE"] = page
     mounted = importlib.reload(plugin).WtsChatPlugin
     apps = [type(app["app"]).__name__ for app in mounted.fastapi_apps]
+    apps += [each["middleware"].__name__ for each in mounted.fastapi_root_middlewares]
     print("mounted:", *apps, *mounted.external_views and ["view"], *sorted(FRAMEWORKS & set(sys.modules) - there))
 """
 
@@ -395,8 +440,7 @@ def test_the_plugin_mounts_what_is_wanted_and_loads_no_framework() -> None:
     done = subprocess.run(
         [sys.executable, "-c", MOUNTED, *given], env=environment, capture_output=True, text=True, check=True
     )
-    # The page before the receiver, which takes all that lies below its own address.
-    wanted = ["", "", "Receiver", "Page view", "Page Receiver view"]
+    wanted = ["", "", "ReceiverMiddleware", "Page view", "Page ReceiverMiddleware view"]
     if not hasattr(AirflowPlugin, "external_views"):
-        wanted = ["", "", "Receiver", "", "Receiver"]
+        wanted = ["", "", "ReceiverMiddleware", "", "ReceiverMiddleware"]
     assert re.findall("mounted: ?(.*)", done.stdout) == wanted
