@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import shutil
 import sys
 import tarfile
@@ -84,8 +85,15 @@ def test_builds_that_differ_are_found(project: Path, built: tuple[Path, Path], t
 
 def test_a_large_wheel_is_found(built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(dist, "LARGEST_WHEEL", built[1].stat().st_size - 1)
-    with pytest.raises(Problem, match="the budget is"):
+    with pytest.raises(Problem, match=r"(?s)\.whl has [\d,]+ bytes; the budget is .* [\d,]+  simulator/\*\.py\n"):
         dist.check_size(built[1])
+
+
+def test_a_large_file_that_is_not_python_is_found(built: tuple[Path, Path], tmp_path: Path):
+    noise = random.Random(1).randbytes(dist.LARGEST_OTHER_FILES)
+    wheel = with_file(built[1], tmp_path, "airflow_provider_wtschat/simulator/account.bin", noise)
+    with pytest.raises(Problem, match=r"(?s)^what is not Python in .*  simulator/\*\.bin"):
+        dist.check_size(wheel)
 
 
 def test_a_relative_link_is_found(variant: Callable[..., tuple[Path, Path, Path]]):
