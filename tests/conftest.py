@@ -66,6 +66,27 @@ os.environ.update(
 )
 
 
+_MASKERS = (
+    "airflow._shared.secrets_masker.secrets_masker",
+    "airflow.sdk._shared.secrets_masker.secrets_masker",
+    "airflow.sdk.execution_time.secrets_masker",  # Airflow 3.0; a deprecated alias later
+    "airflow.utils.log.secrets_masker",  # Airflow 2
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """
+    Let Airflow forget the secrets of the test before.
+
+    Airflow masks all that it has met in one regular expression, which it compiles anew for each secret, and thousands
+    of accounts come and go in a process. Nor may a token be masked only because an earlier test had the same.
+    """
+    for name in _MASKERS:
+        if masker := vars(sys.modules.get(name, object)).get("_secrets_masker"):
+            masker().patterns, masker().replacer = set(), None
+
+
 @dataclass
 class FinishedRun:
     """What a run of a Dag left behind."""

@@ -143,9 +143,9 @@ def each(values: list[Any]) -> Any:
     return pytest.mark.parametrize("cls", values, ids=name_of)
 
 
-def sources() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        yield path, ast.parse(path.read_text(), filename=str(path))
+@cache
+def sources() -> list[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text(), filename=str(path))) for path in sorted(ROOT.rglob("*.py"))]
 
 
 @pytest.mark.parametrize("name", NAMES)
