@@ -582,6 +582,7 @@ class _Keys:
         elif not rows:
             # Only what was given before: the server includes the bound, so ask for what lies behind it.
             self._skip(found[-1][0])
+            self._outlook.current = False
         else:
             self._go_on(rows)
         return fresh

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +20,8 @@ from airflow_provider_wtschat.api.paging import Paginator, row_field
 from airflow_provider_wtschat.api.request import Page, Request
 
 Row = TypeVar("Row")
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Sweep(Generic[Row]):
     @property
     def position(self) -> datetime | None:
         """All rows before this instant were given, or are in the gaps that were taken."""
+        if self._position is not None and self._position == self._covered:
+            return self._position + _MICROSECOND
         return self._position
 
     @property
@@ -153,9 +157,9 @@ class Sweep(Generic[Row]):
     def _join(self, left: _Facts, right: _Facts) -> None:
         whole = left.total == right.total and left.rows == self._size
         apart = right.first is None or (left.last is not None and left.last < right.first)
-        # A tie that spans several pages is read once.
+        # A tie that spans several pages is read once, whatever leaves it meanwhile.
         again = left.last is not None and left.last == right.first == self._covered
-        if left.last is not None and not (whole and apart) and not (again and left.total == right.total):
+        if left.last is not None and not (whole and apart) and not again:
             self._found += 1
             self.stopped = self.stopped or self._found > self._allowed
             self._gaps.append(Gap(left.last, right.first, left.edges | right.edges))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,8 +26,12 @@ def first(server: Server, size: int) -> tuple[Paginator[Any], Any]:
 
 def sweep_all(
     server: Server, size: int, move: Any = lambda: None, take: Any = lambda waiting: 0
-) -> set[tuple[str, str]]:
-    """Sweep with four requests under way, answered in any order, and read by key what it leaves."""
+) -> tuple[set[tuple[str, str]], list[tuple[Any, Any]]]:
+    """
+    Sweep with four requests under way, answered in any order, and read by key what it leaves.
+
+    :return: the versions of rows that came, and what was left to be read by key
+    """
     paginator, page = first(server, size)
     found = [row for row in page["items"] if paginator.within(row)]
     sweep: Sweep[Any] = Sweep(paginator, page, gaps=3)
@@ -47,7 +52,7 @@ def sweep_all(
     for low, high in ranges:
         before = at(END) if high is None else high + (at(1) - at(0))
         found += read(server, Paginator(sessions.list_(), page_size=size, key=UPDATED, after=low, before=before))
-    return {(row["id"], row["updatedAt"]) for row in found}
+    return {(row["id"], row["updatedAt"]) for row in found}, ranges
 
 
 def test_nothing_that_moves_costs_no_request_more_than_its_pages():
@@ -63,6 +68,27 @@ def test_nothing_that_moves_costs_no_request_more_than_its_pages():
     assert found == 900
     # A full page is never known to be the last.
     assert server.requests == 90 + 1
+
+
+@pytest.mark.parametrize("shuffled", [True, False])
+@pytest.mark.parametrize("every", [1, 2, 0], ids=lambda every: f"a change in {every}" if every else "no change")
+def test_a_tie_over_several_pages_is_left_to_be_read_by_key_once(every, shuffled):
+    server = Server(many(600, tie=200), shuffled_ties=shuffled)
+    leaving = iter(sorted(server.rows)[150:300])
+    moves = 0
+
+    def move() -> None:
+        nonlocal moves
+        moves += 1
+        if every and moves % every == 0:
+            server.change(next(leaving))
+
+    found, ranges = sweep_all(server, 10, move)
+    assert {row_id for row_id, (_, updated) in server.rows.items() if updated < END} <= {row_id for row_id, _ in found}
+    tie = at(1000)
+    assert sum(low <= tie and (high is None or tie <= high) for low, high in ranges) == 1
+    # The pages, those that were under way in the tie, and the tie by key.
+    assert server.requests < 60 + 4 + 20 + 15
 
 
 instants_ = st.integers(0, 400)
@@ -90,7 +116,7 @@ def test_every_row_that_stays_comes(rows, changes, size, inclusive, shuffled, to
             elif what == "delete":
                 del server.rows[str(number)]
 
-    found = sweep_all(server, size, move, lambda waiting: chance.randrange(len(waiting)))
+    found, _ = sweep_all(server, size, move, lambda waiting: chance.randrange(len(waiting)))
     # What left the window is somebody else's: the tail, which is read afterwards.
     stayed = {row_id for row_id, (_, updated) in server.rows.items() if updated < END}
     assert stayed <= {row_id for row_id, _ in found}
