@@ -272,7 +272,7 @@ def test_waiting_calls_go_first(spec: str, name: str, monkeypatch: pytest.Monkey
 
 def test_bulk_yields_a_free_slot_only_to_who_waits_for_it(spec: str, name: str, monkeypatch: pytest.MonkeyPatch):
     for module in (directory, process, redis):
-        monkeypatch.setattr(module, "GRACE", 1.0)
+        monkeypatch.setattr(module, "GRACE", 2.0)
     budget = get_budget(name, spec, limits=replace(TINY, send=Window(4, 1.0)))
     store: Any = budget._own if spec == "process" else budget._shared[0]
     for slot in range(4):
@@ -280,13 +280,13 @@ def test_bulk_yields_a_free_slot_only_to_who_waits_for_it(spec: str, name: str, 
         store.answer(slot, send=True)
     refused = store.take(9, send=True, bulk_share=None)
     assert refused.reason == "all of the account's 4 requests in 1 s"
-    time.sleep(0.2)
-    assert store.take(10, send=False, bulk_share=1.0) is None
+    while (read := store.take(10, send=False, bulk_share=1.0)) is not None:
+        time.sleep(read.wait)
     assert store.take(11, send=True, bulk_share=1.0).wait > 0
     time.sleep(max(0.0, store.take(9, send=True, bulk_share=None).wait))
     refused = store.take(12, send=True, bulk_share=1.0)
     assert refused.reason == YIELDING
-    assert refused.wait <= 1.0
+    assert refused.wait <= 2.0
     time.sleep(refused.wait)
     assert store.take(13, send=True, bulk_share=1.0) is None
 
@@ -627,21 +627,23 @@ def test_a_process_that_429s_have_slowed_comes_back_to_redis_by_itself(
         budget = get_budget(name, url, limits=limits)
         with budget.slot(timeout=0):
             pass
-    for _ in range(3):
+    while (share := budget._own.share) >= 0.2:
         budget.hold(0.001)
-        time.sleep(0.25)
-    share = budget._own.share
-    assert share < 0.2
+        time.sleep(0.01)
     for _ in range(int(100 * share) - 1):  # and the one before
         with budget.slot(timeout=5):
             pass
     assert refusal(budget).wait > 200
-    time.sleep(0.3)
     with redis_server(int(url.rpartition(":")[2].partition("/")[0])):
+        deadline = time.monotonic() + 20
+        while not any(line.endswith("again.") for line in log.lines(logging.INFO)):
+            assert time.monotonic() < deadline, "Redis was not asked again"
+            with suppress(BudgetTimeoutError), budget.slot(timeout=0):
+                pass
+            time.sleep(0.01)
         for _ in range(20):
             with budget.slot(timeout=5):
                 pass
-    assert log.lines(logging.INFO)[-1].endswith("again.")
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 
-from airflow_provider_wtschat.simulator import FAULTS, ContractBroken, Simulator
+from airflow_provider_wtschat.simulator import FAULTS, ContractBroken, Simulator, limits
 from airflow_provider_wtschat.simulator.limits import SlidingWindow
 from tests.simulator.conftest import Client
 
@@ -119,13 +120,18 @@ def test_the_preview_of_a_session_is_a_page(api: Client) -> None:
 # Limits
 
 
-def test_requests_past_the_burst_are_turned_away_until_it_has_passed(start: Start) -> None:
+def test_requests_past_the_burst_are_turned_away_until_it_has_passed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(limits, "time", clock)
+    now = 0.0
     api = start(limits={"burst": (5, 0.4)}, retry_after="always")
     statuses = [api.send("GET", "/core/v1/tag").status_code for _ in range(8)]
     assert statuses == [200] * 5 + [429] * 3
     assert [entry.status for entry in api.sim.requests] == statuses
     assert int(api.send("GET", "/core/v1/tag").headers["Retry-After"]) == 1
-    time.sleep(0.45)
+    now = 0.45
     assert api.send("GET", "/core/v1/tag").status_code == 200
 
 
