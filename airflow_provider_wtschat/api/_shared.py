@@ -1,15 +1,42 @@
-"""Arguments that several sends have in common, each described once."""
+"""Arguments that several operations have in common, each described once."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
 
 from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.api.instants import When
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_DEFAULTS = {"phone_country": phones.DEFAULT_COUNTRY}
+_RESULTS = re.compile(r"(?=^    :(?:return|raises))", re.MULTILINE)
+"""Where that part of a docstring begins which comes behind the arguments."""
+_DEFAULTS = {"phone_country": phones.DEFAULT_COUNTRY, "timezone": "UTC"}
+
+
+class Listed(TypedDict, total=False):
+    """
+    The period and the order of a list.
+
+    :param created_after: lower bound of the creation
+    :param created_before: upper bound of the creation
+    :param updated_after: lower bound of the last change
+    :param updated_before: upper bound of the last change
+    :param timezone: IANA time zone of dates that have none. Default: UTC
+    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
+        from one page to another. Default: read by key
+    :param order_direction: ``ASCENDING`` or ``DESCENDING``
+    """
+
+    created_after: When | None
+    created_before: When | None
+    updated_after: When | None
+    updated_before: When | None
+    timezone: str
+    order_by: str | None
+    order_direction: str | None
 
 
 class NewSession(TypedDict, total=False):
@@ -167,8 +194,8 @@ def taking(*shared: type) -> Callable[[_F], _F]:
         signature = inspect.signature(function)
         own = [given for given in signature.parameters.values() if given.kind is not given.VAR_KEYWORD]
         function.__signature__ = signature.replace(parameters=[*own, *arguments])  # type: ignore[attr-defined]
-        before, raises, after = (function.__doc__ or "").partition("    :raises")
-        function.__doc__ = before + described + raises + after
+        before, *after = _RESULTS.split(function.__doc__ or "", maxsplit=1)
+        function.__doc__ = before + described + "".join(after)
         return function
 
     return showing

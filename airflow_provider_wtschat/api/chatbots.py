@@ -8,8 +8,7 @@ from typing import Unpack
 from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Chatbot as _Chatbot
-from airflow_provider_wtschat.api._shared import ChatbotSession, Metadata, Recipient, taking
-from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api._shared import ChatbotSession, Listed, Metadata, Recipient, taking
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
     Chatbot,
@@ -22,6 +21,7 @@ from airflow_provider_wtschat.api.types import (
 __all__ = ["list_", "send"]
 
 
+@taking(Listed)
 def list_(
     *,
     name: str | None = None,
@@ -30,13 +30,7 @@ def list_(
     default_department_ids: Sequence[str] | str | None = None,
     publish_statuses: Sequence[str] | str | None = None,
     automation_usages: Sequence[str] | str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Chatbot]:
     """
     List chatbots: ``GET /chat/v1/chatbot``.
@@ -48,16 +42,10 @@ def list_(
     :param publish_statuses: states, see :class:`~airflow_provider_wtschat.api.types.ChatbotPublishStatus`
     :param automation_usages: where an automation can be used, see
         :class:`~airflow_provider_wtschat.api.types.ChatbotAutomationUsage`
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Chatbot`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     kinds = convert.some("types", convert.choices("types", types, ChatbotType))
     channels = convert.some("channel_ids", convert.uuids("channel_ids", channel_ids))
     departments = convert.some(
@@ -80,7 +68,7 @@ def list_(
             PublishStatuses=statuses,
             AutomationUsages=usages,
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Chatbot,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
@@ -92,7 +80,7 @@ def list_(
             automationUsage=usages,
         ),
         may_be_null=("channelIds", "publishStatus", "automationUsage"),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields as fields_of
 from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
 from airflow_provider_wtschat.api.types import (
@@ -70,17 +71,12 @@ _UTM = {
 }
 
 
+@taking(Listed)
 def list_(
     *,
     status: str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
     include_details: Sequence[str] | str | None = None,
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Contact]:
     """
     List contacts: ``GET /core/v1/contact``.
@@ -88,29 +84,21 @@ def list_(
     Only contacts of one status come; all of them are three lists. Narrower results gives :func:`filter`.
 
     :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``. Default of the API: ``ACTIVE``
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
-    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
-        from one page to another. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Contact`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     wanted = _status(status)
     return PagedRequest(
         method="GET",
         route="/core/v1/contact",
-        query=convert.query(Status=wanted, IncludeDetails=_details(include_details))
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        query=convert.query(Status=wanted, IncludeDetails=_details(include_details)) + period,
         result=Contact,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         filters=convert.filters(status=wanted),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

@@ -568,6 +568,22 @@ def order(order_by: Any, order_direction: Any) -> Order:
     }
 
 
+def listed(
+    *,
+    created_after: Any = None,
+    created_before: Any = None,
+    updated_after: Any = None,
+    updated_before: Any = None,
+    timezone: str = "UTC",
+    order_by: Any = None,
+    order_direction: Any = None,
+) -> tuple[tuple[tuple[str, str], ...], Order]:
+    """Take what nearly every list takes: its :func:`period`, and its :func:`order`."""
+    return period(created_after, created_before, updated_after, updated_before, timezone), order(
+        order_by, order_direction
+    )
+
+
 def _query_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 

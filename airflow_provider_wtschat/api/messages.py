@@ -6,51 +6,37 @@ from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api._shared import Content, NewSession, taking
+from airflow_provider_wtschat.api._shared import Content, Listed, NewSession, taking
 from airflow_provider_wtschat.api._shared import Message as _Message
-from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import Message, MessageDelivery, QueuedMessage
 
 __all__ = ["delete", "get", "get_status", "list_", "send", "send_sync"]
 
 
+@taking(Listed)
 def list_(
     session_id: str,
-    *,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Message]:
     """
     List the messages of a session: ``GET /chat/v1/message``.
 
     :param session_id: id of the session
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Message`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     session = convert.required_uuid("session_id", session_id)
     return PagedRequest(
         method="GET",
         route="/chat/v1/message",
-        query=convert.query(SessionId=session)
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        query=convert.query(SessionId=session) + period,
         result=Message,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         filters={"sessionId": (session,)},
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields as fields_of
+from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
@@ -60,36 +61,24 @@ _CLEARABLE = {
 _MASKS = {"tagNames": CardField.TAG_IDS.value}
 
 
+@taking(Listed)
 def list_(
     *,
     title: str | None = None,
     panel_type: str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
     include_details: Sequence[str] | str | None = None,
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Panel]:
     """
     List panels: ``GET /crm/v2/panel``.
 
     :param title: title of the panel
     :param panel_type: ``MANAGEMENT`` or ``SALES``. Default: both
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.PanelDetail`
-    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
-        from one page to another. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Panel`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     kind = convert.choice("panel_type", panel_type, PanelType)
     return PagedRequest(
         method="GET",
@@ -99,12 +88,12 @@ def list_(
             Type=kind,
             IncludeDetails=convert.choices("include_details", include_details, PanelDetail),
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Panel,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         filters=convert.filters(type=kind),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
@@ -144,45 +133,34 @@ def list_custom_fields(panel_id: str, *, nested_list: bool | None = None) -> Req
     )
 
 
+@taking(Listed)
 def list_lost_reasons(
     panel_id: str,
-    *,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[LostReasonItem]:
     """
     List the loss reasons of a panel: ``GET /crm/v1/panel/{id}/lost-reason``.
 
     :param panel_id: id of a panel of type ``SALES``; others have none
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.LostReasonItem`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     path_params = _panel(panel_id)
     return PagedRequest(
         method="GET",
         route="/crm/v1/panel/{id}/lost-reason",
         path_params=path_params,
-        query=convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        query=period,
         result=LostReasonItem,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         filters={"panelId": (path_params["id"],)},
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
+@taking(Listed)
 def list_cards(
     panel_id: str,
     *,
@@ -191,14 +169,8 @@ def list_cards(
     responsible_user_id: str | None = None,
     text_filter: str | None = None,
     statuses: Sequence[str] | str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
     include_details: Sequence[str] | str | None = None,
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Card]:
     """
     List the cards of a panel: ``GET /crm/v2/panel/card``.
@@ -211,18 +183,11 @@ def list_cards(
     :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id``
     :param text_filter: text to search in the card's relevant texts
     :param statuses: any of ``OPEN``, ``WON``, ``LOST`` and ``ARCHIVED``. Default of the API: ``OPEN``
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.CardDetail`
-    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
-        from one page to another. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Card`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     panel = convert.required_uuid("panel_id", panel_id)
     step = convert.uuid("step_id", step_id)
     user = convert.uuid("responsible_user_id", responsible_user_id)
@@ -240,13 +205,13 @@ def list_cards(
             IncludeDetails=_details(include_details),
             Statuses=wanted,
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Card,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         filters=convert.filters(panelId=panel, stepId=step, responsibleUserId=user, contactIds=contact, status=wanted),
         may_be_null=("contactIds",),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
@@ -461,42 +426,30 @@ def duplicate_card(
     )
 
 
+@taking(Listed)
 def list_card_notes(
     card_id: str,
-    *,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[CardNote]:
     """
     List the notes of a card: ``GET /crm/v1/panel/card/{cardId}/note``.
 
     :param card_id: id of the card
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.CardNote`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     path_params = _card(card_id)
     return PagedRequest(
         method="GET",
         route="/crm/v1/panel/card/{cardId}/note",
         path_params=path_params,
-        query=convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        query=period,
         result=CardNote,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         filters={"cardId": (path_params["cardId"],)},
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

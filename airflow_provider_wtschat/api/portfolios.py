@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
+from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Paging, Request
 from airflow_provider_wtschat.api.types import Portfolio, PortfolioContact, PortfolioDetail, PortfolioPageType
@@ -15,40 +16,29 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 __all__ = ["add_contact", "add_contacts", "list_", "list_contacts", "remove_contact", "remove_contacts"]
 
 
+@taking(Listed)
 def list_(
     *,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
     include_details: Sequence[str] | str | None = None,
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Portfolio]:
     """
     List portfolios: ``GET /core/v1/portfolio``.
 
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.PortfolioDetail`
-    :param order_by: order of your own, such as ``CreatedAt``, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Portfolio`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     return PagedRequest(
         method="GET",
         route="/core/v1/portfolio",
         query=convert.query(IncludeDetails=convert.choices("include_details", include_details, PortfolioDetail))
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Portfolio,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

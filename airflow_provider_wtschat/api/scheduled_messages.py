@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
@@ -30,6 +31,7 @@ _CLEARABLE = {
 }
 
 
+@taking(Listed)
 def list_(
     *,
     scheduled_after: When | None = None,
@@ -42,13 +44,7 @@ def list_(
     department: str | None = None,
     include_details: Sequence[str] | str | None = None,
     phone_country: str = phones.DEFAULT_COUNTRY,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[ScheduledMessage]:
     """
     List scheduled messages: ``GET /chat/v1/scheduled-message``.
@@ -63,16 +59,11 @@ def list_(
     :param department: id or name of the department
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ScheduledMessageDetail`
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.ScheduledMessage`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
+    timezone = shared.get("timezone", "UTC")
     kind = convert.choice("message_type", message_type, ScheduledMessageType)
     state = convert.choice("status", status, ScheduledMessageStatus)
     channel = _bodies.channel(from_channel, phone_country)
@@ -91,7 +82,7 @@ def list_(
             IncludeDetails=_details(include_details),
             **convert.window("ScheduledAt", scheduled_after, scheduled_before, timezone, argument="scheduled"),
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=ScheduledMessage,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt", "ScheduledAt"),
@@ -104,7 +95,7 @@ def list_(
             userId=convert.only_id(agent),
             departmentId=convert.only_id(group),
         ),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

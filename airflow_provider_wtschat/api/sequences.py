@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from typing import Any
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
-from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
 from airflow_provider_wtschat.api.types import Sequence, SequenceContact, SequenceContactDetail, SequenceDetail
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
@@ -15,18 +15,13 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 __all__ = ["add_contact", "add_contacts", "list_", "list_contacts", "remove_contact", "remove_contacts"]
 
 
+@taking(Listed)
 def list_(
     *,
     name: str | None = None,
     contact_id: str | None = None,
     include_details: Many[str] | str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Sequence]:
     """
     List sequences: ``GET /chat/v1/sequence``.
@@ -34,16 +29,10 @@ def list_(
     :param name: name of the sequence
     :param contact_id: id of a contact who is in it
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.SequenceDetail`
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Sequence`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     return PagedRequest(
         method="GET",
         route="/chat/v1/sequence",
@@ -52,14 +41,15 @@ def list_(
             ContactId=convert.uuid("contact_id", contact_id),
             IncludeDetails=convert.choices("include_details", include_details, SequenceDetail),
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Sequence,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
+@taking(Listed)
 def list_contacts(
     sequence_id: str,
     *,
@@ -68,13 +58,7 @@ def list_contacts(
     phone_number: str | int | None = None,
     include_details: Many[str] | str | None = None,
     phone_country: str = phones.DEFAULT_COUNTRY,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[SequenceContact]:
     """
     List the contacts of a sequence: ``GET /chat/v2/sequence/{id}/contact``.
@@ -85,16 +69,10 @@ def list_contacts(
     :param phone_number: phone number of the contact, in any spelling
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.SequenceContactDetail`
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.SequenceContact`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     path_params = _id(sequence_id)
     contact = convert.uuid("contact_id", contact_id)
     phone = convert.phone("phone_number", phone_number, phone_country)
@@ -108,7 +86,7 @@ def list_contacts(
             PhoneNumber=phone,
             IncludeDetails=convert.choices("include_details", include_details, SequenceContactDetail),
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=SequenceContact,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
@@ -118,7 +96,7 @@ def list_contacts(
             contactDetails=None if phone is None else {"phonenumber": phone},
         ),
         may_be_null=("contactDetails",),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 

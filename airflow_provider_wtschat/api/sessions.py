@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api._shared import Content, taking
+from airflow_provider_wtschat.api._shared import Content, Listed, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import PagedRequest, Query, Request
 from airflow_provider_wtschat.api.types import (
@@ -54,6 +54,7 @@ _CLEARABLE = {
 _CLASSIFICATION = ("category", "amount", "text")
 
 
+@taking(Listed)
 def list_(
     *,
     status: Sequence[str] | str | None = None,
@@ -65,23 +66,17 @@ def list_(
     contact_id: str | None = None,
     session_type: str | None = None,
     metadata: Mapping[str, str] | str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
     ended_after: When | None = None,
     ended_before: When | None = None,
     active_after: When | None = None,
     active_before: When | None = None,
     last_interaction_after: When | None = None,
     last_interaction_before: When | None = None,
-    timezone: str = "UTC",
     include_details: Sequence[str] | str | None = None,
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Session]:
     """
-    List sessions: ``GET /chat/v2/session``.
+    List sessions: ``GET /chat/v2/session``. It can be ordered by ``CreatedAt``, ``UpdatedAt`` or ``LastInteractionAt``.
 
     Without a filter these are the sessions of the account, groups included. Hidden ones are sure to come only if their
     status is named.
@@ -95,24 +90,18 @@ def list_(
     :param contact_id: id of the contact
     :param session_type: ``INDIVIDUAL`` or ``GROUP``. Default: both
     :param metadata: keys and values of the session's metadata
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
     :param ended_after: lower bound of the conclusion
     :param ended_before: upper bound of the conclusion
     :param active_after: lower bound of the API's ``ActiveAt``
     :param active_before: upper bound of the API's ``ActiveAt``
     :param last_interaction_after: lower bound of the last interaction
     :param last_interaction_before: upper bound of the last interaction
-    :param timezone: IANA time zone of dates that have none. Default: UTC
     :param include_details: what to add to ids, see :class:`~airflow_provider_wtschat.api.types.SessionDetail`
-    :param order_by: ``CreatedAt``, ``UpdatedAt`` or ``LastInteractionAt``. With an order of your own the list is read
-        by page number, and rows that change meanwhile can slip from one page to another. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Session`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
+    timezone = shared.get("timezone", "UTC")
     statuses = convert.some("status", convert.choices("status", status, SessionStatus, never=_NEVER_A_STATUS))
     department = convert.uuid("department_id", department_id)
     user = convert.uuid("user_id", user_id)
@@ -144,7 +133,7 @@ def list_(
                 argument="last_interaction",
             ),
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Session,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt", "LastInteractionAt", "EndAt", "ActiveAt"),
@@ -159,7 +148,7 @@ def list_(
             metadata=pairs,
         ),
         may_be_null=("type", "metadata"),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
@@ -395,67 +384,43 @@ def send_sync(
     return _sending(session_id, "/chat/v1/session/{id}/message/sync", body, Message)
 
 
+@taking(Listed)
 def list_messages(
     session_id: str,
-    *,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Message]:
     """
     List the messages of a session: ``GET /chat/v1/session/{id}/message``.
 
     :param session_id: id of the session
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     return _children(
         "/chat/v1/session/{id}/message",
         session_id,
-        convert.period(created_after, created_before, updated_after, updated_before, timezone),
-        convert.order(order_by, order_direction),
+        period,
+        order,
     )
 
 
+@taking(Listed)
 def list_notes(
     session_id: str,
-    *,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Message]:
     """
     List the internal notes of a session: ``GET /chat/v1/session/{id}/note``.
 
     :param session_id: id of the session
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     return _children(
         "/chat/v1/session/{id}/note",
         session_id,
-        convert.period(created_after, created_before, updated_after, updated_before, timezone),
-        convert.order(order_by, order_direction),
+        period,
+        order,
     )
 
 

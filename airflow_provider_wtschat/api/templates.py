@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api.instants import When
+from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.request import PagedRequest
 from airflow_provider_wtschat.api.types import Template, TemplateDetail, TemplateType
 
@@ -14,6 +15,7 @@ __all__ = ["list_"]
 _APPROVED = "Approved"
 
 
+@taking(Listed)
 def list_(
     *,
     archived: bool | None = None,
@@ -23,13 +25,7 @@ def list_(
     approved_only: bool | None = None,
     template_type: str | None = None,
     include_details: Sequence[str] | str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Template]:
     """
     List templates: ``GET /chat/v1/template``.
@@ -41,16 +37,10 @@ def list_(
     :param approved_only: true for approved templates only
     :param template_type: kind, see :class:`~airflow_provider_wtschat.api.types.TemplateType`
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.TemplateDetail`
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param order_by: order of your own, read by page number. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Template`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     in_archive = convert.boolean("archived", archived)
     channel = convert.uuid("channel_id", channel_id)
     approved = convert.boolean("approved_only", approved_only)
@@ -66,12 +56,12 @@ def list_(
             Type=convert.choice("template_type", template_type, TemplateType),
             IncludeDetails=convert.choices("include_details", include_details, TemplateDetail),
         )
-        + convert.period(created_after, created_before, updated_after, updated_before, timezone),
+        + period,
         result=Template,
         safe_to_repeat=True,
         bounds=("CreatedAt", "UpdatedAt"),
         # The filter names other types than the rows.
         filters=convert.filters(archived=in_archive, channelId=channel, status=_APPROVED if approved else None),
         may_be_null=("channelId",),
-        **convert.order(order_by, order_direction),
+        **order,
     )
