@@ -94,7 +94,9 @@ def airflow_environment(home: Path, **options: str) -> dict[str, str]:
     :param options: further variables.
     :return: all variables.
     """
-    return environment(home, ROOT / "example_dags", **options)
+    # Else components that start together make a key each, and cannot read the triggers of the others.
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    return environment(home, ROOT / "example_dags", **{"AIRFLOW__CORE__FERNET_KEY": key, **options})
 
 
 def serving_environment(home: Path, port: int, **options: str) -> dict[str, str]:
@@ -112,8 +114,6 @@ def serving_environment(home: Path, port: int, **options: str) -> dict[str, str]
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
-        # Else components that start together make a key each, and cannot read the triggers of the others.
-        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
+import multiprocessing
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -409,9 +408,13 @@ def test_local_fault_is_not_the_server_s(destination):
 def test_six_loads_into_one_duckdb_file_take_turns(duckdb, reading, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", duckdb)
     resources = ("sessions", "contacts", "tags", "agents", "departments", "channels")
-    script = "import sys; from tests.loading import load; load(sys.argv[1], lock_timeout=60)"
-    loads = [subprocess.Popen([sys.executable, "-c", script, one], env=os.environ) for one in resources]
-    assert [one.wait(120) for one in loads] == [0] * 6
+    fork = multiprocessing.get_context("fork")
+    loads = [fork.Process(target=load, args=[one], kwargs={"lock_timeout": 60}) for one in resources]
+    for one in loads:
+        one.start()
+    for one in loads:
+        one.join(120)
+    assert [one.exitcode for one in loads] == [0] * 6
     for one in resources:
         assert Table(one).versions() == truth(reading, one)
 
