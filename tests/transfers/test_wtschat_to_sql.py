@@ -480,7 +480,6 @@ def test_arguments_render_as_text(reading, plain_destination):
 
 
 def test_duckdb_must_be_there(monkeypatch):
-    import sys
 
     from airflow.providers.common.compat.sdk import AirflowOptionalProviderFeatureException
 
