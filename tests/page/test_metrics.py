@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 WINDOWS = ("burst", "read", "send")
@@ -35,3 +38,35 @@ def test_the_dashboard_and_the_page_name_metrics_that_exist():
         first, *more = re.findall(r"`([\w.]+)`", row.split("|")[1])
         told |= {first, *(f"{first.rpartition('.')[0]}{other}" for other in more)}
     assert told == names
+
+
+def lost(given: Any, kept: Any, path: str = "") -> list[str]:
+    """Say what of one JSON document is not in another."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        return [
+            each
+            for name, value in given.items()
+            for each in (lost(value, kept[name], f"{path}.{name}") if name in kept else [f"{path}.{name}"])
+        ]
+    if isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        pairs = enumerate(zip(given, kept, strict=True))
+        return [each for index, (one, other) in pairs for each in lost(one, other, f"{path}[{index}]")]
+    return [] if given == kept else [path]
+
+
+def test_grafana_knows_every_field_of_the_dashboard():
+    """Grafana's own models of dashboards and panels drop what they do not know."""
+    models, plugins, encoder = (
+        pytest.importorskip(f"grafana_foundation_sdk.{name}", reason="the package grafana-foundation-sdk is missing")
+        for name in ("models.dashboard", "cog.plugins", "cog.encoder")
+    )
+    plugins.register_default_plugins()
+    dashboard = json.loads((ROOT / "docs" / "grafana-wtschat.json").read_text())
+    read = models.Dashboard.from_json(dashboard)
+    assert lost(dashboard, json.loads(encoder.JSONEncoder().encode(read))) == []
+    dashboard["panels"][0]["targets"][0]["exprr"] = dashboard["panels"][0]["options"]["sise"] = "a misspelt name"
+    read = models.Dashboard.from_json(dashboard)
+    assert lost(dashboard, json.loads(encoder.JSONEncoder().encode(read))) == [
+        ".panels[0].targets[0].exprr",
+        ".panels[0].options.sise",
+    ]
