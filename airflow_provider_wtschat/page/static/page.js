@@ -77,6 +77,10 @@ const PORTUGUESE = {
     "Nenhuma requisição foi contada onde o API server procura. Várias máquinas compartilham o limite no Redis ([wtschat] budget).",
   "You may not see this: it needs the right to see the cluster's activity.":
     "Você não pode ver isto: é preciso ter permissão para ver a atividade do cluster.",
+  "You may not see this: it needs the right to read XComs of a Dag.":
+    "Você não pode ver isto: é preciso ter permissão para ler XComs de uma Dag.",
+  "You may not see this: it needs the right to read task instances of a Dag.":
+    "Você não pode ver isto: é preciso ter permissão para ler instâncias de tarefas de uma Dag.",
   "Log in to Airflow to see this.": "Entre no Airflow para ver isto.",
   "Airflow did not answer": "O Airflow não respondeu",
   "the status of a message": "o status de uma mensagem", "the step of a card": "a etapa de um cartão",
@@ -510,11 +514,9 @@ function group(instances) {
 
 // --- Going on -------------------------------------------------------------------------------------------------------
 
-function explain(error) {
+function explain(error, forbidden) {
   if (error instanceof Refused && error.status === 401) return t("Log in to Airflow to see this.");
-  if (error instanceof Refused && error.status === 403) {
-    return t("You may not see this: it needs the right to see the cluster's activity.");
-  }
+  if (error instanceof Refused && error.status === 403) return forbidden;
   return `${t("Airflow did not answer")}: ${error.message}`;
 }
 
@@ -525,7 +527,8 @@ async function lookAtState() {
     webhooks = told.webhooks;
     if (waiting !== null) showWaits();
   } catch (error) {
-    show("budget", BUDGET, answer("bad", explain(error)));
+    const forbidden = t("You may not see this: it needs the right to see the cluster's activity.");
+    show("budget", BUDGET, answer("bad", explain(error, forbidden)));
   }
 }
 
@@ -547,8 +550,9 @@ async function lookAtDags() {
     showLoads(rows.filter(({ told }) => told?.kind === "load"));
     showCampaigns(rows.filter(({ told }) => told?.kind === "campaign"));
   } catch (error) {
-    for (const [id, title] of [["loads", "Loads: which is behind, and since when"],
-      ["campaigns", "Campaigns: which run, and what came of them"]]) show(id, title, answer("bad", explain(error)));
+    const told = answer("bad", explain(error, t("You may not see this: it needs the right to read XComs of a Dag.")));
+    show("loads", "Loads: which is behind, and since when", told);
+    show("campaigns", "Campaigns: which run, and what came of them", told.cloneNode(true));
   }
   try {
     const most = 10 * PAGE;
@@ -558,7 +562,8 @@ async function lookAtDags() {
     waiting = { ...group(rows), more: rows.length >= most };
     showWaits();
   } catch (error) {
-    show("waits", "Waits: who waits for what", answer("bad", explain(error)));
+    const forbidden = t("You may not see this: it needs the right to read task instances of a Dag.");
+    show("waits", "Waits: who waits for what", answer("bad", explain(error, forbidden)));
   }
   const now = document.getElementById("now");
   now.textContent = `${t("as of")} ${new Date().toLocaleTimeString(LANGUAGE)}`;
