@@ -1,4 +1,4 @@
-"""Parts of bodies that several operations of the chat service share, from arguments of the same names."""
+"""Parts of bodies that several operations share, from arguments of the same names."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ def recipient(to: Any, session_id: Any, phone_country: Any, *, name: str = "") -
     Build the destination of a message: a phone number or Instagram user, a session, or a session and who is in it.
 
     :param to: phone number, or Instagram user such as ``@maria``
-    :param session_id: id of the session
     :param phone_country: calling code of a number written without one
     :param name: item of a list that they are keys of, for the error. Default: they are arguments
     """
@@ -95,6 +94,34 @@ def department(department_id: Any, department_name: Any) -> dict[str, Any] | Non
         )
         or None
     )
+
+
+def contact(contact_id: Any, phone_number: Any, phone_country: Any) -> dict[str, Any]:
+    """Build what one contact is known by: its id, or its phone number."""
+    convert.not_both("contact_id", contact_id, "phone_number", phone_number)
+    body = convert.given(
+        contactId=convert.uuid("contact_id", contact_id),
+        phoneNumber=convert.phone("phone_number", phone_number, phone_country),
+    )
+    if not body:
+        msg = "no contact was given; give one of them"
+        raise WtsChatArgumentError("contact_id, phone_number", msg)
+    return body
+
+
+def contacts(contact_ids: Any, phone_numbers: Any, phone_country: Any) -> dict[str, Any]:
+    """Build what contacts are known by: their ids, their phone numbers, or both."""
+    body = convert.given(
+        contactIds=convert.uuids("contact_ids", contact_ids),
+        phoneNumbers=convert.list_of(
+            "phone_numbers", phone_numbers, lambda name, item: convert.phone(name, item, phone_country)
+        ),
+    )
+    if not any(body.values()):
+        # The API calls this a filter: what it does when the filter is empty, nobody should find out.
+        msg = "no contacts were given; give at least one"
+        raise WtsChatArgumentError("contact_ids, phone_numbers", msg)
+    return body
 
 
 def options(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields as fields_of
@@ -244,31 +244,11 @@ def get_by_phone(
     )
 
 
-def create(
-    *,
-    name: str | None = None,
-    phone_number: str | int | None = None,
-    email: str | None = None,
-    instagram: str | None = None,
-    annotation: str | None = None,
-    tag_ids: Sequence[str] | str | None = None,
-    tag_names: Sequence[str] | str | None = None,
-    portfolio_ids: Sequence[str] | str | None = None,
-    portfolio_names: Sequence[str] | str | None = None,
-    sequence_ids: Sequence[str] | str | None = None,
-    custom_fields: Mapping[str, Any] | str | None = None,
-    metadata: Mapping[str, Any] | str | None = None,
-    upsert: bool | None = None,
-    upsert_fields: Sequence[str] | str | None = None,
-    upsert_tag_operation: str | None = None,
-    get_if_exists: bool | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[Contact]:
+class _Fields(TypedDict, total=False):
     """
-    Create a contact, or update or get the one that exists: ``POST /core/v1/contact``.
+    Fields of a contact.
 
     :param name: name of the contact
-    :param phone_number: WhatsApp number in any spelling
     :param email: e-mail address
     :param instagram: Instagram username
     :param annotation: internal notes of the team
@@ -279,34 +259,73 @@ def create(
     :param sequence_ids: ids of sequences that the contact enters
     :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
         API ignores unknown keys and values of the wrong type
-    :param metadata: free keys and values; ``None`` as a value removes the key of a contact that exists
+    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
+    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    """
+
+    name: str | None
+    email: str | None
+    instagram: str | None
+    annotation: str | None
+    tag_ids: Sequence[str] | str | None
+    tag_names: Sequence[str] | str | None
+    portfolio_ids: Sequence[str] | str | None
+    portfolio_names: Sequence[str] | str | None
+    sequence_ids: Sequence[str] | str | None
+    custom_fields: Mapping[str, Any] | str | None
+    metadata: Mapping[str, Any] | str | None
+    phone_country: str
+
+
+class _Change(TypedDict, total=False):
+    """
+    What an update can do beside setting fields.
+
+    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``
+    :param picture_url: URL of the picture to set
+    :param utm: any of ``source``, ``medium``, ``campaign``, ``content``, ``headline``, ``term`` and ``referral_url``
+    :param clear: fields to empty: ``name``, ``phone_number``, ``email``, ``instagram``, ``annotation``, ``tag_ids`` or
+        ``tag_names`` (all tags), ``portfolio_ids`` or ``portfolio_names`` (all portfolios), ``sequence_ids``,
+        ``picture_url``, ``custom_fields``, ``metadata``, ``utm``
+    :param tags_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``. Default of
+        the API: ``InsertIfNotExists``
+    """
+
+    status: str | None
+    picture_url: str | None
+    utm: Mapping[str, Any] | str | None
+    clear: Sequence[str] | str | None
+    tags_operation: str | None
+
+
+class _ChangedFields(_Fields, _Change, total=False):
+    """All that an update takes."""
+
+
+@taking(_Fields)
+def create(
+    *,
+    phone_number: str | int | None = None,
+    upsert: bool | None = None,
+    upsert_fields: Sequence[str] | str | None = None,
+    upsert_tag_operation: str | None = None,
+    get_if_exists: bool | None = None,
+    **shared: Unpack[_Fields],
+) -> Request[Contact]:
+    """
+    Create a contact, or update or get the one that exists: ``POST /core/v1/contact``.
+
+    :param phone_number: WhatsApp number in any spelling
     :param upsert: update and return a contact that exists. Default of the API: false
     :param upsert_fields: what ``upsert`` may change, see :class:`~airflow_provider_wtschat.api.types.ContactField`.
         Default of the API: all
     :param upsert_tag_operation: what ``upsert`` does to tags: ``INSERTIFNOTEXISTS``, ``DELETEIFEXISTS`` or
         ``REPLACEALL``. Default of the API: ``REPLACEALL``
     :param get_if_exists: return a contact that exists without changing it. Default of the API: false
-    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, the contact has neither name, phone number, e-mail address
         nor Instagram username, or ``upsert`` and ``get_if_exists`` are both true
     """
-    body = _known(
-        _values(
-            name=name,
-            phone_number=phone_number,
-            email=email,
-            instagram=instagram,
-            annotation=annotation,
-            tag_ids=tag_ids,
-            tag_names=tag_names,
-            portfolio_ids=portfolio_ids,
-            portfolio_names=portfolio_names,
-            sequence_ids=sequence_ids,
-            custom_fields=custom_fields,
-            metadata=metadata,
-            phone_country=phone_country,
-        )
-    )
+    body = _known(_values(phone_number=phone_number, **shared))
     options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
     finds = options.get("upsert") or options.get("getIfExists")
     return Request(
@@ -355,27 +374,9 @@ def batch_save(
     )
 
 
+@taking(_Fields, _Change)
 def update(
-    contact_id: str,
-    *,
-    name: str | None = None,
-    phone_number: str | int | None = None,
-    email: str | None = None,
-    instagram: str | None = None,
-    annotation: str | None = None,
-    tag_ids: Sequence[str] | str | None = None,
-    tag_names: Sequence[str] | str | None = None,
-    portfolio_ids: Sequence[str] | str | None = None,
-    portfolio_names: Sequence[str] | str | None = None,
-    sequence_ids: Sequence[str] | str | None = None,
-    status: str | None = None,
-    picture_url: str | None = None,
-    custom_fields: Mapping[str, Any] | str | None = None,
-    metadata: Mapping[str, Any] | str | None = None,
-    utm: Mapping[str, Any] | str | None = None,
-    clear: Sequence[str] | str | None = None,
-    tags_operation: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    contact_id: str, *, phone_number: str | int | None = None, **shared: Unpack[_ChangedFields]
 ) -> Request[Contact]:
     """
     Update fields of a contact: ``PUT /core/v2/contact/{id}``.
@@ -383,77 +384,15 @@ def update(
     The API changes only the fields named in a mask; the mask is built from what is given.
 
     :param contact_id: id of the contact
-    :param name: name of the contact
     :param phone_number: WhatsApp number in any spelling
-    :param email: e-mail address
-    :param instagram: Instagram username
-    :param annotation: internal notes of the team
-    :param tag_ids: ids of tags, or ...
-    :param tag_names: ... names of tags
-    :param portfolio_ids: ids of portfolios, or ...
-    :param portfolio_names: ... names of portfolios
-    :param sequence_ids: ids of sequences that the contact enters
-    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``
-    :param picture_url: URL of the picture to set
-    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
-        API ignores unknown keys and values of the wrong type
-    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
-    :param utm: any of ``source``, ``medium``, ``campaign``, ``content``, ``headline``, ``term`` and ``referral_url``
-    :param clear: fields to empty: ``name``, ``phone_number``, ``email``, ``instagram``, ``annotation``, ``tag_ids`` or
-        ``tag_names`` (all tags), ``portfolio_ids`` or ``portfolio_names`` (all portfolios), ``sequence_ids``,
-        ``picture_url``, ``custom_fields``, ``metadata``, ``utm``
-    :param tags_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``. Default of
-        the API: ``InsertIfNotExists``
-    :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
-    return _updating(
-        "/core/v2/contact/{id}",
-        _id(contact_id),
-        values=_values(
-            name=name,
-            phone_number=phone_number,
-            email=email,
-            instagram=instagram,
-            annotation=annotation,
-            tag_ids=tag_ids,
-            tag_names=tag_names,
-            portfolio_ids=portfolio_ids,
-            portfolio_names=portfolio_names,
-            sequence_ids=sequence_ids,
-            custom_fields=custom_fields,
-            metadata=metadata,
-            phone_country=phone_country,
-        ),
-        status=status,
-        picture_url=picture_url,
-        utm=utm,
-        clear=clear,
-        tags_operation=tags_operation,
-    )
+    return _updating("/core/v2/contact/{id}", _id(contact_id), phone_number=phone_number, **shared)
 
 
+@taking(_Fields, _Change)
 def update_by_phone(
-    phone_number: str | int,
-    *,
-    name: str | None = None,
-    new_phone_number: str | int | None = None,
-    email: str | None = None,
-    instagram: str | None = None,
-    annotation: str | None = None,
-    tag_ids: Sequence[str] | str | None = None,
-    tag_names: Sequence[str] | str | None = None,
-    portfolio_ids: Sequence[str] | str | None = None,
-    portfolio_names: Sequence[str] | str | None = None,
-    sequence_ids: Sequence[str] | str | None = None,
-    status: str | None = None,
-    picture_url: str | None = None,
-    custom_fields: Mapping[str, Any] | str | None = None,
-    metadata: Mapping[str, Any] | str | None = None,
-    utm: Mapping[str, Any] | str | None = None,
-    clear: Sequence[str] | str | None = None,
-    tags_operation: str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    phone_number: str | int, *, new_phone_number: str | int | None = None, **shared: Unpack[_ChangedFields]
 ) -> Request[Contact]:
     """
     Update fields of the contact with a phone number: ``PUT /core/v1/contact/phonenumber/{phone}``.
@@ -461,53 +400,12 @@ def update_by_phone(
     The API changes only the fields named in a mask; the mask is built from what is given.
 
     :param phone_number: phone number of the contact in any spelling
-    :param name: name of the contact
     :param new_phone_number: the number to set, in any spelling. Where it changes the number the request is not
         repeated: after the change nobody has the old number
-    :param email: e-mail address
-    :param instagram: Instagram username
-    :param annotation: internal notes of the team
-    :param tag_ids: ids of tags, or ...
-    :param tag_names: ... names of tags
-    :param portfolio_ids: ids of portfolios, or ...
-    :param portfolio_names: ... names of portfolios
-    :param sequence_ids: ids of sequences that the contact enters
-    :param status: ``ACTIVE``, ``ARCHIVED`` or ``BLOCKED``
-    :param picture_url: URL of the picture to set
-    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
-        API ignores unknown keys and values of the wrong type
-    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
-    :param utm: any of ``source``, ``medium``, ``campaign``, ``content``, ``headline``, ``term`` and ``referral_url``
-    :param clear: fields to empty, as :func:`update` takes them
-    :param tags_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``. Default of
-        the API: ``InsertIfNotExists``
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
-    return _updating(
-        "/core/v1/contact/phonenumber/{phone}",
-        _phone(phone_number, phone_country),
-        values=_values(
-            name=name,
-            phone_number=new_phone_number,
-            email=email,
-            instagram=instagram,
-            annotation=annotation,
-            tag_ids=tag_ids,
-            tag_names=tag_names,
-            portfolio_ids=portfolio_ids,
-            portfolio_names=portfolio_names,
-            sequence_ids=sequence_ids,
-            custom_fields=custom_fields,
-            metadata=metadata,
-            phone_country=phone_country,
-        ),
-        status=status,
-        picture_url=picture_url,
-        utm=utm,
-        clear=clear,
-        tags_operation=tags_operation,
-    )
+    path_params = _phone(phone_number, shared.get("phone_country", phones.DEFAULT_COUNTRY))
+    return _updating("/core/v1/contact/phonenumber/{phone}", path_params, phone_number=new_phone_number, **shared)
 
 
 def update_tags(
@@ -592,7 +490,7 @@ def _values(
     sequence_ids: Any = None,
     custom_fields: Any = None,
     metadata: Any = None,
-    phone_country: str,
+    phone_country: str = phones.DEFAULT_COUNTRY,
 ) -> dict[str, Any]:
     convert.not_both("tag_ids", tag_ids, "tag_names", tag_names)
     convert.not_both("portfolio_ids", portfolio_ids, "portfolio_names", portfolio_names)
@@ -663,15 +561,15 @@ def _updating(
     route: str,
     path_params: dict[str, str],
     *,
-    values: dict[str, Any],
-    status: Any,
-    picture_url: Any,
-    utm: Any,
-    clear: Any,
-    tags_operation: Any,
+    status: Any = None,
+    picture_url: Any = None,
+    utm: Any = None,
+    clear: Any = None,
+    tags_operation: Any = None,
+    **fields: Any,
 ) -> Request[Contact]:
     body = convert.changes(
-        values
+        _values(**fields)
         | convert.given(
             status=_status(status),
             pictureUrl=convert.url("picture_url", picture_url),

@@ -2,7 +2,8 @@
 One set of strict converters for everything that reaches the API.
 
 Airflow renders templates to text, so ``"None"``, ``"False"`` and ``"['A', 'B']"`` arrive where a value was meant.
-Each converter takes the name of the argument for its error; ``None`` means "not given" and stays ``None``.
+Each converter takes the name of the argument and raises ``WtsChatArgumentError`` with it for what it refuses; ``None``
+means "not given" and stays ``None``.
 """
 
 from __future__ import annotations
@@ -48,13 +49,7 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 def refuse(name: str, value: Any, wanted: str, *, personal: bool = True) -> NoReturn:
-    """
-    Refuse a value.
-
-    :param wanted: what is wanted instead
-    :param personal: whether the value may say something about a person
-    :raises WtsChatArgumentError: always
-    """
+    """Refuse a value, saying what is ``wanted`` instead; one that may say something about a person is not quoted."""
     msg = f"{shown(value, personal=personal)} was given; {wanted}"
     # Without its cause: what a conversion says quotes the value.
     raise WtsChatArgumentError(name, msg) from None
@@ -69,12 +64,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
-    """
-    Take a text that says something.
-
-    :param value: text or number; blank, ``None``, ``null`` and ``undefined`` as a text are refused
-    :raises WtsChatArgumentError: if it is refused
-    """
+    """Take a text that says something: text or number, but not blank, ``None``, ``null`` or ``undefined`` as a text."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, Number, UUID)):
@@ -91,11 +81,7 @@ def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
 
 
 def required(name: str, value: V | None) -> V:
-    """
-    Refuse an argument that was not given.
-
-    :raises WtsChatArgumentError: if it is ``None``
-    """
+    """Refuse an argument that was not given."""
     if value is None:
         msg = "is required, but nothing was given"
         raise WtsChatArgumentError(name, msg)
@@ -103,20 +89,12 @@ def required(name: str, value: V | None) -> V:
 
 
 def required_text(name: str, value: Any) -> str:
-    """
-    Take a text without which there is no request.
-
-    :raises WtsChatArgumentError: if it is not given or says nothing
-    """
+    """Take a text without which there is no request."""
     return required(name, text(name, required(name, value)))
 
 
 def identifier(name: str, value: Any) -> str:
-    """
-    Take an id that the contract does not call a UUID.
-
-    :raises WtsChatArgumentError: if it is blank or stands for nothing
-    """
+    """Take an id that the contract does not call a UUID."""
     result = required_text(name, value).strip()
     if result in (".", ".."):
         # In a path these are steps, not names: the request would go to another operation.
@@ -125,11 +103,7 @@ def identifier(name: str, value: Any) -> str:
 
 
 def uuid(name: str, value: Any) -> str | None:
-    """
-    Take an id that the contract calls a UUID.
-
-    :raises WtsChatArgumentError: if it is not a UUID
-    """
+    """Take an id that the contract calls a UUID."""
     if value is None:
         return None
     result = str(value).strip().lower()
@@ -154,12 +128,7 @@ def only_id(value: str | None) -> str | None:
 
 
 def boolean(name: str, value: Any) -> bool | None:
-    """
-    Take a truth value.
-
-    :param value: bool, or true/false/1/0/yes/no in any case
-    :raises WtsChatArgumentError: if it is neither
-    """
+    """Take a truth value: a bool, or true/false/1/0/yes/no in any case."""
     if value is None or isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -171,12 +140,7 @@ def boolean(name: str, value: Any) -> bool | None:
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int | None:
-    """
-    Take a whole number.
-
-    :param value: the number, in text too
-    :raises WtsChatArgumentError: if it is not a number, or out of bounds
-    """
+    """Take a whole number, in text too."""
     result = number(name, value, minimum=minimum, maximum=maximum)
     if result is None:
         return None
@@ -186,12 +150,7 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
 
 
 def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float | int | None:
-    """
-    Take a number.
-
-    :param value: the number, in text too
-    :raises WtsChatArgumentError: if it is not a number, or out of bounds
-    """
+    """Take a number, in text too."""
     if value is None:
         return None
     try:
@@ -256,12 +215,7 @@ def listing(name: str, value: Any) -> list[Any] | None:
 
 
 def list_of(name: str, value: Any, convert: Callable[[str, Any], V | None]) -> list[V] | None:
-    """
-    Take a list and convert each of its items.
-
-    :param value: as :func:`listing` takes it
-    :raises WtsChatArgumentError: naming the item that was refused
-    """
+    """Take a list, see :func:`listing`, and convert each of its items; an error names the item."""
     items = listing(name, value)
     if items is None:
         return None
@@ -269,22 +223,12 @@ def list_of(name: str, value: Any, convert: Callable[[str, Any], V | None]) -> l
 
 
 def uuids(name: str, value: Any) -> list[str] | None:
-    """
-    Take a list of ids.
-
-    :param value: as :func:`listing` takes it
-    :raises WtsChatArgumentError: naming the item that is not a UUID
-    """
+    """Take a list of ids, see :func:`listing`."""
     return list_of(name, value, uuid)
 
 
 def texts(name: str, value: Any) -> list[str] | None:
-    """
-    Take a list of texts.
-
-    :param value: as :func:`listing` takes it
-    :raises WtsChatArgumentError: naming the item that is not a text
-    """
+    """Take a list of texts, see :func:`listing`."""
     return list_of(name, value, text)
 
 
@@ -303,12 +247,7 @@ def choices(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ())
 
 
 def mapping(name: str, value: Any) -> dict[str, Any] | None:
-    """
-    Take a mapping.
-
-    :param value: mapping, or JSON or Python text of one
-    :raises WtsChatArgumentError: if it is not one
-    """
+    """Take a mapping, or JSON or Python text of one."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -333,22 +272,12 @@ def texts_by_key(name: str, value: Any) -> dict[str, str] | None:
 
 
 def instant(name: str, value: Any, zone: str = "UTC") -> str | None:
-    """
-    Take an instant and write it as the API takes it.
-
-    :param value: as :func:`airflow_provider_wtschat.api.instants.parse` takes it
-    :raises WtsChatArgumentError: if it is not one
-    """
+    """Take an instant, see :func:`airflow_provider_wtschat.api.instants.parse`, and write it as the API takes it."""
     return None if value is None else instants.write(instants.parse(name, value, zone))
 
 
 def seconds(name: str, value: Any) -> float | None:
-    """
-    Take a duration.
-
-    :param value: seconds, in text too, or a timedelta
-    :raises WtsChatArgumentError: if it is not a number of seconds, or negative
-    """
+    """Take a duration that is not negative: seconds, in text too, or a timedelta."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     return number(name, value, minimum=0)
@@ -382,12 +311,7 @@ def email(name: str, value: Any, *, max_length: int | None = None) -> str | None
 
 
 def phone(name: str, value: Any, country: str = phones.DEFAULT_COUNTRY) -> str | None:
-    """
-    Take a phone number and write it as digits with its country code.
-
-    :param country: calling code of a number written without one. Default: 55 (Brazil)
-    :raises WtsChatArgumentError: if it is no phone number
-    """
+    """Take a phone number and write it as digits with its country code."""
     return None if value is None else phones.digits(name, value, country)
 
 
@@ -414,12 +338,7 @@ def address(
 
 
 def file(name: str, value: Any) -> str | None:
-    """
-    Take a file in either of the API's ways to name one.
-
-    :param value: public URL, or id of an uploaded file
-    :raises WtsChatArgumentError: if it is neither
-    """
+    """Take a file in either of the API's ways to name one: its public URL, or the id of an uploaded file."""
     if value is None:
         return None
     result = str(value).strip()
@@ -463,21 +382,12 @@ def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """
-    Keep what was given: the arguments that are not ``None``.
-
-    :param values: body properties in the contract's spelling
-    """
+    """Keep what was given: the arguments that are not ``None``."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def some(name: str, value: C) -> C:
-    """
-    Refuse a filter that is a list or mapping without items: it would not filter.
-
-    :param value: list or mapping, ``None`` for no filter
-    :raises WtsChatArgumentError: if it is empty
-    """
+    """Refuse a filter that is a list or mapping without items: it would not filter."""
     if value is not None and not value:
         msg = "an empty filter was given, with which the API answers the whole account; leave it out"
         raise WtsChatArgumentError(name, msg)
@@ -541,13 +451,7 @@ def window(
 def period(
     created_after: Any, created_before: Any, updated_after: Any, updated_before: Any, zone: str = "UTC"
 ) -> tuple[tuple[str, str], ...]:
-    """
-    Build the query of the date filters that nearly every list has.
-
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :raises WtsChatArgumentError: if a bound is not an instant, or the lower one is later than the upper one
-    """
+    """Build the query of the date filters that nearly every list has."""
     return query(
         **window("CreatedAt", created_after, created_before, zone, argument="created"),
         **window("UpdatedAt", updated_after, updated_before, zone, argument="updated"),
@@ -555,13 +459,7 @@ def period(
 
 
 def order(order_by: Any, order_direction: Any) -> Order:
-    """
-    Take the caller's own order, as the fields of a :class:`~airflow_provider_wtschat.api.request.PagedRequest`.
-
-    :param order_by: name of the field to sort by
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
-    :raises WtsChatArgumentError: if the direction is neither
-    """
+    """Take the caller's own order, as the fields of a :class:`~airflow_provider_wtschat.api.request.PagedRequest`."""
     return {
         "order_by": text("order_by", order_by),
         "order_direction": choice("order_direction", order_direction, OrderDirection),
@@ -646,11 +544,7 @@ def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any])
 
 
 def pascal(name: str) -> str:
-    """
-    Write a body property as a field mask names it.
-
-    :param name: such as ``departmentId``
-    """
+    """Write a body property, such as ``departmentId``, as a field mask names it."""
     return name[:1].upper() + name[1:]
 
 
@@ -735,11 +629,6 @@ def plain(name: str, value: Any) -> Any:
 
 
 def json_mapping(name: str, value: Any) -> dict[str, Any] | None:
-    """
-    Take a mapping of free keys to values that have a JSON form.
-
-    :param value: mapping, or JSON or Python text of one
-    :raises WtsChatArgumentError: if it is not a mapping, or a value has no JSON form
-    """
+    """Take a mapping of free keys to values that have a JSON form, or JSON or Python text of one."""
     given_mapping = mapping(name, value)
     return None if given_mapping is None else {key: plain(f"{name}[{key!r}]", v) for key, v in given_mapping.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api._shared import taking
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import (
     ChannelScope,
@@ -55,67 +56,58 @@ def get(department_id: str, *, include_details: str | None = None) -> Request[De
     )
 
 
+class _Fields(TypedDict, total=False):
+    """
+    Fields of a department.
+
+    :param is_default: whether new sessions come to it
+    :param distribution_is_enabled: whether sessions are distributed to its agents
+    :param expiration_is_enabled: whether a session that was distributed goes back after some time; this and the two
+        below are one field: in an update, what is not given of them goes to the API's default
+    :param maximum_duration_in_minutes: how long a session stays with an agent, minutes
+    :param inactivity_time_in_minutes: how long an agent may be inactive, minutes
+    :param restriction_type: who sees its sessions: ``NONE``, ``DEPARTMENT_RESTRICTION`` or ``USER_RESTRICTION``
+    :param channels_scope: its channels: ``ALL``, ``NONE`` or ``SELECTED``. Default: ``SELECTED`` if channels are given
+    :param channels: ids, names or numbers of its channels; in an update, in place of those that it has
+    """
+
+    is_default: bool | None
+    distribution_is_enabled: bool | None
+    expiration_is_enabled: bool | None
+    maximum_duration_in_minutes: int | None
+    inactivity_time_in_minutes: int | None
+    restriction_type: str | None
+    channels_scope: str | None
+    channels: Sequence[str] | str | None
+
+
+@taking(_Fields)
 def create(
-    *,
-    name: str,
-    is_default: bool | None = None,
-    distribution_is_enabled: bool | None = None,
-    expiration_is_enabled: bool | None = None,
-    maximum_duration_in_minutes: int | None = None,
-    inactivity_time_in_minutes: int | None = None,
-    restriction_type: str | None = None,
-    channels_scope: str | None = None,
-    channels: Sequence[str] | str | None = None,
-    agents: Sequence[Mapping[str, Any]] | str | None = None,
+    *, name: str, agents: Sequence[Mapping[str, Any]] | str | None = None, **shared: Unpack[_Fields]
 ) -> Request[DepartmentV1]:
     """
     Create a department: ``POST /core/v1/department``.
 
     :param name: name of the department
-    :param is_default: whether new sessions come to it
-    :param distribution_is_enabled: whether sessions are distributed to its agents
-    :param expiration_is_enabled: whether a session that was distributed goes back after some time
-    :param maximum_duration_in_minutes: how long a session stays with an agent, minutes
-    :param inactivity_time_in_minutes: how long an agent may be inactive, minutes
-    :param restriction_type: who sees its sessions: ``NONE``, ``DEPARTMENT_RESTRICTION`` or ``USER_RESTRICTION``
-    :param channels_scope: its channels: ``ALL``, ``NONE`` or ``SELECTED``. Default: ``SELECTED`` if channels are given
-    :param channels: ids, names or numbers of its channels
     :param agents: its agents, each a mapping of ``user_id`` and, optionally, ``is_agent`` and ``is_supervisor``
     :raises WtsChatArgumentError: if an argument is refused
     """
     return Request(
         method="POST",
         route="/core/v1/department",
-        body=_values(
-            convert.required("name", name),
-            is_default,
-            distribution_is_enabled,
-            expiration_is_enabled,
-            maximum_duration_in_minutes,
-            inactivity_time_in_minutes,
-            restriction_type,
-            channels_scope,
-            channels,
-        )
-        | convert.given(agents=_agents("agents", agents)),
+        body=_values(convert.required("name", name), **shared) | convert.given(agents=_agents("agents", agents)),
         result=DepartmentV1,
         safe_to_repeat=False,
     )
 
 
+@taking(_Fields)
 def update(
     department_id: str,
     *,
     name: str | None = None,
-    is_default: bool | None = None,
-    distribution_is_enabled: bool | None = None,
-    expiration_is_enabled: bool | None = None,
-    maximum_duration_in_minutes: int | None = None,
-    inactivity_time_in_minutes: int | None = None,
-    restriction_type: str | None = None,
-    channels_scope: str | None = None,
-    channels: Sequence[str] | str | None = None,
     clear: Sequence[str] | str | None = None,
+    **shared: Unpack[_Fields],
 ) -> Request[DepartmentV1]:
     """
     Update fields of a department: ``PUT /core/v1/department/{id}``.
@@ -124,15 +116,6 @@ def update(
 
     :param department_id: id of the department
     :param name: name of the department
-    :param is_default: whether new sessions come to it
-    :param distribution_is_enabled: whether sessions are distributed to its agents
-    :param expiration_is_enabled: whether a session that was distributed goes back after some time; this and the two
-        below are one field: what is not given of them goes to the API's default
-    :param maximum_duration_in_minutes: how long a session stays with an agent, minutes
-    :param inactivity_time_in_minutes: how long an agent may be inactive, minutes
-    :param restriction_type: who sees its sessions: ``NONE``, ``DEPARTMENT_RESTRICTION`` or ``USER_RESTRICTION``
-    :param channels_scope: its channels: ``ALL``, ``NONE`` or ``SELECTED``. Default: ``SELECTED`` if channels are given
-    :param channels: ids, names or numbers of its channels, in place of those that it has
     :param clear: fields to empty: ``description`` (which the API lets be emptied and not be set), ``restriction_type``,
         ``distribution_config``, ``channels_config``
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
@@ -142,17 +125,7 @@ def update(
         route="/core/v1/department/{id}",
         path_params=_id(department_id),
         body=convert.changes(
-            _values(
-                name,
-                is_default,
-                distribution_is_enabled,
-                expiration_is_enabled,
-                maximum_duration_in_minutes,
-                inactivity_time_in_minutes,
-                restriction_type,
-                channels_scope,
-                channels,
-            ),
+            _values(name, **shared),
             clear,
             _CLEARABLE,
             left_out=("description", "distributionConfig", "channelsConfig"),
@@ -242,14 +215,15 @@ def _agents(name: str, value: Any) -> list[dict[str, Any]] | None:
 
 def _values(
     name: Any,
-    is_default: Any,
-    distribution_is_enabled: Any,
-    expiration_is_enabled: Any,
-    maximum_duration_in_minutes: Any,
-    inactivity_time_in_minutes: Any,
-    restriction_type: Any,
-    channels_scope: Any,
-    channels: Any,
+    *,
+    is_default: Any = None,
+    distribution_is_enabled: Any = None,
+    expiration_is_enabled: Any = None,
+    maximum_duration_in_minutes: Any = None,
+    inactivity_time_in_minutes: Any = None,
+    restriction_type: Any = None,
+    channels_scope: Any = None,
+    channels: Any = None,
 ) -> dict[str, Any]:
     distribution = convert.given(
         expirationIsEnabled=convert.boolean("expiration_is_enabled", expiration_is_enabled),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields as fields_of
@@ -233,58 +233,50 @@ def get_card(card_id: str, *, include_details: Sequence[str] | str | None = None
     )
 
 
-def create_card(
-    *,
-    step_id: str,
-    title: str,
-    description: str | None = None,
-    position: float | None = None,
-    due_date: When | None = None,
-    responsible_user_id: str | None = None,
-    tag_ids: Sequence[str] | str | None = None,
-    tag_names: Sequence[str] | str | None = None,
-    contact_ids: Sequence[str] | str | None = None,
-    session_id: str | None = None,
-    monetary_amount: float | None = None,
-    custom_fields: Mapping[str, Any] | str | None = None,
-    metadata: Mapping[str, Any] | str | None = None,
-    timezone: str = "UTC",
-) -> Request[Card]:
+class _Fields(TypedDict, total=False):
     """
-    Create a card: ``POST /crm/v2/panel/card``.
+    Fields of a card.
 
-    :param step_id: id of the step that the card is put in, which tells the panel too
-    :param title: title of the card
     :param description: description of the card
     :param position: position inside the step, from 0
     :param due_date: when the card is due
     :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id``
     :param tag_ids: ids of tags of the panel, or ...
     :param tag_names: ... names of tags of the panel
-    :param contact_ids: ids of contacts
     :param session_id: id of the session that the card belongs to
-    :param monetary_amount: amount of money
-    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; the
-        API ignores unknown keys and values of the wrong type
-    :param metadata: free keys and values
+    :param monetary_amount: amount of money; 0 is an amount
+    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; other
+        fields keep their values, and the API ignores unknown keys and values of the wrong type
+    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
     :param timezone: IANA time zone of ``due_date`` if it has none. Default: UTC
+    """
+
+    description: str | None
+    position: float | None
+    due_date: When | None
+    responsible_user_id: str | None
+    tag_ids: Sequence[str] | str | None
+    tag_names: Sequence[str] | str | None
+    session_id: str | None
+    monetary_amount: float | None
+    custom_fields: Mapping[str, Any] | str | None
+    metadata: Mapping[str, Any] | str | None
+    timezone: str
+
+
+@taking(_Fields)
+def create_card(
+    *, step_id: str, title: str, contact_ids: Sequence[str] | str | None = None, **shared: Unpack[_Fields]
+) -> Request[Card]:
+    """
+    Create a card: ``POST /crm/v2/panel/card``.
+
+    :param step_id: id of the step that the card is put in, which tells the panel too
+    :param title: title of the card
+    :param contact_ids: ids of contacts
     :raises WtsChatArgumentError: if an argument is refused
     """
-    values = _values(
-        step_id=convert.required("step_id", step_id),
-        title=convert.required("title", title),
-        description=description,
-        position=position,
-        due_date=due_date,
-        responsible_user_id=responsible_user_id,
-        tag_ids=tag_ids,
-        tag_names=tag_names,
-        session_id=session_id,
-        monetary_amount=monetary_amount,
-        custom_fields=custom_fields,
-        metadata=metadata,
-        timezone=timezone,
-    )
+    values = _values(step_id=convert.required("step_id", step_id), title=convert.required("title", title), **shared)
     return Request(
         method="POST",
         route="/crm/v2/panel/card",
@@ -295,28 +287,19 @@ def create_card(
     )
 
 
+@taking(_Fields)
 def update_card(
     card_id: str,
     *,
     step_id: str | None = None,
     title: str | None = None,
-    description: str | None = None,
-    position: float | None = None,
-    due_date: When | None = None,
-    responsible_user_id: str | None = None,
-    tag_ids: Sequence[str] | str | None = None,
-    tag_names: Sequence[str] | str | None = None,
     contact_ids: Sequence[str] | str | None = None,
-    session_id: str | None = None,
-    monetary_amount: float | None = None,
     status: str | None = None,
     lost_reason_id: str | None = None,
     archived: bool | None = None,
-    custom_fields: Mapping[str, Any] | str | None = None,
-    metadata: Mapping[str, Any] | str | None = None,
     clear: Sequence[str] | str | None = None,
     upsert_tag_operation: str | None = None,
-    timezone: str = "UTC",
+    **shared: Unpack[_Fields],
 ) -> Request[Card]:
     """
     Update fields of a card, move it, or change its status: ``PUT /crm/v3/panel/card/{id}``.
@@ -326,27 +309,15 @@ def update_card(
     :param card_id: id of the card
     :param step_id: id of the step to move the card to
     :param title: title of the card
-    :param description: description of the card
-    :param position: position inside the step, from 0
-    :param due_date: when the card is due
-    :param responsible_user_id: ``userId`` of an agent, which is not the agent's ``id``
-    :param tag_ids: ids of tags of the panel, or ...
-    :param tag_names: ... names of tags of the panel
     :param contact_ids: ids of contacts
-    :param session_id: id of the session that the card belongs to
-    :param monetary_amount: amount of money; 0 is an amount
     :param status: ``OPEN``, ``WON``, ``LOST`` or ``ARCHIVED``
     :param lost_reason_id: id of the loss reason, with ``status="LOST"``; see :func:`list_lost_reasons`
     :param archived: true is ``status="ARCHIVED"``; false takes the card out of the archive, to ``OPEN`` unless a status
         is given
-    :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`; other
-        fields keep their values, and the API ignores unknown keys and values of the wrong type
-    :param metadata: free keys and values, added to those that exist; ``None`` as a value removes the key
     :param clear: fields to empty: ``description``, ``due_date``, ``responsible_user_id``, ``tag_ids`` or ``tag_names``
         (all tags), ``contact_ids``, ``session_id``, ``monetary_amount``, ``custom_fields``, ``metadata``
     :param upsert_tag_operation: what happens to tags: ``InsertIfNotExists``, ``DeleteIfExists`` or ``ReplaceAll``.
         Default of the API: ``ReplaceAll``
-    :param timezone: IANA time zone of ``due_date`` if it has none. Default: UTC
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
     new_status, flags = _status(status, convert.boolean("archived", archived))
@@ -355,21 +326,7 @@ def update_card(
         msg = "the API takes a loss reason only together with status='LOST'"
         raise WtsChatArgumentError("lost_reason_id", msg)
     body = convert.changes(
-        _values(
-            step_id=step_id,
-            title=title,
-            description=description,
-            position=position,
-            due_date=due_date,
-            responsible_user_id=responsible_user_id,
-            tag_ids=tag_ids,
-            tag_names=tag_names,
-            session_id=session_id,
-            monetary_amount=monetary_amount,
-            custom_fields=custom_fields,
-            metadata=metadata,
-            timezone=timezone,
-        )
+        _values(step_id=step_id, title=title, **shared)
         | convert.given(contactIds=convert.uuids("contact_ids", contact_ids), status=new_status),
         clear,
         _CLEARABLE,
@@ -515,17 +472,17 @@ def _values(
     *,
     step_id: Any,
     title: Any,
-    description: Any,
-    position: Any,
-    due_date: Any,
-    responsible_user_id: Any,
-    tag_ids: Any,
-    tag_names: Any,
-    session_id: Any,
-    monetary_amount: Any,
-    custom_fields: Any,
-    metadata: Any,
-    timezone: str,
+    description: Any = None,
+    position: Any = None,
+    due_date: Any = None,
+    responsible_user_id: Any = None,
+    tag_ids: Any = None,
+    tag_names: Any = None,
+    session_id: Any = None,
+    monetary_amount: Any = None,
+    custom_fields: Any = None,
+    metadata: Any = None,
+    timezone: str = "UTC",
 ) -> dict[str, Any]:
     convert.not_both("tag_ids", tag_ids, "tag_names", tag_names)
     return convert.given(

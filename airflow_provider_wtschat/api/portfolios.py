@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Paging, Request
@@ -147,7 +147,7 @@ def add_contact(
         method="POST",
         route="/core/v1/portfolio/{id}/contact",
         path_params=_id(portfolio_id),
-        body=_contact(contact_id, phone_number, phone_country),
+        body=_bodies.contact(contact_id, phone_number, phone_country),
         result=PortfolioContact,
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
@@ -174,7 +174,7 @@ def remove_contact(
         method="DELETE",
         route="/core/v1/portfolio/{id}/contact",
         path_params=_id(portfolio_id),
-        body=_contact(contact_id, phone_number, phone_country),
+        body=_bodies.contact(contact_id, phone_number, phone_country),
         result=type(None),
         safe_to_repeat=True,
     )
@@ -201,7 +201,7 @@ def add_contacts(
         method="POST",
         route="/core/v1/portfolio/{id}/contact/batch",
         path_params=_id(portfolio_id),
-        body=_contacts(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
         result=Page,
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
@@ -228,7 +228,7 @@ def remove_contacts(
         method="DELETE",
         route="/core/v1/portfolio/{id}/contact/batch",
         path_params=_id(portfolio_id),
-        body=_contacts(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
         result=type(None),
         safe_to_repeat=True,
     )
@@ -236,29 +236,3 @@ def remove_contacts(
 
 def _id(portfolio_id: str) -> dict[str, str]:
     return {"id": convert.required_uuid("portfolio_id", portfolio_id)}
-
-
-def _contact(contact_id: Any, phone_number: Any, phone_country: str) -> dict[str, Any]:
-    convert.not_both("contact_id", contact_id, "phone_number", phone_number)
-    body = convert.given(
-        contactId=convert.uuid("contact_id", contact_id),
-        phoneNumber=convert.phone("phone_number", phone_number, phone_country),
-    )
-    if not body:
-        msg = "no contact was given; give one of them"
-        raise WtsChatArgumentError("contact_id, phone_number", msg)
-    return body
-
-
-def _contacts(contact_ids: Any, phone_numbers: Any, phone_country: str) -> dict[str, Any]:
-    body = convert.given(
-        contactIds=convert.uuids("contact_ids", contact_ids),
-        phoneNumbers=convert.list_of(
-            "phone_numbers", phone_numbers, lambda name, value: convert.phone(name, value, phone_country)
-        ),
-    )
-    if not any(body.values()):
-        # The API calls this a filter: what it does to a portfolio when the filter is empty, nobody should find out.
-        msg = "no contacts were given; give one of them"
-        raise WtsChatArgumentError("contact_ids, phone_numbers", msg)
-    return body

@@ -44,7 +44,6 @@ class QuietHours:
         :param hours: such as ``20:00-08:00``
         :param days: names of days, such as ``["SUNDAY"]``
         :return: the quiet hours; ``None`` for none
-        :raises WtsChatArgumentError: if one is refused
         """
         text, names = convert.text("quiet_hours", hours), convert.texts("quiet_days", days) or []
         if text is None and not names:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, TypedDict, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
@@ -117,34 +117,12 @@ def get(scheduled_message_id: str, *, include_details: Sequence[str] | str | Non
     )
 
 
-def create(
-    *,
-    to: str | int,
-    scheduling: When,
-    from_channel: str | int | None = None,
-    message_type: str | None = None,
-    template_id: str | None = None,
-    bot_key: str | None = None,
-    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-    file_url: str | None = None,
-    file_id: str | None = None,
-    hidden_session: bool | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
-    timezone: str = "UTC",
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[ScheduledMessageReceipt]:
+class _Fields(TypedDict, total=False):
     """
-    Schedule a template or a chatbot: ``POST /chat/v1/scheduled-message``.
+    Fields of a scheduled message.
 
-    Give a template, or a chatbot, or a template with the chatbot that takes over after the contact replies.
-
-    :param to: phone number of the recipient, in any spelling
-    :param scheduling: when to send it
     :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is. Default: left
         to the API
-    :param message_type: ``TEMPLATE`` or ``CHATBOT``. Default: ``TEMPLATE`` if there is a template, else ``CHATBOT``
-    :param template_id: id of the template to send
     :param bot_key: key of the chatbot that takes over after the contact replies; with ``CHATBOT`` the one to send
     :param template_parameters: parameters of the template, see
         :func:`airflow_provider_wtschat.api.converters.template_parameters`
@@ -155,24 +133,47 @@ def create(
     :param department_name: name of that department
     :param timezone: IANA time zone of dates that have none. Default: UTC
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
+    """
+
+    from_channel: str | int | None
+    bot_key: str | None
+    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None
+    file_url: str | None
+    file_id: str | None
+    hidden_session: bool | None
+    department_id: str | None
+    department_name: str | None
+    timezone: str
+    phone_country: str
+
+
+@taking(_Fields)
+def create(
+    *,
+    to: str | int,
+    scheduling: When,
+    message_type: str | None = None,
+    template_id: str | None = None,
+    **shared: Unpack[_Fields],
+) -> Request[ScheduledMessageReceipt]:
+    """
+    Schedule a template or a chatbot: ``POST /chat/v1/scheduled-message``.
+
+    Give a template, or a chatbot, or a template with the chatbot that takes over after the contact replies.
+
+    :param to: phone number of the recipient, in any spelling
+    :param scheduling: when to send it
+    :param message_type: ``TEMPLATE`` or ``CHATBOT``. Default: ``TEMPLATE`` if there is a template, else ``CHATBOT``
+    :param template_id: id of the template to send
     :raises WtsChatArgumentError: if an argument is refused, or template and chatbot do not make a message
     """
     kind = ScheduledMessageType.CHATBOT if template_id is None else ScheduledMessageType.TEMPLATE
     body = _body(
         to=convert.required("to", to),
-        from_channel=from_channel,
         scheduling=convert.required("scheduling", scheduling),
         message_type=kind if message_type is None else message_type,
         template_id=template_id,
-        bot_key=bot_key,
-        template_parameters=template_parameters,
-        file_url=file_url,
-        file_id=file_id,
-        hidden_session=hidden_session,
-        department_id=department_id,
-        department_name=department_name,
-        timezone=timezone,
-        phone_country=phone_country,
+        **shared,
     )
     needed, argument = ("botKey", "bot_key") if body["type"] == "CHATBOT" else ("templateId", "template_id")
     if needed not in body:
@@ -190,24 +191,16 @@ def create(
     )
 
 
+@taking(_Fields)
 def update(
     scheduled_message_id: str,
     *,
     to: str | int | None = None,
     scheduling: When | None = None,
-    from_channel: str | int | None = None,
     message_type: str | None = None,
     template_id: str | None = None,
-    bot_key: str | None = None,
-    template_parameters: Mapping[str, Any] | Sequence[Any] | str | None = None,
-    file_url: str | None = None,
-    file_id: str | None = None,
-    hidden_session: bool | None = None,
-    department_id: str | None = None,
-    department_name: str | None = None,
     clear: Sequence[str] | str | None = None,
-    timezone: str = "UTC",
-    phone_country: str = phones.DEFAULT_COUNTRY,
+    **shared: Unpack[_Fields],
 ) -> Request[ScheduledMessageReceipt]:
     """
     Update fields of a scheduled message: ``PUT /chat/v1/scheduled-message/{id}``.
@@ -217,39 +210,13 @@ def update(
     :param scheduled_message_id: id of the scheduled message
     :param to: phone number of the recipient, in any spelling
     :param scheduling: when to send it
-    :param from_channel: phone number of the channel that sends; an id or an ``@user`` goes out as it is
     :param message_type: ``TEMPLATE`` or ``CHATBOT``
     :param template_id: id of the template to send
-    :param bot_key: key of the chatbot that takes over after the contact replies; with ``CHATBOT`` the one to send
-    :param template_parameters: parameters of the template, see
-        :func:`airflow_provider_wtschat.api.converters.template_parameters`
-    :param file_url: public URL of a file for the template
-    :param file_id: id of an uploaded file for the template
-    :param hidden_session: hide the session until the contact replies. Default of the API: false
-    :param department_id: id of the department that gets the session
-    :param department_name: name of that department
     :param clear: fields to empty: ``from_channel``, ``department_id``, ``template_id``, ``bot_key``,
         ``template_parameters`` (the file with them)
-    :param timezone: IANA time zone of dates that have none. Default: UTC
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
-    values = _body(
-        to=to,
-        from_channel=from_channel,
-        scheduling=scheduling,
-        message_type=message_type,
-        template_id=template_id,
-        bot_key=bot_key,
-        template_parameters=template_parameters,
-        file_url=file_url,
-        file_id=file_id,
-        hidden_session=hidden_session,
-        department_id=department_id,
-        department_name=department_name,
-        timezone=timezone,
-        phone_country=phone_country,
-    )
+    values = _body(to=to, scheduling=scheduling, message_type=message_type, template_id=template_id, **shared)
     return Request(
         method="PUT",
         route="/chat/v1/scheduled-message/{id}",
@@ -313,19 +280,19 @@ def _details(value: Any) -> list[str] | None:
 def _body(
     *,
     to: Any,
-    from_channel: Any,
     scheduling: Any,
     message_type: Any,
     template_id: Any,
-    bot_key: Any,
-    template_parameters: Any,
-    file_url: Any,
-    file_id: Any,
-    hidden_session: Any,
-    department_id: Any,
-    department_name: Any,
-    timezone: str,
-    phone_country: Any,
+    from_channel: Any = None,
+    bot_key: Any = None,
+    template_parameters: Any = None,
+    file_url: Any = None,
+    file_id: Any = None,
+    hidden_session: Any = None,
+    department_id: Any = None,
+    department_name: Any = None,
+    timezone: str = "UTC",
+    phone_country: Any = phones.DEFAULT_COUNTRY,
 ) -> dict[str, Any]:
     convert.not_both("file_url", file_url, "file_id", file_id)
     template_params = convert.given(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from typing import Any, Unpack
+from typing import Unpack
 
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
 from airflow_provider_wtschat.api.types import Sequence, SequenceContact, SequenceContactDetail, SequenceDetail
-from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 
 __all__ = ["add_contact", "add_contacts", "list_", "list_contacts", "remove_contact", "remove_contacts"]
 
@@ -120,7 +119,7 @@ def add_contact(
         method="POST",
         route="/chat/v1/sequence/{id}/contact",
         path_params=_id(sequence_id),
-        body=_one(contact_id, phone_number, phone_country),
+        body=_bodies.contact(contact_id, phone_number, phone_country),
         result=SequenceContact,
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
@@ -147,7 +146,7 @@ def add_contacts(
         method="POST",
         route="/chat/v1/sequence/{id}/contact/batch",
         path_params=_id(sequence_id),
-        body=_many(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
         result=Page,
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
@@ -174,7 +173,7 @@ def remove_contact(
         method="DELETE",
         route="/chat/v1/sequence/{id}/contact",
         path_params=_id(sequence_id),
-        body=_one(contact_id, phone_number, phone_country),
+        body=_bodies.contact(contact_id, phone_number, phone_country),
         result=type(None),
         safe_to_repeat=True,
     )
@@ -200,7 +199,7 @@ def remove_contacts(
         method="DELETE",
         route="/chat/v1/sequence/{id}/contact/batch",
         path_params=_id(sequence_id),
-        body=_many(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
         result=type(None),
         safe_to_repeat=True,
     )
@@ -208,28 +207,3 @@ def remove_contacts(
 
 def _id(sequence_id: str) -> dict[str, str]:
     return {"id": convert.required_uuid("sequence_id", sequence_id)}
-
-
-def _one(contact_id: Any, phone_number: Any, phone_country: Any) -> dict[str, Any]:
-    convert.not_both("contact_id", contact_id, "phone_number", phone_number)
-    body = convert.given(
-        contactId=convert.uuid("contact_id", contact_id),
-        phoneNumber=convert.phone("phone_number", phone_number, phone_country),
-    )
-    if not body:
-        msg = "no contact; give one of them"
-        raise WtsChatArgumentError("contact_id, phone_number", msg)
-    return body
-
-
-def _many(contact_ids: Any, phone_numbers: Any, phone_country: Any) -> dict[str, Any]:
-    body = convert.given(
-        contactIds=convert.uuids("contact_ids", contact_ids),
-        phoneNumbers=convert.list_of(
-            "phone_numbers", phone_numbers, lambda name, item: convert.phone(name, item, phone_country)
-        ),
-    )
-    if not any(body.values()):
-        msg = "no contacts; give at least one"
-        raise WtsChatArgumentError("contact_ids, phone_numbers", msg)
-    return body

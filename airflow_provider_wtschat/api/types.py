@@ -1105,45 +1105,6 @@ class SessionClassification(TypedDict, total=False):
     categoryName: str | None
 
 
-class Session(Identified, total=False):
-    """The contract's ``PublicSessionDTOV2`` (chat)."""
-
-    createdAt: Instant
-    updatedAt: Instant
-    startAt: Instant
-    endAt: Instant | None
-    status: str
-    companyId: Uuid
-    contactId: Uuid | None
-    channelId: Uuid
-    departmentId: Uuid | None
-    userId: Uuid | None
-    previewUrl: str | None
-    title: str | None
-    number: str | None
-    utm: Utm | None
-    origin: str | None
-    contactDetails: SessionContact | None
-    agentDetails: SessionAgent | None
-    channelDetails: ChannelIdentity | None
-    departmentDetails: SessionDepartment | None
-    classification: SessionClassification | None
-    statusDescription: str | None
-    timeService: str | None
-    timeWait: str | None
-    firstResponseAt: Instant | None
-    botId: Uuid | None
-    unreadCount: int
-    lastMessageText: str | None
-    lastInteractionDate: Instant | None
-    lastMessageOut: Instant | None
-    lastMessageIn: Instant | None
-    windowStatus: str
-    metadata: dict[str, Any] | None
-    channelType: str | None
-    type: str | None
-
-
 class SessionV1(Identified, total=False):
     """The contract's ``PublicSessionDTO`` (chat)."""
 
@@ -1180,6 +1141,12 @@ class SessionV1(Identified, total=False):
     windowStatus: str
     metadata: dict[str, Any] | None
     channelType: str | None
+
+
+class Session(SessionV1, total=False):
+    """The contract's ``PublicSessionDTOV2`` (chat)."""
+
+    type: str | None
 
 
 class SentMessages(TypedDict, total=False):
@@ -1268,24 +1235,6 @@ class DepartmentChannel(TypedDict, total=False):
     number: str | None
     name: str | None
     type: str | None
-
-
-class DepartmentV1(Identified, total=False):
-    """The contract's ``PublicDepartmentDTO`` (core)."""
-
-    companyId: Uuid
-    createdAt: Instant
-    directLinks: dict[str, str | None] | None
-    updatedAt: Instant
-    name: str | None
-    isDefault: bool
-    distribuitionEnabled: bool
-    restrictionType: str
-    distributionConfig: DepartmentDistributionConfig | None
-    agents: list[DepartmentAgent] | None
-    channels: list[DepartmentChannel] | None
-    description: str | None
-    isPrivate: bool
 
 
 class PortfolioContactDetails(TypedDict, total=False):
@@ -1472,6 +1421,13 @@ class Department(Identified, total=False):
     distributionConfig: DepartmentDistributionConfig | None
     agents: list[DepartmentAgent] | None
     channels: list[DepartmentChannel] | None
+
+
+class DepartmentV1(Department, total=False):
+    """The contract's ``PublicDepartmentDTO`` (core)."""
+
+    description: str | None
+    isPrivate: bool
 
 
 class UploadUrl(TypedDict, total=False):
