@@ -38,7 +38,6 @@ def push_session_url(context: Context, answer: Any) -> None:
     """
     Remember the address of the session that an answer names, so that the link works from now on.
 
-    :param context: context of the task
     :param answer: a session, as the API sent it; anything else is passed over
     """
     url = answer.get("previewUrl") if isinstance(answer, dict) else None

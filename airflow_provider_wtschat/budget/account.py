@@ -119,7 +119,6 @@ class Budget:
         :param bulk: the request may wait while others go first, and leaves them ``bulk_share``'s rest
         :param timeout: seconds to wait at most; raises at once when it is known that they will not do
         :param stop: ends the wait when it is set
-        :return: the slot
         :raises BudgetTimeoutError: if no slot came free in time, or ``stop`` was set
         """
         slot = self._wait(_Kind(send, bulk), timeout, stop)
@@ -144,7 +143,6 @@ class Budget:
         :param bulk: the request may wait while others go first, and leaves them ``bulk_share``'s rest
         :param timeout: seconds to wait at most; raises at once when it is known that they will not do
         :param stop: ends the wait when it is set
-        :return: the slot
         :raises BudgetTimeoutError: if no slot came free in time, or ``stop`` was set
         """
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -71,11 +71,7 @@ class ParentList:
         self._kept.execute("COMMIT")
 
     def remove(self, ids: Iterable[str]) -> None:
-        """
-        Remove parents.
-
-        :param ids: their ids
-        """
+        """Remove parents."""
         self._kept.execute("BEGIN")
         self._kept.executemany("DELETE FROM parents WHERE id = ?", [(row_id,) for row_id in ids])
         self._kept.execute("COMMIT")
@@ -139,9 +135,6 @@ def choose_parents(
     :param until: end of the window, excluded; ``None`` for now
     :param known: tells what was read before; default: nothing
     :param settle: also choose sessions that ended within this time, unless they were read today. Give it once a day
-    :param workers: threads at most
-    :param bulk: whether to leave the account's other clients room
-    :return: the parents
     """
     of = RESOURCES[resource.parent or ""]
     lists = _lists(of.requests(hook, filters))
@@ -168,12 +161,7 @@ class Children(Reading[Any]):
     """
     Reads the children of parents. Built by :func:`read_children`.
 
-    :param hook: the hook
     :param child: builds the list of one parent's children
-    :param parents: whose
-    :param workers: threads at most
-    :param bulk: whether to leave the account's other clients room
-    :param page_size: rows per page
     """
 
     def __init__(
@@ -261,10 +249,7 @@ def read_children(
 
     :param parents: whose, see :func:`choose_parents`
     :param max_requests: refuse if more parents than this would have to be asked for
-    :param workers: threads at most
-    :param bulk: whether to leave the account's other clients room
     :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
-    :return: the reading
     :raises WtsChatArgumentError: if it would take more than ``max_requests``, or the resource has no parents
     """
     if resource.child is None:

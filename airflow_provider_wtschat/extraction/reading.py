@@ -50,7 +50,6 @@ class Version:
         """
         Read what :meth:`text` returned.
 
-        :param text: the text
         :return: the version, ``None`` for anything else
         """
         try:
@@ -60,11 +59,7 @@ class Version:
         return cls(updated, interaction, str(day))
 
     def same_state(self, other: Version | None) -> bool:
-        """
-        Tell whether the parent was the same, whenever its children were read.
-
-        :param other: another version of it
-        """
+        """Tell whether the parent was the same, whenever its children were read."""
         return other is not None and (self.updated, self.interaction) == (other.updated, other.interaction)
 
 
@@ -73,7 +68,6 @@ class Parent:
     """
     A thing whose children are to be read.
 
-    :param id: its id
     :param version: what to keep once its children were read, and to compare with when they may be read again; a text
     """
 
@@ -195,9 +189,6 @@ class Snapshot(Reading[Row]):
     """
     Reads lists as they are now, one after the other. Built by :func:`read_snapshot`.
 
-    :param hook: the hook
-    :param requests: the lists
-    :param bulk: whether to leave the account's other clients room
     :param page_size: rows per page of those that are paged
     :param rows: makes rows out of an answer that is no list
     """
@@ -264,7 +255,6 @@ def read_snapshot(
     :param bulk: whether to leave the account's other clients room. Default: yes
     :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
     :param rows: makes rows out of an answer that is no list. Default: answers are lists
-    :return: the reading
     """
     return Snapshot(hook, requests, bulk=bulk, page_size=page_size, rows=rows)
 

@@ -106,11 +106,7 @@ class Workers(Generic[Tag]):
         self._asked.put((tag, request))
 
     def take(self, timeout: float) -> Answered[Tag] | None:
-        """
-        Return an answer, or ``None`` if there is none in time.
-
-        :param timeout: seconds to wait
-        """
+        """Return an answer, or ``None`` if there is none in time."""
         try:
             answered = self._answered.get(timeout=timeout)
         except Empty:

@@ -156,11 +156,7 @@ class AllowedHosts:
 
 
 def is_public(address: str) -> bool:
-    """
-    Tell whether an IP address is one of the internet, whatever it is wrapped in.
-
-    :param address: the address
-    """
+    """Tell whether an IP address is one of the internet, whatever it is wrapped in."""
     ip: Any = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6:
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])

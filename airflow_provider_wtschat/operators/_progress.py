@@ -30,7 +30,6 @@ class Progress:
     written) and the facts of its kind: counts, names and instants, never what people are called or wrote. Nothing is
     pushed where the task shall push no XCom, and a failing push fails no task.
 
-    :param context: context of the task
     :param kind: ``load`` or ``campaign``
     :param facts: what is known from the start
     """

@@ -60,20 +60,13 @@ class ActingOperator(CheckedOperator):
     """Do one thing, :meth:`act`, after a look at the arguments; what no retry can mend fails for good."""
 
     def act(self, context: Context) -> Any:
-        """
-        Do what the operator is for.
-
-        :param context: context of the task
-        :return: what goes into XCom
-        """
+        """Do what the operator is for."""
         raise NotImplementedError
 
     def execute(self, context: Context) -> Any:
         """
         Do what the operator is for.
 
-        :param context: context of the task
-        :return: what goes into XCom
         :raises WtsChatFailedError: if it failed in a way that a retry cannot mend
         :raises WtsChatError: if a retry may help
         """
@@ -130,12 +123,7 @@ class WtsChatBaseOperator(ActingOperator):
         return WtsChatHook(self.wtschat_conn_id)
 
     def build(self, **values: Any) -> Request[Any]:
-        """
-        Build the request.
-
-        :param values: values by the names of the operation's parameters
-        :raises WtsChatArgumentError: if one is refused
-        """
+        """Build the request."""
         request: Request[Any] = self.checking(type(self).operation, **values)
         return request
 
@@ -144,8 +132,6 @@ class WtsChatBaseOperator(ActingOperator):
         Build the request of an operation; a refusal names the arguments as the user knows them.
 
         :param operation: builds the request
-        :param values: values by the names of the operation's parameters
-        :raises WtsChatArgumentError: if one is refused
         """
         try:
             return operation(**values)
@@ -218,20 +204,11 @@ class WtsChatBaseOperator(ActingOperator):
         return {name: getattr(self, name) for name in map(name_argument, [*self.named, *self.named_lists])}
 
     def checked(self) -> Request[Any]:
-        """
-        Build the request from what is given, to check it; any id stands for what takes requests to find.
-
-        :raises WtsChatArgumentError: if an argument is refused
-        """
+        """Build the request from what is given, to check it; any id stands for what takes requests to find."""
         return self.build(**self.given())
 
     def complete(self, checked: Request[Any]) -> Request[Any]:
-        """
-        Find what takes requests to find, and build the request that is sent.
-
-        :param checked: the request as :meth:`checked` built it
-        :raises WtsChatArgumentError: if an argument is refused
-        """
+        """Find what takes requests to find, and build the request that is sent."""
         found = self.found()
         return self.build(**self.given() | found) if found else checked
 
@@ -239,7 +216,6 @@ class WtsChatBaseOperator(ActingOperator):
         """
         Send the request.
 
-        :param request: the request
         :return: the answer, as the API sent it; ``None`` for a deletion of what is not there
         """
         try:
@@ -251,13 +227,7 @@ class WtsChatBaseOperator(ActingOperator):
             return None
 
     def answer(self, context: Context, checked: Request[Any]) -> Any:
-        """
-        Find what is missing, and send the request.
-
-        :param context: context of the task
-        :param checked: the request, with any id in place of those that take requests to find
-        :return: the answer, as the API sent it
-        """
+        """Find what is missing, and send the request."""
         return self.send(self.complete(checked))
 
     def act(self, context: Context) -> Any:
@@ -323,19 +293,13 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         self.fields = fields
 
     def act(self, context: Context) -> Any:
-        """
-        Read the rows.
-
-        :param context: context of the task
-        :return: the rows, as the API sent them
-        """
+        """Read the rows."""
         return self.read(context, self.checked())
 
     def read(self, context: Context, checked: Request[Any]) -> Any:
         """
         Read the rows, and push ``truncated`` and ``total_items`` to XCom.
 
-        :param context: context of the task
         :param checked: the request for the list, with any id in place of those that take requests to find
         """
         page_number = convert.integer("page_number", self.page_number, minimum=1)
@@ -437,7 +401,6 @@ def kept(rows: Iterable[Any], fields: Collection[str] | None) -> list[Any]:
     """
     Keep some fields of rows.
 
-    :param rows: rows, as the API sent them
     :param fields: fields to keep, ``None`` for all
     """
     return list(rows) if fields is None else [{name: row.get(name) for name in fields} for row in rows]

@@ -65,8 +65,6 @@ class Memory:
 
     Airflow 3.3 and later keep a state for each task. Airflow 3.3 keeps it when a user clears the task, later series
     empty it. Earlier series have none.
-
-    :param context: context of the task
     """
 
     def __init__(self, context: Context) -> None:

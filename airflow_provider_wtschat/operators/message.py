@@ -227,7 +227,6 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
         Build the request, for the way of sending that takes what was given.
 
         :param bot_key: key of the chatbot that answers the reply
-        :param values: values by the names of the operation's parameters
         """
         synchronous = convert.boolean("synchronous", self.synchronous)
         if bot_key is None and not synchronous:
@@ -242,11 +241,7 @@ class WtsChatDirectSendOperator(WtsChatOpeningOperator, WtsChatSendOperator):
         return self.checking(send, bot_key=bot_key, **values)
 
     def build_send(self, **values: Any) -> Request[Any]:
-        """
-        Build the request of the operation.
-
-        :param values: values by the names of the operation's parameters
-        """
+        """Build the request of the operation."""
         return self.checking(type(self).operation, **values)
 
 

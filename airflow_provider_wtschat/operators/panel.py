@@ -163,7 +163,6 @@ class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
         """
         Return what the user knows refused parameters by, with the step's name where that will do.
 
-        :param parameters: parameters of the operation
         :param whole: whether they were refused as a whole, and not something inside of them
         """
         known = super().known_as(*parameters, whole=whole)
@@ -325,7 +324,6 @@ class WtsChatCardChangeOperator(WtsChatStepOperator, WtsChatOnceOperator):
         Build the request.
 
         :param panel_id: id of the panel, which the step tells, too
-        :param values: values by the names of the operation's parameters
         """
         return super().build(**values)
 

@@ -54,7 +54,6 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         """
         Send the request, unless an earlier try of the task may have.
 
-        :param context: context of the task
         :return: the answer, as the API sent it, to this try or to an earlier one that sent the same
         :raises WtsChatFailedError: if it failed in a way that a retry cannot mend, or an earlier try may have sent it
         :raises WtsChatError: if a retry may help
@@ -67,9 +66,6 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         """
         Send the request, at most once if it is not safe to repeat.
 
-        :param context: context of the task
-        :param checked: the request, with any id in place of those that take requests to find
-        :return: the answer, as the API sent it
         :raises WtsChatFailedError: if an earlier try may have sent it, or has sent something else
         """
         may_repeat = self.repeats()
@@ -80,20 +76,12 @@ class WtsChatOnceOperator(WtsChatBaseOperator):
         )
 
     def prepared(self, checked: Request[Any]) -> Request[Any]:
-        """
-        Do all that comes before the sending, so that what fails in it is known to have sent nothing.
-
-        :param checked: the request, with any id in place of those that take requests to find
-        """
+        """Do all that comes before the sending, so that what fails in it is known to have sent nothing."""
         self.hook.resolve()
         return self.complete(checked)
 
     def content(self, checked: Request[Any]) -> Content:
-        """
-        Return what tells a request from another one: recipient and content, before anything is looked up.
-
-        :param checked: the request, with any id in place of those that take requests to find
-        """
+        """Return what tells a request from another one: recipient and content, before anything is looked up."""
         request = [self.wtschat_conn_id, checked.method, checked.path, checked.query, checked.body]
         return Content([*request, self.looked_up()])
 
@@ -140,7 +128,6 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         """
         Send the message, and wait.
 
-        :param context: context of the task
         :return: the answer, as the API sent it; after a wait the status, as the API sent it
         """
         if self.wait_for_status is None:
@@ -171,7 +158,6 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
         """
         Go on after the trigger.
 
-        :param context: context of the task
         :param event: the trigger's event
         :return: the status, as the API sent it
         """
@@ -186,7 +172,6 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
 
         :param next_method: name of the method to call
         :param next_kwargs: its arguments
-        :param context: context of the task
         """
         with self._sent_already(_message_id(context)):
             return super().resume_execution(next_method, next_kwargs, context)
@@ -264,11 +249,7 @@ class WtsChatFileOperator(WtsChatOnceOperator):
         return super().given() | files
 
     def content(self, checked: Request[Any]) -> Content:
-        """
-        Return what tells a request from another one, with a digest of the file that is uploaded for it.
-
-        :param checked: the request, with any id in place of those that take requests to find
-        """
+        """Return what tells a request from another one, with a digest of the file that is uploaded for it."""
         return super().content(checked)._replace(file=None if self.file_path is None else _digest(self.file_path))
 
     def looked_up(self) -> dict[str, Any]:
@@ -332,7 +313,6 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         """
         Build the requests, each with its things.
 
-        :param values: values by the names of the operation's parameters
         :raises WtsChatArgumentError: if one is refused, with the number of the thing among all of them
         """
         things = values[self.batch]
@@ -343,7 +323,6 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         """
         Send the requests.
 
-        :param context: context of the task
         :return: a result for each thing, in their order
         """
         given = self.given() | {self.batch: self.things()}

@@ -399,11 +399,7 @@ class WtsChatSessionSendOperator(WtsChatSendOperator):
         self.synchronous = synchronous
 
     def build(self, **values: Any) -> Request[Any]:
-        """
-        Build the request.
-
-        :param values: values by the names of the operation's parameters
-        """
+        """Build the request."""
         send = sessions.send_sync if convert.boolean("synchronous", self.synchronous) else sessions.send
         return self.checking(send, **values)
 

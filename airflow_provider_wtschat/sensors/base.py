@@ -92,12 +92,7 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
         )
 
     def condition(self, context: Context) -> waiting.Condition[Any]:
-        """
-        Build what is waited for from the rendered arguments.
-
-        :param context: context of the task
-        :raises WtsChatArgumentError: if an argument is refused
-        """
+        """Build what is waited for from the rendered arguments."""
         # A filter without a value would be left out, and anything would end the wait.
         self.check_given()
         condition = self.trigger_class.waits_for
@@ -125,11 +120,7 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
         )
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """
-        Look once.
-
-        :param context: context of the task
-        """
+        """Look once."""
         outcome = self._poller(context).look()
         if outcome is None:
             return PokeReturnValue(is_done=False)
@@ -141,7 +132,6 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
         """
         Wait.
 
-        :param context: context of the task
         :return: what was waited for
         :raises WtsChatFailedError: if it cannot come about any more, or the API cannot be asked
         :raises AirflowSensorTimeout: if time runs out
@@ -154,7 +144,6 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
         """
         Go on after the trigger.
 
-        :param context: context of the task
         :param event: the trigger's event
         :return: what was waited for
         """
@@ -171,7 +160,6 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
 
         :param next_method: name of the method to call
         :param next_kwargs: its arguments
-        :param context: context of the task
         """
         with self._outcome():
             if next_method == _ENDED_BY_AIRFLOW:

@@ -120,7 +120,6 @@ class WtsChatOutboundBaseOperator(ActingOperator):
         """
         Put the figures on the events of the task's outlets.
 
-        :param context: context of the task
         :param figures: what to keep with each
         """
         events = context.get("outlet_events")
@@ -362,11 +361,7 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         return Window(since, until, given=given is not None)
 
     def reading_arguments(self) -> dict[str, Any]:
-        """
-        Return the arguments of a reading that are the same for each.
-
-        :raises WtsChatArgumentError: if one is refused
-        """
+        """Return the arguments of a reading that are the same for each."""
         return {
             "workers": self.worker_count(),
             "max_requests": convert.integer("max_requests", self.max_requests, minimum=1),
@@ -440,11 +435,7 @@ def finished(figures: Mapping[str, Any], *, given: bool) -> dict[str, Any]:
 
 
 def holder(context: Context) -> str:
-    """
-    Name the task and run, for others who wait for it.
-
-    :param context: context of the task
-    """
+    """Name the task and run, for others who wait for it."""
     ti: Any = context.get("ti")
     where = "an unknown task" if ti is None else f"{getattr(ti, 'dag_id', '?')}.{getattr(ti, 'task_id', '?')}"
     run = getattr(ti, "run_id", None)

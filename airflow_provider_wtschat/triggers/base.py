@@ -58,11 +58,7 @@ class WtsChatBaseTrigger(BaseTrigger):
         }
 
     def condition(self) -> Condition[Any]:
-        """
-        Build what is waited for.
-
-        :raises WtsChatArgumentError: if an argument is refused
-        """
+        """Build what is waited for."""
         names = self.waits_for.argument_names()
         return self.waits_for(**{name: value for name, value in self.arguments.items() if name in names})
 

@@ -49,7 +49,6 @@ class Cursor:
         """
         Begin a reading.
 
-        :param start: from where it reads
         :param clock: seconds of a clock that never goes back
         """
         return Reading(self, start, clock)
@@ -72,7 +71,6 @@ class Reading:
     One reading, page by page.
 
     :param cursor: whose reading it is
-    :param start: from where it reads
     :param clock: when it began
     """
 

@@ -345,16 +345,11 @@ class Feed:
         Perform a conversation that only reads.
 
         :param exchange: begins the conversation; it is begun again if the token was renewed in the middle
-        :param bulk: whether it belongs to a long read
         """
         return await self._with_hook(lambda hook: hook.perform(exchange(), bulk=bulk))
 
     async def answer(self, request: Request[T], *, bulk: bool = False) -> Answer[T]:
-        """
-        Send a request that only reads.
-
-        :param bulk: whether it belongs to a long read
-        """
+        """Send a request that only reads."""
         return await self._with_hook(lambda hook: hook.answer(request, bulk=bulk))
 
     async def _with_hook(self, do: Callable[[WtsChatAsyncHook], Awaitable[T]]) -> T:

@@ -71,7 +71,6 @@ class SessionChanges:
 
     :param event: ``new``, ``changed`` or ``concluded``
     :param filters: arguments of :class:`~airflow_provider_wtschat.waiting.conditions.SessionFilter`
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     def __init__(self, *, event: Any, **filters: Any) -> None:

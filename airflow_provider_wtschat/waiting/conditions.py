@@ -114,7 +114,6 @@ class Condition(ABC, Generic[T]):
         """
         Judge a session that changed.
 
-        :param session: the session, as the API sent it
         :return: the outcome, if the session tells it; ``None`` if the change does not matter; anything else stands for
             the news that make it worth to look, the same for the same news
         """
@@ -172,11 +171,7 @@ class _HasStatus(Condition[T]):
         return self.judge((yield self.request()))
 
     def judge(self, row: Mapping[str, Any]) -> Outcome | None:
-        """
-        Judge what the API says of it.
-
-        :param row: the thing, as the API sent it
-        """
+        """Judge what the API says of it."""
         status = str(row.get("status"))
         if status in self.failure_statuses:
             reason = row.get("failureReason") or row.get("failedReason")
@@ -194,7 +189,6 @@ class SessionHasStatus(_HasStatus[Session]):
     A session reaches one of some statuses.
 
     :param failure_statuses: statuses that make waiting pointless. Default: none
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     argument = "session_id"
@@ -217,11 +211,7 @@ class SessionHasStatus(_HasStatus[Session]):
         return sessions.get(self.id)
 
     def notice(self, session: Session) -> Outcome | None:
-        """
-        Judge a session that changed: the list says all there is to know.
-
-        :param session: the session, as the API sent it
-        """
+        """Judge a session that changed: the list says all there is to know."""
         return self.judge(session)
 
 
@@ -238,7 +228,6 @@ class MessageHasStatus(_HasPassed[MessageDelivery]):
     A message reaches one of some statuses, or has passed it: a message that is READ was DELIVERED.
 
     :param failure_statuses: statuses that make waiting pointless. Default: FAILED and DELETED
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     argument = "message_id"
@@ -263,7 +252,6 @@ class ScheduledMessageHasStatus(_HasPassed[ScheduledMessage]):
     A scheduled message reaches one of some statuses, or has passed it.
 
     :param failure_statuses: statuses that make waiting pointless. Default: FAILED and CANCELED
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     argument = "scheduled_message_id"
@@ -352,7 +340,6 @@ class SessionHasReply(Condition[list[Message]]):
     last interaction.
 
     :param since: the moment after which a message counts
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     list_key = INTERACTED
@@ -396,11 +383,7 @@ class SessionHasReply(Condition[list[Message]]):
         return (yield from pages(self._request(), first))
 
     def notice(self, session: Session) -> datetime | None:
-        """
-        Tell from a session when somebody last wrote, ``None`` if nobody has since.
-
-        :param session: the session, as the API sent it
-        """
+        """Tell from a session when somebody last wrote, ``None`` if nobody has since."""
         moments = [
             instants.read(text) for text in (session.get("lastMessageIn"), session.get("lastInteractionDate")) if text
         ]
@@ -419,11 +402,9 @@ class ContactHasReplied(SessionHasReply):
 
     A session may be concluded while an answer is awaited, and then the contact's message begins another one.
 
-    :param session_id: id of the session
     :param since: the moment after which a message counts
     :param contact_id: id of the contact. Default: only the session counts
     :param channel_id: id of the channel on which other sessions count. Default: any
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     def __init__(self, *, session_id: Any, since: When, contact_id: Any = None, channel_id: Any = None) -> None:
@@ -461,11 +442,7 @@ class ContactHasReplied(SessionHasReply):
         return Outcome(reached=True, status="REPLIED", updated_at=first)
 
     def notice(self, session: Session) -> datetime | None:
-        """
-        Tell from a session when somebody last wrote, ``None`` if nobody has since, or the session is another contact's.
-
-        :param session: the session, as the API sent it
-        """
+        """Tell from a session of the contact when somebody last wrote, ``None`` if nobody has since."""
         ours = session["id"] == self.id or (
             self.contact_id is not None and str(session.get("contactId")).lower() == self.contact_id
         )
@@ -490,7 +467,6 @@ class SessionFilter:
     :param channel_ids: ids of channels. Default: all
     :param contact_id: id of the contact. Default: all
     :param session_type: ``INDIVIDUAL`` or ``GROUP``. Default: both
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     _FIELDS: ClassVar = {
@@ -535,11 +511,7 @@ class SessionFilter:
         return sessions.list_(status=arguments.pop("statuses"), created_after=created_after, **arguments)
 
     def fits(self, session: Session) -> bool:
-        """
-        Tell whether a session fits.
-
-        :param session: the session, as the API sent it
-        """
+        """Tell whether a session fits."""
         for argument, wanted in self.arguments().items():
             if wanted is not None:
                 values = [wanted] if isinstance(wanted, str) else wanted
@@ -554,7 +526,6 @@ class SessionsHaveArrived(Condition[list[str]]):
 
     :param count: how many are waited for. Default: 1
     :param filters: arguments of :class:`SessionFilter`
-    :raises WtsChatArgumentError: if an argument is refused
     """
 
     list_key = UPDATED
@@ -598,11 +569,7 @@ class SessionsHaveArrived(Condition[list[str]]):
         return Outcome(reached=True, status=str(found)) if found >= self.count else None
 
     def notice(self, session: Session) -> str | None:
-        """
-        Tell whether a session may be one of those, so that it is worth to count them.
-
-        :param session: the session, as the API sent it
-        """
+        """Tell whether a session may be one of those, so that it is worth to count them."""
         created = session.get("createdAt")
         fits = created is not None and instants.read(created) >= self.since and self.filter.fits(session)
         return session["id"] if fits else None

@@ -110,7 +110,6 @@ def deadline(timeout: float) -> str:
     """
     Say when a wait that begins now ends.
 
-    :param timeout: seconds to wait at most
     :return: the instant, as a trigger takes it
     """
     return instants.write(datetime.now(UTC) + timedelta(seconds=timeout))

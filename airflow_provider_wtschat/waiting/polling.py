@@ -62,7 +62,6 @@ def wait(
     Wait in the worker.
 
     :param poll_interval: seconds between two looks
-    :param timeout: seconds to wait at most
     :return: what was waited for
     :raises WtsChatFailedError: if it cannot come about any more
     :raises AirflowSensorTimeout: if time runs out, after a last look; Airflow does not retry it

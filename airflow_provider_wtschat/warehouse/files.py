@@ -54,7 +54,6 @@ class File:
     """
     A file of a message.
 
-    :param id: its id
     :param message_id: id of a message that has it
     :param url: where it is
     :param mime_type: what the API says that it is
@@ -111,7 +110,6 @@ class Figures:
         """
         Count a file that was not copied.
 
-        :param file: the file
         :param error: why
         """
         failure = error.failure
@@ -130,8 +128,6 @@ class Copied:
     What the lists of a folder name. It lies on this machine's disk, so that memory does not grow with it.
 
     Use it in a ``with`` block.
-
-    :param base: the folder
     """
 
     def __init__(self, base: ObjectStoragePath) -> None:
@@ -159,7 +155,6 @@ class Copied:
         """
         Tell whether a file is there.
 
-        :param file: the file
         :return: ``True`` if it is, ``False`` if its server had no such file at this address, else ``None``
         """
         row = self._database.execute("SELECT gone FROM entries WHERE id = ?", (file.id,)).fetchone()
@@ -205,9 +200,7 @@ class FileCopy:
     """
     One attempt at a copy.
 
-    :param base: the folder
     :param downloads: makes what downloads, once for each thread
-    :param workers: threads at most
     :param again: whether to ask again for files that were gone
     """
 
@@ -395,7 +388,6 @@ def copied_files(path: str, *, conn_id: str | None = None) -> Iterator[dict[str,
     """
     Give the files of messages that were copied into a folder.
 
-    :param path: the folder
     :param conn_id: connection of the storage, where the path does not name it
     :return: of each its ``id``, its address as ``path``, ``bytes``, ``sha256``, ``mime_type`` and the ``message_id`` of
         a message that has it

@@ -346,7 +346,6 @@ def put_whole(fs: Any, path: str, content: bytes | Path) -> None:
     Put an object, so that it is there whole or not at all.
 
     :param fs: the file system
-    :param path: its path
     :param content: what is in it, or the file on this machine that holds it
     """
     known = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
