@@ -186,7 +186,9 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
             with self._asked_already():
                 session_id = self._session_of(sent)
                 session = self.hook.run(sessions.get(session_id))
-                contact_id = contact_id or session.get("contactId")
+                if contact_id is None and (contact_id := session.get("contactId")) is not None:
+                    # Whose number was not known before the question went out is known now, to other tasks, too.
+                    self._hold(context, contact_id, until)
         except BaseException:
             self._release(context, contact_id)
             raise
@@ -383,7 +385,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         return str(session_id)
 
     def _claim(self, context: Context, contact_id: str, until: str) -> None:
-        name, own = f"wtschat_question_{contact_id}", _task_of(context)
+        name, own = _variable(contact_id), _task_of(context)
         for pause in (0.0, _SETTLING):
             time.sleep(pause)
             claim = Variable.get(name, None, deserialize_json=True) or {}
@@ -395,11 +397,15 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
                 )
                 raise WtsChatFailedError(msg)
             if not pause:
-                Variable.set(name, {"by": own, "until": until}, serialize_json=True)
+                self._hold(context, contact_id, until)
+
+    def _hold(self, context: Context, contact_id: str, until: str) -> None:
+        """Let other tasks know that the contact has a question to answer."""
+        Variable.set(_variable(contact_id), {"by": _task_of(context), "until": until}, serialize_json=True)
 
     def _release(self, context: Context, contact_id: str | None) -> None:
         if contact_id is not None:
-            name = f"wtschat_question_{contact_id}"
+            name = _variable(contact_id)
             if (Variable.get(name, None, deserialize_json=True) or {}).get("by") == _task_of(context):
                 Variable.delete(name)
 
@@ -485,6 +491,11 @@ def _condition(question: Mapping[str, Any]) -> waiting.ContactHasReplied:
 
 def _seconds_left(question: Mapping[str, Any]) -> float:
     return max(0.0, (instants.read(question["until"]) - datetime.now(UTC)).total_seconds())
+
+
+def _variable(contact_id: str) -> str:
+    """Name the Airflow Variable that says which question a contact has to answer."""
+    return f"wtschat_question_{contact_id}"
 
 
 def _task_of(context: Context) -> str:

@@ -229,6 +229,23 @@ def test_two_questions_at_once_are_refused(simulator: Simulator, variables: Vari
     assert run(question(session_id, task_id="other"), says(simulator, session_id, "2"))["chosen_options"] == ["Não"]
 
 
+def test_a_number_that_the_question_makes_a_contact_of_is_asked_one_at_a_time(
+    simulator: Simulator, variables: Variables
+) -> None:
+    channel = next(str(row["number"]) for row in simulator.world.channels if row["number"])
+    how = {"to": "(11) 97777-0002", "from_channel": channel, "template_name": "alerta_airflow",
+           "template_parameters": ["Confirma?"]}  # fmt: skip
+    first, context = question(None, **how), {"ti": TaskInstance("ask")}
+    with pytest.raises(TaskDeferred) as deferred:
+        first.execute(context)
+    with pytest.raises(WtsChatFailedError, match="the contact has another one to answer, of task ask"):
+        run(question(None, task_id="other", **how))
+    (sent,) = simulator.sends
+    event = run_in_triggerer(deferred.value.trigger, says(simulator, sent.session_id, "sim"))
+    assert first.execute_complete(context, event)["chosen_options"] == ["Sim"]
+    assert variables.values == {}
+
+
 def test_two_tasks_that_ask_at_the_same_time_do_not_both_ask(
     simulator: Simulator, variables: Variables, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
