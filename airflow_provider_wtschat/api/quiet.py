@@ -71,10 +71,13 @@ class QuietHours:
         :param phone: number in international form, by which it is known in which time zones it may be
         :return: when the quiet hours end; ``None`` if they are not now
         """
-        # The hours of every time zone begin at a quarter of the hours of UTC, so a quarter is quiet or is not.
-        quarter = now.replace(minute=now.minute - now.minute % 15, second=0, microsecond=0)
+        quarter = _quarter_of(now)
         moment = self._best(zones_of(phone), quarter)
         return None if moment == quarter else moment
+
+    def sure_until(self, now: datetime) -> datetime:
+        """Return until when everybody stays awake who is awake now."""
+        return _quarter_of(now) + _QUARTER
 
     @lru_cache(maxsize=4096)  # noqa: B019  # a value that lives as long as its dispatch
     def _best(self, zones: tuple[str, ...], quarter: datetime) -> datetime:
@@ -104,6 +107,11 @@ class QuietHours:
         if self.start < self.end:
             return self.start <= clock < self.end
         return clock >= self.start or clock < self.end
+
+
+def _quarter_of(now: datetime) -> datetime:
+    """Return when a quarter of an hour began. The hours of every time zone do at one of UTC, so it is quiet or not."""
+    return now.replace(minute=now.minute - now.minute % 15, second=0, microsecond=0)
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import math
+import random
 import re
 import threading
 import time
@@ -42,6 +43,7 @@ from airflow_provider_wtschat.campaigns.people import (
 from airflow_provider_wtschat.campaigns.recipients import Bounds, Layout, Recipients
 from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, funnel, report
 from airflow_provider_wtschat.campaigns.table import (
+    CLOCKS,
     LONGEST_NAME,
     STALE_AFTER,
     CampaignTable,
@@ -80,8 +82,8 @@ PAUSED_LOOK = timedelta(seconds=30)
 
 _HOURLY = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
-_CLOCKS = timedelta(minutes=5)
-"""How far the clocks of workers and server may be apart."""
+_TURN = timedelta(seconds=2)
+"""How long to wait, up to twice that, for what another campaign is sending to the same people."""
 _OTHERS_SOON, _OTHERS_LATE = timedelta(seconds=0.5), timedelta(minutes=1)
 """How long to wait at least, and at most, before looking again whether other workers have ended."""
 _SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
@@ -322,6 +324,12 @@ class Options:
                 )
                 raise WtsChatFailedError(msg)
 
+    def bounds_of_waiting(self) -> Iterator[datetime]:
+        """Return the instants until which a request may wait to go out: its rows were judged for no longer."""
+        yield from (moment for moment in (self.send_before, self.schedule_at) if moment is not None)
+        if self.pace.quiet is not None:
+            yield self.pace.quiet.sure_until(datetime.now(UTC))
+
     @property
     def query(self) -> str:
         """A digest of the query: what it says, its parameters, and what its columns mean."""
@@ -479,7 +487,7 @@ class Dispatch:
             soon = datetime.now(UTC) + min(max(age, _OTHERS_SOON), _OTHERS_LATE)
             return Pause(until=min(soon, max(oldest + STALE_AFTER, datetime.now(UTC))), purpose=Purpose.OTHERS)
         if (moment := table.next_start()) is not None:
-            return self._until_morning(moment)
+            return self._until_turn(moment)
         if looking and self._options.target is not None:
             last = self.table.last_claim()
             self._look(self._options.target, since=None if last is None else last - self._options.follow_up_for)
@@ -487,15 +495,16 @@ class Dispatch:
             return Pause(until=moment, purpose=Purpose.LOOK)
         return report(table, max_failed=self._options.max_failed)
 
-    def _until_morning(self, moment: datetime) -> Pause:
+    def _until_turn(self, moment: datetime) -> Pause:
         end = self._options.send_before
         if end is not None and moment >= end:
             msg = (
-                f"send_before: {instants.write(end)} comes before the end of the quiet hours of some recipients; what "
-                "is planned stays planned"
+                f"send_before: {instants.write(end)} comes before the end of the quiet hours of some recipients, or of "
+                "what another campaign is sending them; what is planned stays planned"
             )
             raise WtsChatFailedError(msg)
-        return Pause(until=max(moment, datetime.now(UTC)), purpose=Purpose.QUIET)
+        purpose = Purpose.OTHERS if self._options.pace.quiet is None else Purpose.QUIET
+        return Pause(until=max(moment, datetime.now(UTC)), purpose=purpose)
 
     def _abandon(self) -> None:
         if left := self.table.abandon(self._origin.owner):
@@ -682,18 +691,15 @@ class Dispatch:
         size = 1 if scheduled else convert.MAX_BATCH
         if scheduled and (number := self.table.counts()[Status.PLANNED]):
             log.info("Scheduling %d messages one by one: a request each, of the account's %s", number, READ)
-        sent = False
-        while True:
-            upto = self._canary()
-            claim = self.table.claim(self._origin.owner, self._room(size), self._check_send, upto=upto)
-            if claim is None:
-                if upto is None or not self._passed(upto):
-                    break
-                continue
-            sent = True
-            if (claim := self._sendable(claim)).rows:
-                self._send_claim(claim)
-        if sent:
+        try:
+            while True:
+                upto = self._canary()
+                claim = self.table.claim(self._origin.owner, self._room(size), self._check_send, upto=upto)
+                if claim is not None:
+                    self._send_claim(self._sendable(claim))
+                elif upto is None or not self._passed(upto):
+                    return
+        finally:
             self._progress.say()
 
     def _room(self, size: int) -> int:
@@ -765,43 +771,54 @@ class Dispatch:
         self._suppression.refresh()
 
     def _sendable(self, claim: Claim) -> Claim:
-        """Leave out who must not be written to by now, has had enough, or sleeps."""
+        """Leave out who must not be written to by now, has had enough, sleeps, or is just being written to."""
         pace = self._options.pace
         people = {row.seq: person(row.phone) for row in claim.rows}
         try:
             found = self._left_out(list(set(people.values())))
             out = {seq: found[who] for seq, who in people.items() if who in found}
+            later = {}
+            if pace.quiet is not None:
+                later = _asleep(pace.quiet, [row for row in claim.rows if row.seq not in out])
             if pace.cap is not None:
-                out |= self._over_cap(claim, {seq: who for seq, who in people.items() if seq not in out}, *pace.cap)
-            awake = [row for row in claim.rows if row.seq not in out]
-            asleep = {} if pace.quiet is None else _asleep(pace.quiet, awake)
+                awake = {seq: who for seq, who in people.items() if seq not in out and seq not in later}
+                enough, soon = self._over_cap(claim, awake, *pace.cap)
+                out, later = out | enough, later | soon
         except BaseException:
             self.table.release(claim)
             raise
-        if not out and not asleep:
-            return claim
         outcomes = [Outcome(seq=seq, status=Status.SUPPRESSED, reason=reason) for seq, reason in out.items()]
-        self.table.record(claim, outcomes)
-        self._progress.count(outcomes)
-        self.table.postpone(claim, asleep)
-        return replace(claim, rows=[row for row in claim.rows if row.seq not in out and row.seq not in asleep])
+        if outcomes:
+            self.table.record(claim, outcomes)
+            self._progress.count(outcomes)
+        self.table.postpone(claim, later)
+        return replace(claim, rows=[row for row in claim.rows if row.seq not in out and row.seq not in later])
 
-    def _over_cap(self, claim: Claim, people: Mapping[int, str], most: int, period: timedelta) -> dict[int, str]:
+    def _over_cap(
+        self, claim: Claim, people: Mapping[int, str], most: int, period: timedelta
+    ) -> tuple[dict[int, str], dict[int, datetime]]:
+        """Return which rows are too many, and which wait until it is known what others have sent to their people."""
         marks = {who: self._people.pseudonym(who) for who in people.values()}
         if not marks:
-            return {}
-        had = self.table.messages_to(list(marks.values()), datetime.now(UTC) - period, claim)
-        out = {}
+            return {}, {}
+        now = datetime.now(UTC)
+        had = self.table.messages_to(list(marks.values()), now - period, claim)
+        # Two dispatches that wait for each other come back at different times.
+        again = now + random.uniform(1, 2) * _TURN  # noqa: S311  # no secret
+        out, later = {}, {}
         for seq, who in people.items():
-            number = had.get(marks[who], 0)
+            number, on_its_way = had.get(marks[who], (0, 0))
             if number >= most:
                 out[seq] = f"max_per_contact: had {number} messages of campaigns in {period}"
-            had[marks[who]] = number + 1
-        return out
+            elif number + on_its_way >= most:
+                later[seq] = again
+            else:
+                had[marks[who]] = number + 1, on_its_way
+        return out, later
 
     def _send_claim(self, claim: Claim) -> None:
         """Send the rows of a claim, and record what became of them whatever happens."""
-        parts = [claim]
+        parts = [claim] if claim.rows else []
         try:
             while parts:
                 part = parts.pop()
@@ -821,12 +838,18 @@ class Dispatch:
     def _send_part(self, part: Claim) -> Sequence[Outcome] | None:
         """Send rows in one request; ``None`` if it was refused because of some of them, and nothing was done."""
         outcomes: Sequence[Outcome]
+        now = datetime.now(UTC)
+        longest = now + timedelta(seconds=self._hook.max_wait)
+        end = min([longest, *self._options.bounds_of_waiting()])
+        patience = max(0.0, (end - now).total_seconds())
         try:
-            answer = self._hook.answer(self._request(part), stop=self._stop).value
-        except (WtsChatRateLimitError, WtsChatConnectionError):
+            answer = self._hook.answer(self._request(part), max_wait=patience, stop=self._stop).value
+        except (WtsChatRateLimitError, WtsChatConnectionError) as error:
             # The request did not go out, or was turned away at the door.
             self.table.release(part)
             self._check_stop()
+            if isinstance(error, WtsChatRateLimitError) and end < longest:
+                raise _OnHold(Pause(until=end, purpose=Purpose.QUIET)) from error
             raise
         except WtsChatError as error:
             if isinstance(error, WtsChatAuthenticationError) or error.status == 403:
@@ -1038,7 +1061,7 @@ def _find_template(template_id: str, name: str | None) -> Exchange[Template | No
 
 def _find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
     """Look for the message of a row in the sessions of its recipient."""
-    since = row.claimed_at - _CLOCKS
+    since = row.claimed_at - CLOCKS
     try:
         contact = yield from call(contacts.get_by_phone(row.phone))
     except WtsChatNotFoundError:

@@ -24,7 +24,7 @@ from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.types import Message, Session
 from airflow_provider_wtschat.budget.limits import SEND
 from airflow_provider_wtschat.campaigns.people import SuppressionTable, says_never_again
-from airflow_provider_wtschat.campaigns.table import LONGEST_REASON, CampaignTable, Sent, sender_id
+from airflow_provider_wtschat.campaigns.table import CLOCKS, LONGEST_REASON, CampaignTable, Sent, sender_id
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, Stored, get_inbox
@@ -40,8 +40,6 @@ LOOK_PAUSE = 2 * SEND.seconds / SEND.limit
 FAILURE = "failure"
 """Why somebody came into the suppression table: a message failed in a way that says so."""
 
-_CLOCKS = timedelta(minutes=5)
-"""How far the clocks of workers and server may be apart."""
 _AT_ONCE = 500
 _ORDER = ("QUEUED", "PROCESSING", "SAVED", "SENT", "DELIVERED", "READ")
 """In which order a message has its statuses; webhooks may come in any."""
@@ -154,7 +152,7 @@ class Following:
 
     def _listed(self, session_id: str, group: Sequence[Sent]) -> dict[int, dict[str, Any]]:
         since = min((row.sent_at for row in group if row.sent_at is not None), default=None)
-        listing = sessions.list_messages(session_id, created_after=None if since is None else since - _CLOCKS)
+        listing = sessions.list_messages(session_id, created_after=None if since is None else since - CLOCKS)
         found = {str(message["id"]): message for message in self._ask(rows(listing)) or ()}
         answers = [
             moment
@@ -203,7 +201,7 @@ class Following:
 
             # Hidden ones are sure to come only if their status is named.
             for status in (None, "HIDDEN"):
-                self._ask(pages(sessions.list_(status=status, last_interaction_after=since - _CLOCKS), take))
+                self._ask(pages(sessions.list_(status=status, last_interaction_after=since - CLOCKS), take))
 
     def _ask(self, exchange: Exchange[T]) -> T | None:
         try:

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ from airflow_provider_wtschat.api import contacts, instants, phones, tags
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.exchange import Exchange, call, pages
 from airflow_provider_wtschat.api.types import Contact, ContactStatus
-from airflow_provider_wtschat.campaigns.table import make
+from airflow_provider_wtschat.campaigns.table import CLOCKS, make
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.sql.database import Database
@@ -34,7 +34,6 @@ REFRESH_EVERY = 900.0
 MOST_IDS = 1000
 """Most contact ids in ``exclude_sql``: each takes a request."""
 
-_CLOCKS = timedelta(minutes=5)
 _SALT = "salt"
 """Stands in place of a person in the row that holds the salt."""
 _NEVER_AGAIN = re.compile(r"(?<!\d)(131026|131050)(?!\d)")
@@ -115,6 +114,16 @@ class SuppressionTable:
         if new:
             self._insert(new)
         return len(new)
+
+    def told_by(self, source: str, pseudonyms: Sequence[str]) -> list[str]:
+        """Return those of some people who came into the table from a source."""
+        sql = f"SELECT person FROM {self.table} WHERE source = ? AND person IN ({{many}})"  # noqa: S608  # checked
+        return [str(who) for (who,) in self._database.query(sql, source, many=pseudonyms)] if pseudonyms else []
+
+    def tell(self, pseudonym: str, source: str) -> None:
+        """Note another source for a person."""
+        sql = f"UPDATE {self.table} SET source = ? WHERE person = ?"  # noqa: S608  # checked
+        self._database.change(sql, source, pseudonym)
 
     def remove(self, pseudonym: str) -> int:
         """
@@ -201,7 +210,7 @@ class Suppression:
         if self._exclusions.sql is not None:
             self._keep(self._queried(self._exclusions.sql), "exclude_sql names this recipient")
         statuses = (ContactStatus.BLOCKED, ContactStatus.ARCHIVED)
-        since = None if self._read_at is None else self._read_at - _CLOCKS
+        since = None if self._read_at is None else self._read_at - CLOCKS
         if self._exclusions.blocked:
             for status in statuses:
                 listing = contacts.list_(status=status.value, updated_after=since)

@@ -24,7 +24,7 @@ _CONTROL = "it is in the control group"
 _SAME_RECIPIENT = "an earlier row has the same recipient"
 _TABLE = (
     "CREATE TABLE recipient (row INTEGER PRIMARY KEY, key TEXT, phone TEXT, person TEXT, content TEXT, reason TEXT,"
-    " suppressed INTEGER NOT NULL DEFAULT 0, held_out INTEGER NOT NULL DEFAULT 0)"
+    " status TEXT)"
 )
 
 
@@ -119,30 +119,30 @@ class Recipients:
                 for line, (key, row) in enumerate(zip(keys, chunk, strict=True), start=start)
                 if key not in passed_over
             ]
-            valid += sum(row[-1] is None for row in rows)
+            valid += sum(row[-1] == Status.PLANNED for row in rows)
             if valid > bounds.recipients and bounds.duplicates != "skip":
                 raise _too_many(bounds)
-            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, 0, 0)", rows)
+            self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
         self._check_keys()
+        self._check_invalid(bounds.invalid)
         self._check_phones(bounds.duplicates)
         if self.valid > bounds.recipients:
             raise _too_many(bounds)
-        self._check_invalid(bounds.invalid)
 
     @property
     def valid(self) -> int:
         """How many rows are to be sent."""
-        return self._count("reason IS NULL")
+        return self._count(Status.PLANNED)
 
     @property
     def invalid(self) -> int:
         """How many rows are refused."""
-        return self._count("reason IS NOT NULL AND NOT suppressed AND NOT held_out")
+        return self._count(Status.REFUSED)
 
     @property
     def suppressed(self) -> int:
         """How many rows are of people who are left out."""
-        return self._count("suppressed")
+        return self._count(Status.SUPPRESSED)
 
     def suppress(self, reasons: Callable[[Sequence[str]], Mapping[str, str]]) -> None:
         """
@@ -150,16 +150,7 @@ class Recipients:
 
         :param reasons: returns why people are left out, by person, for those who are
         """
-        after = 0
-        while rows := self._rows.execute(
-            "SELECT row, person FROM recipient WHERE reason IS NULL AND row > ? ORDER BY row LIMIT ?", (after, _CHUNK)
-        ).fetchall():
-            found = reasons([who for _, who in rows])
-            self._rows.executemany(
-                "UPDATE recipient SET suppressed = 1, reason = ?, phone = NULL, content = NULL WHERE row = ?",
-                [(found[who], row) for row, who in rows if who in found],
-            )
-            after = rows[-1][0]
+        self._leave_out("person", reasons, Status.SUPPRESSED)
 
     def hold_out(self, share: float, name: str) -> int:
         """
@@ -169,21 +160,29 @@ class Recipients:
         :param name: makes the groups of campaigns differ
         :return: how many there are
         """
+        self._leave_out(
+            "key", lambda keys: {key: _CONTROL for key in keys if _draw(name, key) < share}, Status.HELD_OUT
+        )
+        return self._count(Status.HELD_OUT)
+
+    def _leave_out(self, column: str, reasons: Callable[[Sequence[str]], Mapping[str, str]], status: Status) -> None:
+        """Take rows out of those that are to be sent, for reasons by what a column holds."""
         after = 0
         while rows := self._rows.execute(
-            "SELECT row, key FROM recipient WHERE reason IS NULL AND row > ? ORDER BY row LIMIT ?", (after, _CHUNK)
+            f"SELECT row, {column} FROM recipient WHERE status = ? AND row > ? ORDER BY row LIMIT ?",  # noqa: S608  # ours
+            (Status.PLANNED, after, _CHUNK),
         ).fetchall():
+            found = reasons([value for _, value in rows])
             self._rows.executemany(
-                "UPDATE recipient SET held_out = 1, reason = ?, phone = NULL, content = NULL WHERE row = ?",
-                [(_CONTROL, row) for row, key in rows if _draw(name, key) < share],
+                "UPDATE recipient SET status = ?, reason = ?, phone = NULL, content = NULL WHERE row = ?",
+                [(status, found[value], row) for row, value in rows if value in found],
             )
             after = rows[-1][0]
-        return self._count("held_out")
 
     def examples(self, number: int) -> list[dict[str, Any]]:
         """Read what the first messages say."""
         rows = self._rows.execute(
-            "SELECT content FROM recipient WHERE reason IS NULL ORDER BY row LIMIT ?", (number,)
+            "SELECT content FROM recipient WHERE status = ? ORDER BY row LIMIT ?", (Status.PLANNED, number)
         ).fetchall()
         return [json.loads(content) for (content,) in rows]
 
@@ -193,28 +192,20 @@ class Recipients:
 
         :param pseudonym: returns what stands for a person in the table
         """
-        columns = "key, phone, person, content, reason, suppressed, held_out"
+        columns = "key, phone, person, content, reason, status"
         with closing(self._rows.execute(f"SELECT {columns} FROM recipient ORDER BY row")) as cursor:  # noqa: S608  # ours
-            for key, phone, who, content, reason, suppressed, held_out in cursor:
+            for key, phone, who, content, reason, status in cursor:
                 yield Planned(
                     key=key,
                     phone=phone,
                     content=None if content is None else json.loads(content),
-                    status=(
-                        Status.SUPPRESSED
-                        if suppressed
-                        else Status.HELD_OUT
-                        if held_out
-                        else Status.PLANNED
-                        if reason is None
-                        else Status.REFUSED
-                    ),
+                    status=Status(status),
                     reason=reason,
                     person=None if who is None or phone is None else pseudonym(who),
                 )
 
-    def _count(self, condition: str) -> int:
-        ((number,),) = self._rows.execute(f"SELECT count(*) FROM recipient WHERE {condition}")  # noqa: S608  # ours
+    def _count(self, status: Status) -> int:
+        ((number,),) = self._rows.execute("SELECT count(*) FROM recipient WHERE status = ?", (status,))
         return int(number)
 
     def _check_keys(self) -> None:
@@ -223,39 +214,40 @@ class Recipients:
             msg = f"rows {first} and {last} of the query have the same key; each row needs its own"
             raise WtsChatArgumentError("key_column", msg)
 
+    def _check_invalid(self, most: int) -> None:
+        number, shown = self._found("status = 'refused'")
+        if number > most:
+            msg = f"{number} rows of the query cannot be sent, and at most {most} may be left out; {shown}"
+            raise WtsChatArgumentError("max_invalid", msg)
+
     def _check_phones(self, duplicates: str) -> None:
         if duplicates == "allow":
             return
-        later = "reason IS NULL AND row NOT IN (SELECT min(row) FROM recipient WHERE reason IS NULL GROUP BY person)"
-        number = self._count(later)
+        firsts = "SELECT min(row) FROM recipient WHERE status = 'planned' GROUP BY person"
+        later = f"status = 'planned' AND row NOT IN ({firsts})"
         if duplicates == "skip":
             self._rows.execute(
-                f"UPDATE recipient SET reason = ?, phone = NULL, person = NULL, content = NULL WHERE {later}",  # noqa: S608  # ours
-                (_SAME_RECIPIENT,),
+                "UPDATE recipient SET status = ?, reason = ?, phone = NULL, person = NULL, content = NULL"  # noqa: S608
+                f" WHERE {later}",
+                (Status.REFUSED, _SAME_RECIPIENT),
             )
-        elif number:
+            return
+        number, shown = self._found(later)
+        if number:
             msg = (
-                f"{number} rows of the query have the phone number of an earlier row "
-                f"({self._listed(later, number)}); filter them, or say 'skip' or 'allow'"
+                f"{number} rows of the query have the phone number of an earlier row ({shown}); filter them, or say "
+                "'skip' or 'allow'"
             )
             raise WtsChatArgumentError("duplicate_recipients", msg)
 
-    def _check_invalid(self, most: int) -> None:
-        found = f"reason IS NOT NULL AND reason <> '{_SAME_RECIPIENT}'"
-        number = self._count(found)
-        if number > most:
-            msg = (
-                f"{number} rows of the query cannot be sent, and at most {most} may be left out; "
-                f"{self._listed(found, number)}"
-            )
-            raise WtsChatArgumentError("max_invalid", msg)
-
-    def _listed(self, condition: str, number: int) -> str:
+    def _found(self, condition: str) -> tuple[int, str]:
+        """Count rows, and say which are the first of them."""
         rows = self._rows.execute(
-            f"SELECT row, reason FROM recipient WHERE {condition} ORDER BY row LIMIT {_SHOWN}"  # noqa: S608  # ours
+            f"SELECT row, reason, count(*) OVER () FROM recipient WHERE {condition} ORDER BY row LIMIT {_SHOWN}"  # noqa: S608
         ).fetchall()
-        shown = [f"row {row}: {reason}" if reason else f"row {row}" for row, reason in rows]
-        return ", ".join(shown) + (f" and {number - len(shown)} more" if number > len(shown) else "")
+        number = rows[0][2] if rows else 0
+        shown = [f"row {row}: {reason}" if reason else f"row {row}" for row, reason, _ in rows]
+        return number, ", ".join(shown) + (f" and {number - len(shown)} more" if number > len(shown) else "")
 
 
 def _chunks(
@@ -283,30 +275,26 @@ def _places(names: Sequence[str], columns: Sequence[str]) -> dict[str, int]:
     return places
 
 
-def _row(
-    line: int, key: str, row: Mapping[str, Any], layout: Layout
-) -> tuple[str, str | None, str | None, str | None, str | None]:
+def _row(line: int, key: str, row: Mapping[str, Any], layout: Layout) -> tuple[str | None, ...]:
+    """Check a row; what is returned are the columns of the temporary table behind its number."""
     if convert.is_nothing(key) or len(key) > LONGEST_NAME:
         msg = f"row {line} of the query has no key of 1 to {LONGEST_NAME} characters"
         raise WtsChatArgumentError("key_column", msg)
+    reason = "no phone number"
     try:
         # With its plus sign it is international wherever it is parsed again, whatever its digits look like.
         phone = "+" + phones.digits(layout.recipient, as_text(row[layout.recipient]), layout.country)
-    except WtsChatArgumentError:
-        return key, None, None, None, "no phone number"
-    content: dict[str, Any] = {}
-    for parameter, column in layout.parameters.items():
-        try:
+        content: dict[str, Any] = {}
+        for parameter, column in layout.parameters.items():
+            reason = f"nothing to fill the parameter {parameter!r} with"
             value = convert.template_parameters("parameters", {parameter: convert.plain(column, row[column])})
-        except WtsChatArgumentError:
-            return key, None, None, None, f"nothing to fill the parameter {parameter!r} with"
-        content.setdefault("parameters", {}).update(value or {})
-    if layout.file is not None:
-        try:
+            content.setdefault("parameters", {}).update(value or {})
+        if layout.file is not None:
+            reason = "no file"
             content["file"] = convert.required(layout.file, convert.file(layout.file, row[layout.file]))
-        except WtsChatArgumentError:
-            return key, None, None, None, "no file"
-    return key, phone, person(phone), json.dumps(content, ensure_ascii=False), None
+    except WtsChatArgumentError:
+        return key, None, None, None, reason, Status.REFUSED
+    return key, phone, person(phone), json.dumps(content, ensure_ascii=False), None, Status.PLANNED
 
 
 def _draw(name: str, key: str) -> float:

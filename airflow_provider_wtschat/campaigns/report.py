@@ -22,7 +22,6 @@ FINAL = ("READ", *FAILURES)
 _MOST_REASONS = 20
 _OTHER = "other"
 
-
 STAGES = (
     "planned", "suppressed", "held_out", "waiting", "uncertain", "sent", "delivered", "read", "replied", "failed",
 )  # fmt: skip
@@ -43,17 +42,21 @@ class Progress:
     def __init__(self) -> None:
         self._counts = dict.fromkeys(Status, 0)
         self._said = self._started = time.monotonic()
+        self._news = False
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
         """Count what a request was answered with."""
         for outcome in outcomes:
             self._counts[outcome.status] += 1
+            self._news = True
         if time.monotonic() - self._said >= _REPORT_EVERY:
             self.say()
 
     def say(self) -> None:
-        """Say it now."""
-        self._said = time.monotonic()
+        """Say it now, unless it was said already."""
+        if not self._news:
+            return
+        self._said, self._news = time.monotonic(), False
         seconds = max(self._said - self._started, 0.001)
         sent, refused, uncertain = (self._counts[name] for name in (Status.SENT, Status.REFUSED, Status.UNCERTAIN))
         log.info(

@@ -32,6 +32,9 @@ LOOK_UP_AGAIN = timedelta(hours=1)
 LATEST_LOOK_UP = timedelta(hours=48)
 """Once a row has been looked up so long after its claim, it is not looked up again."""
 
+CLOCKS = timedelta(minutes=5)
+"""How far the clocks of workers and server may be apart."""
+
 _NAMESPACE = UUID("0c2f3c0e-6f0b-4b43-9a53-2f0d1b7f5f5e")
 _ROWS_PER_STATEMENT = 500
 _LAST = 2**31 - 1
@@ -277,18 +280,7 @@ class CampaignTable:
         :param expires_at: when to empty what a row says of a person, whatever became of it; ``None`` for never
         :return: whether this is the plan now; else somebody else's is
         """
-        header = (
-            _PLAN,
-            "",
-            sender_id(self.campaign),
-            None,
-            json.dumps(facts),
-            State.GOING.value,
-            None,
-            None,
-            None,
-            None,
-        )
+        header = (_PLAN, sender_id(self.campaign), "", None, json.dumps(facts), State.GOING.value, *[None] * 4)
 
         def insert(cursor: Any) -> None:
             # One transaction, so that no try ever finds half a plan. The first row keeps everybody else out.
@@ -506,19 +498,23 @@ class CampaignTable:
         )  # fmt: skip
         return int(number)
 
-    def messages_to(self, people: Sequence[str], since: datetime, claim: Claim) -> dict[str, int]:
+    def messages_to(self, people: Sequence[str], since: datetime, claim: Claim) -> dict[str, tuple[int, int]]:
         """
-        Count what people were sent, or may have been, by all dispatches of the table.
+        Count what people were sent, or may have been, by all dispatches of the table, and what is on its way to them.
 
         :param since: from when on
         :param claim: a claim whose rows do not count
+        :return: by person how many messages they had, and how many rows others have claimed and may not have sent yet
         """
+        stale = instants.write(datetime.now(UTC) - STALE_AFTER)
         rows = self._query(
-            "SELECT person, count(*) FROM {table} WHERE claimed_at > ? AND status IN (?, ?, ?)"
+            "SELECT person, count(*), sum(CASE WHEN status = ? AND claimed_at >= ? THEN 1 ELSE 0 END) FROM {table}"
+            " WHERE claimed_at > ? AND status IN (?, ?, ?)"
             " AND (claimed_by IS NULL OR claimed_by <> ?) AND person IN ({many}) GROUP BY person",
-            instants.write(since), Status.SENT, Status.CLAIMED, Status.UNCERTAIN, claim.name, many=people,
+            Status.CLAIMED, stale, instants.write(since), Status.SENT, Status.CLAIMED, Status.UNCERTAIN, claim.name,
+            many=people,
         )  # fmt: skip
-        return {str(who): int(number) for who, number in rows}
+        return {str(who): (int(number) - int(open_), int(open_)) for who, number, open_ in rows}
 
     def nth_planned(self, number: int) -> int | None:
         """
@@ -867,7 +863,7 @@ class CampaignTable:
         return []
 
     def _insert(self, cursor: Any, rows: Sequence[tuple[Any, ...]]) -> None:
-        columns = "campaign, seq, row_key, sender_id, phone, content, status, reason, expires_at, person, template_id"
+        columns = "campaign, seq, sender_id, row_key, phone, content, status, reason, person, expires_at, template_id"
         places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(rows))
         self._execute(
             cursor,
@@ -895,20 +891,11 @@ class CampaignTable:
                 there = {found for (found,) in map(tuple, cursor.fetchall())}
             new = [(own_id, row) for own_id, row in zip(ids, part, strict=True) if own_id not in there]
             values = [
-                (
-                    seq,
-                    row.key,
-                    own_id,
-                    row.phone,
-                    None if row.content is None else json.dumps(row.content, ensure_ascii=False),
-                    row.status.value,
-                    row.reason,
-                    expiry,
-                    row.person,
-                    template_id,
-                )
+                (seq, own_id, row.key, row.phone,
+                 None if row.content is None else json.dumps(row.content, ensure_ascii=False),
+                 row.status.value, row.reason, row.person, expiry, template_id)
                 for seq, (own_id, row) in enumerate(new, start=last + 1)
-            ]
+            ]  # fmt: skip
             if values:
                 self._insert(cursor, values)
             last += len(values)

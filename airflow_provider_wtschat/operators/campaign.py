@@ -34,6 +34,10 @@ __all__ = [
     "WtsChatOptOutOperator",
 ]
 
+_ASKED = "asked not to be written to"
+_OPT_OUT, _WITHOUT_TAG = "opt-out", "opt-out, to be tagged"
+"""Who says so: this operator, once the contact has its tag and before."""
+
 
 class Action(StrEnum):
     """What to do with a campaign."""
@@ -274,13 +278,13 @@ class WtsChatOptOutOperator(ActingOperator):
         with closing(SuppressionTable(connected(argument, getattr(self, argument)), self.suppression_table)) as table:
             table.create()
             read, found = self._asking(words or ())
-            known = table.reasons([table.pseudonym(who) for who in found])
-            new = {who: number for who, number in found.items() if table.pseudonym(who) not in known}
-            # The tag first: who is in the table is not looked at again.
-            for number in new.values() if tag is not None else ():
-                self._tag(number, str(tag))
-            table.add({table.pseudonym(who): "asked not to be written to" for who in new}, "opt-out")
-        result = {"replies": read, "opt_outs": len(found), "new": len(new)}
+            numbers = {table.pseudonym(who): number for who, number in found.items()}
+            # First, because whatever becomes of the tag, nobody of them may be written to.
+            new = table.add(dict.fromkeys(numbers, _ASKED), _OPT_OUT if tag is None else _WITHOUT_TAG)
+            for who in table.told_by(_WITHOUT_TAG, list(numbers)) if tag is not None else ():
+                self._tag(numbers[who], str(tag))
+                table.tell(who, _OPT_OUT)
+        result = {"replies": read, "opt_outs": len(found), "new": new}
         self.log.info("Opt-outs: %s", result)
         return result
 
@@ -288,7 +292,8 @@ class WtsChatOptOutOperator(ActingOperator):
         """Count the replies, and return the numbers of who asks, by person."""
         phone, text = (convert.required_text(name, getattr(self, name)) for name in ("recipient_column", "text_column"))
         hook = connected("sql_conn_id", self.sql_conn_id)
-        found, read = {}, 0
+        found: dict[str, str] = {}
+        read = nobody = 0
         for given, rows in read_query(hook, "sql", convert.required_text("sql", self.sql)):
             names = [name.lower() for name in given]
             if missing := [name for name in (phone, text) if name.lower() not in names]:
@@ -297,10 +302,17 @@ class WtsChatOptOutOperator(ActingOperator):
             for row in rows:
                 values = dict(zip(names, row, strict=True))
                 read += 1
-                if replies.is_opt_out(values[text.lower()], words):
-                    said = people.as_text(values[phone.lower()])
+                if not replies.is_opt_out(values[text.lower()], words):
+                    continue
+                try:
+                    said = convert.required_text("recipient_column", people.as_text(values[phone.lower()]))
                     number = f"+{convert.phone('recipient_column', said, self.phone_country)}"
+                except WtsChatArgumentError:
+                    nobody += 1
+                else:
                     found[people.person(number)] = number
+        if nobody:
+            self.log.warning("%d replies ask for it and come with no valid phone number, so nobody is left out", nobody)
         return read, found
 
     def _tag(self, number: str, tag: str) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,9 +17,11 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.quiet import DAYS, QuietHours, zones_of
 from airflow_provider_wtschat.campaigns import dispatch as engine
 from airflow_provider_wtschat.campaigns import following
+from airflow_provider_wtschat.campaigns.table import STALE_AFTER, CampaignTable
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
 from airflow_provider_wtschat.simulator import Simulator
 from tests.transfers.conftest import SEND, Warehouse
@@ -162,6 +168,28 @@ def test_a_worker_waits_for_the_morning(
     assert order == [False] * 75 + [True] * 75
 
 
+def test_a_request_that_waits_too_long_goes_out_in_the_morning(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    warehouse.fill(3)
+    evening, morning = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (1.5, 4))
+    monkeypatch.setattr(
+        QuietHours, "next_start", lambda *_: morning if evening <= datetime.now(UTC) < morning else None
+    )
+    monkeypatch.setattr(QuietHours, "sure_until", lambda self, now: evening if now < evening else morning)
+    simulator.inject("429", on=SEND, retry_after=2)
+    assert dispatch(quiet_days=["SUNDAY"])["sent"] == 3
+    assert all(send.at >= morning.timestamp() * 1e6 for send in simulator.sends)
+
+
+def test_a_request_that_waits_too_long_is_not_sent_too_late(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(3)
+    simulator.inject("429", on=SEND, retry_after=3)
+    with pytest.raises(WtsChatFailedError, match=r"send_before: .* is over"):
+        dispatch(send_before=datetime.now(UTC) + timedelta(seconds=2))
+    assert (warehouse.statuses(), simulator.sends) == ({"planned": 3}, [])
+
+
 # Caps
 
 
@@ -186,6 +214,41 @@ def test_the_cap_holds_within_a_request(warehouse: Warehouse, simulator: Simulat
     warehouse.fill(5, phone=lambda i: "11 90000-0001")
     result = dispatch(duplicate_recipients="allow", max_per_contact=(2, timedelta(hours=1)))
     assert (result["sent"], result["suppressed"]) == (2, 3)
+
+
+def test_two_campaigns_at_once_write_to_everybody_once(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    # Each has claimed the same people before the other one counts what they had, and has counted before it goes on.
+    together, real = threading.Barrier(2), CampaignTable.messages_to
+
+    def wait() -> None:
+        with suppress(threading.BrokenBarrierError):
+            together.wait(1)
+
+    def counted(self: CampaignTable, *args: Any) -> Any:
+        wait()
+        found = real(self, *args)
+        wait()
+        return found
+
+    monkeypatch.setattr(CampaignTable, "messages_to", counted)
+    monkeypatch.setattr(engine, "_TURN", timedelta(seconds=0.2))
+    any_warehouse.fill(120)
+    with ThreadPoolExecutor() as workers:
+        tries = [workers.submit(dispatch, campaign=name, max_per_contact=[1, 604800]) for name in ("one", "other")]
+        results = [task.result() for task in tries]
+    assert Counter(send.recipient for send in simulator.sends).most_common(1)[0][1] == 1
+    assert [len(simulator.sends), sum(result["sent"] for result in results)] == [120, 120]
+    assert all(result["sent"] + result["suppressed"] == 120 for result in results)
+
+
+def test_a_campaign_that_died_holds_no_other_up(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(1)
+    dispatch(campaign="died")
+    long_ago = instants.write(datetime.now(UTC) - STALE_AFTER)
+    warehouse.execute(f"UPDATE wtschat_campaign SET status = 'claimed', claimed_at = '{long_ago}' WHERE seq > 0")
+    assert dispatch(max_per_contact=[1, 604800])["suppressed"] == 1
 
 
 # Pace

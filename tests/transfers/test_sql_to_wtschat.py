@@ -23,6 +23,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowTa
 from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.campaigns import dispatch as engine
 from airflow_provider_wtschat.campaigns import following
+from airflow_provider_wtschat.campaigns import report as reporting
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch
 from airflow_provider_wtschat.campaigns.people import SuppressionTable
 from airflow_provider_wtschat.campaigns.table import CampaignTable, Claim, Claimed, Outcome, Planned, Status
@@ -117,6 +118,17 @@ def test_it_tells_how_far_it_is_while_it_goes_on_and_where_it_failed(
         SqlToWtsChatTemplateOperator(**arguments(simulator, campaign="other")).execute(given)
     assert (told[-1]["state"], told[-1]["sent"]) == ("running", 0)
     assert told[-1]["refused"] > 0
+
+
+def test_it_says_once_how_many_were_sent(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch, caplog: Any
+):
+    monkeypatch.setattr(reporting, "_REPORT_EVERY", 0.0)
+    warehouse.fill(150)
+    with caplog.at_level("INFO"):
+        dispatch()
+    said = [record.message.partition(" in ")[0] for record in caplog.records if record.message.startswith("Sent ")]
+    assert said == ["Sent 100 messages", "Sent 150 messages"]
 
 
 def test_order_and_columns_are_those_of_the_query(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
@@ -566,8 +578,8 @@ def claim_of(number: int) -> Claim:
     ],
 )
 def test_results_are_told_apart_by_id_else_by_place(results: Any, statuses: list[str]):
-    outcomes = engine.matched(claim_of(2), {"results": results})
-    assert [f"{outcome.status} {outcome.message_id or ''}".strip() for outcome in outcomes] == statuses
+    told = engine.matched(claim_of(2), {"results": results})
+    assert [f"{outcome.status} {outcome.message_id or ''}".strip() for outcome in told] == statuses
     assert engine.matched(claim_of(1), ["no mapping"])[0].status is Status.UNCERTAIN
 
 

@@ -246,7 +246,7 @@ def test_replies_become_opt_outs_and_tags(any_warehouse: Warehouse, simulator: S
     any_warehouse.fill(4)
     any_warehouse.execute("CREATE TABLE replies (phone VARCHAR(40), text VARCHAR(200))")
     replies = [("+55|11900000001", "SAIR"), ("+55|11900000002", "não quero sair"), ("11900000003", "Pare!"),
-               ("11900000003", "stop"), (None, "bom dia")]  # fmt: skip
+               ("11900000003", "stop"), (None, "bom dia"), (None, "sair"), ("?", "sair")]  # fmt: skip
     any_warehouse.execute("INSERT INTO replies VALUES (?, ?)", replies)
 
     def opt_out(**changed: Any) -> dict[str, int]:
@@ -256,8 +256,15 @@ def test_replies_become_opt_outs_and_tags(any_warehouse: Warehouse, simulator: S
         }  # fmt: skip
         return WtsChatOptOutOperator(task_id="opt_out", **given).execute(context())
 
-    assert opt_out() == {"replies": 5, "opt_outs": 2, "new": 2}
-    assert opt_out() == {"replies": 5, "opt_outs": 2, "new": 0}
+    # Whatever becomes of the tag, they are left out from now on, and a later try tags them.
+    simulator.inject("403", on="POST /core/v1/contact/phonenumber/{phone}/tags", times=1)
+    with pytest.raises(WtsChatFailedError, match="403"):
+        opt_out()
+    assert dispatch(campaign="at once", dry_run=True)["suppressed"] == 2
+    assert opt_out() == {"replies": 7, "opt_outs": 2, "new": 0}
+    asked = len(simulator.requests)
+    assert opt_out() == {"replies": 7, "opt_outs": 2, "new": 0}
+    assert len(simulator.requests) == asked
     assert [tag.id in world.contacts.get(contact.id).tag_ids for contact in contacts] == [True, False]
     result = dispatch()
     assert (result["sent"], set(left_out(any_warehouse))) == (2, {1, 3})
