@@ -23,28 +23,33 @@ from functools import cached_property, partial
 from typing import Any, Self
 from uuid import uuid4
 
-from airflow_provider_wtschat.api import contacts, instants, messages, scheduled_messages, sends, sessions, templates
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api.exchange import Exchange, call, pages, rows
+from airflow_provider_wtschat.api import instants, scheduled_messages, sends, templates
+from airflow_provider_wtschat.api.exchange import Exchange, pages
 from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.api.request import Request
-from airflow_provider_wtschat.api.types import Message, Template
+from airflow_provider_wtschat.api.types import Template
 from airflow_provider_wtschat.budget.limits import READ, SEND
-from airflow_provider_wtschat.campaigns.following import FAILURE, Following, failure_of, told_id, told_instant
-from airflow_provider_wtschat.campaigns.pace import Pace
+from airflow_provider_wtschat.campaigns.following import FAILURE, Following
+from airflow_provider_wtschat.campaigns.options import Audience, Options, Target
+from airflow_provider_wtschat.campaigns.outcomes import (
+    accepted,
+    all_alike,
+    find_message,
+    interruption_of,
+    matched,
+    reason_for,
+)
 from airflow_provider_wtschat.campaigns.people import (
-    Exclusions,
     Suppression,
     SuppressionTable,
     person,
     says_never_again,
 )
-from airflow_provider_wtschat.campaigns.recipients import Bounds, Layout, Recipients
+from airflow_provider_wtschat.campaigns.recipients import Recipients
 from airflow_provider_wtschat.campaigns.report import FAILURES, Progress, funnel, report
 from airflow_provider_wtschat.campaigns.table import (
-    CLOCKS,
-    LONGEST_NAME,
     STALE_AFTER,
     CampaignTable,
     Claim,
@@ -59,10 +64,8 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatConnectionError,
     WtsChatError,
     WtsChatFailedError,
-    WtsChatNotFoundError,
     WtsChatRateLimitError,
     WtsChatRefusedError,
-    WtsChatUncertainError,
 )
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.sql.sources import connected
@@ -96,10 +99,6 @@ _MOST_RUNS = 100
 """How many Dag runs a plan remembers to have been part of it."""
 _APPROVED = "approved"
 _EXAMPLE = {"to": "+55 11 90000-0001"}
-_NOT_SCHEDULED = (
-    "enable_bot", "file_column", "force_start_session", "user_email", "user_id", "user_name", "user_phone",
-    "wait_for_status", "quiet_hours", "quiet_days", "canary", "test_recipient",
-)  # fmt: skip
 _FACTS = {
     "template_id": "template",
     "from_channel": "channel",
@@ -110,31 +109,6 @@ _FACTS = {
     "audience": "audience",
 }
 """What is noted with a plan, because whoever goes on with it must mean the same; and what to call it."""
-
-
-class Duplicates(StrEnum):
-    """What a phone number means that an earlier row of the query has."""
-
-    ERROR = "error"
-    SKIP = "skip"
-    ALLOW = "allow"
-
-
-class Audience(StrEnum):
-    """Who a campaign is for."""
-
-    FIXED = "fixed"
-    """Whom the query finds when it is planned."""
-    NEW_KEYS = "new_keys"
-    """Whom the query of any run finds."""
-
-
-class Target(StrEnum):
-    """What a message can be followed to."""
-
-    SENT = "SENT"
-    DELIVERED = "DELIVERED"
-    READ = "READ"
 
 
 class Purpose(StrEnum):
@@ -195,146 +169,6 @@ class Origin:
         """What claims of its tries begin with."""
         names = [self.dag_id, self.run_id, self.task_id, self.map_index]
         return hashlib.sha256(json.dumps(names).encode()).hexdigest()[:20]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The arguments of a dispatch, checked; each means what it means for the operator."""
-
-    campaign: str
-    table: str
-    table_conn_id: str
-    table_argument: str
-    sql: str
-    parameters: Any
-    sql_conn_id: str
-    template_name: str | None
-    bounds: Bounds
-    layout: Layout
-    audience: str
-    schedule_at: datetime | None
-    send_before: datetime | None
-    dry_run: bool
-    resend_uncertain: bool
-    resend_refused: tuple[str, ...] | None
-    retention: timedelta | None
-    holdout: float | None
-    preview: bool
-    test_recipient: str | None
-    pace: Pace
-    exclusions: Exclusions
-    suppression_table: str
-    target: str | None
-    follow_up_for: timedelta
-    max_failed: float | None
-    deferrable: bool
-
-    @classmethod
-    def read(cls, arguments: Mapping[str, Any]) -> Self:
-        """
-        Check the arguments.
-
-        :param arguments: all arguments of the operator by name, rendered
-        :raises WtsChatArgumentError: if one is refused
-        """
-        scheduled = arguments["schedule_at"] is not None
-        limits = {name: _count(name, arguments[name]) for name in ("max_recipients", "max_scheduled")}
-        limit = min(limits, key=limits.__getitem__) if scheduled else "max_recipients"
-        zone = convert.required_text("timezone", arguments["timezone"])
-        table_argument = "sql_conn_id" if arguments["table_conn_id"] is None else "table_conn_id"
-        send_before = arguments["send_before"]
-        options = cls(
-            campaign=_name("campaign", arguments["campaign"]),
-            table=_name("table", arguments["table"]),
-            table_conn_id=convert.required_text(table_argument, arguments[table_argument]),
-            table_argument=table_argument,
-            sql=convert.required_text("sql", arguments["sql"]),
-            parameters=arguments["parameters"],
-            sql_conn_id=convert.required_text("sql_conn_id", arguments["sql_conn_id"]),
-            template_name=convert.text("template_name", arguments["template_name"]),
-            bounds=Bounds(
-                recipients=limits[limit],
-                argument=limit,
-                invalid=_count("max_invalid", arguments["max_invalid"], minimum=0),
-                duplicates=convert.required(
-                    "duplicate_recipients",
-                    convert.choice("duplicate_recipients", arguments["duplicate_recipients"], Duplicates),
-                ),
-            ),
-            layout=Layout(
-                recipient=convert.required_text("recipient_column", arguments["recipient_column"]),
-                key=convert.required_text("key_column", arguments["key_column"]),
-                parameters=_parameter_columns(arguments["parameter_columns"]),
-                file=convert.text("file_column", arguments["file_column"]),
-                country=convert.required_text("phone_country", arguments["phone_country"]),
-            ),
-            audience=convert.required("audience", convert.choice("audience", arguments["audience"], Audience)),
-            schedule_at=instants.parse("schedule_at", arguments["schedule_at"], zone) if scheduled else None,
-            send_before=None if send_before is None else instants.parse("send_before", send_before, zone),
-            dry_run=_flag("dry_run", arguments["dry_run"]),
-            resend_uncertain=_flag("resend_uncertain", arguments["resend_uncertain"]),
-            resend_refused=_reasons("resend_refused", arguments["resend_refused"]),
-            retention=None if arguments["retention"] is None else _period("retention", arguments["retention"]),
-            holdout=_share("holdout", arguments["holdout"]),
-            preview=_flag("preview", arguments["preview"]),
-            test_recipient=convert.phone("test_recipient", arguments["test_recipient"], arguments["phone_country"]),
-            pace=Pace.read(arguments),
-            exclusions=Exclusions(
-                sql=convert.text("exclude_sql", arguments["exclude_sql"]),
-                tags=tuple(convert.texts("exclude_tags", arguments["exclude_tags"]) or ()),
-                blocked=not _flag("include_blocked", arguments["include_blocked"]),
-                listed=not _flag("ignore_suppression", arguments["ignore_suppression"]),
-                country=convert.required_text("phone_country", arguments["phone_country"]),
-            ),
-            suppression_table=_name("suppression_table", arguments["suppression_table"]),
-            target=convert.choice("wait_for_status", arguments["wait_for_status"], Target),
-            follow_up_for=_period("follow_up_for", arguments["follow_up_for"]),
-            max_failed=convert.number("max_failed", arguments["max_failed"], minimum=0),
-            deferrable=_flag("deferrable", arguments["deferrable"]),
-        )
-        if scheduled:
-            options.check_schedule([name for name in _NOT_SCHEDULED if arguments[name] is not None])
-        return options
-
-    def check_schedule(self, unfit: Sequence[str]) -> None:
-        """
-        Refuse what cannot be scheduled.
-
-        :param unfit: arguments that were given and do not go with ``schedule_at``
-        :raises WtsChatArgumentError: if there is one, or it is too late
-        """
-        if unfit:
-            msg = f"the API does not take {', '.join(unfit)} for a scheduled message; leave that out"
-            raise WtsChatArgumentError("schedule_at", msg)
-        if self.send_before is not None and self.schedule_at is not None and self.schedule_at > self.send_before:
-            msg = f"{self.schedule_at} is later than send_before, {self.send_before}"
-            raise WtsChatArgumentError("schedule_at", msg)
-
-    def check_time(self) -> None:
-        """
-        Refuse to send when it is too late.
-
-        :raises WtsChatFailedError: if it is
-        """
-        now = datetime.now(UTC)
-        for name, moment in (("send_before", self.send_before), ("schedule_at", self.schedule_at)):
-            if moment is not None and now >= moment:
-                msg = (
-                    f"{name}: {instants.write(moment)} is over, so nothing more was sent; what is planned stays planned"
-                )
-                raise WtsChatFailedError(msg)
-
-    def bounds_of_waiting(self) -> Iterator[datetime]:
-        """Return the instants until which a request may wait to go out: its rows were judged for no longer."""
-        yield from (moment for moment in (self.send_before, self.schedule_at) if moment is not None)
-        if self.pace.quiet is not None:
-            yield self.pace.quiet.sure_until(datetime.now(UTC))
-
-    @property
-    def query(self) -> str:
-        """A digest of the query: what it says, its parameters, and what its columns mean."""
-        said = [self.sql, convert.plain("parameters", self.parameters), repr(self.layout)]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 
 
 class Dispatch:
@@ -649,7 +483,7 @@ class Dispatch:
             ).value
             failed = [one for one in answer.get("results") or () if one.get("status") == "FAILED"]
             if failed:
-                reason = _reason(failed[0].get("failedReason")) or "the API says that it failed"
+                reason = reason_for(failed[0].get("failedReason")) or "the API says that it failed"
                 msg = f"test_recipient: the first message failed, so nothing was planned: {reason}"
                 raise WtsChatFailedError(msg)
             log.info("Sent the first message to the test recipient")
@@ -862,19 +696,19 @@ class Dispatch:
             if refused and len(part.rows) > 1:
                 return None
             status = Status.REFUSED if refused else Status.UNCERTAIN
-            outcomes = _all(part, status, _reason(error, part.rows), error.key)
+            outcomes = all_alike(part, status, reason_for(error, part.rows), error.key)
             if refused and says_never_again(error.text):
                 outcomes = [replace(outcome, never_again=True) for outcome in outcomes]
             self._record(part, outcomes)
-            if (interruption := _interruption(error)) is not None:
+            if (interruption := interruption_of(error)) is not None:
                 # A later try may go on, with what nobody has claimed yet.
                 raise interruption from error
         except BaseException as error:
-            self.table.record(part, _all(part, Status.UNCERTAIN, f"{type(error).__name__} while it was sent"))
+            self.table.record(part, all_alike(part, Status.UNCERTAIN, f"{type(error).__name__} while it was sent"))
             raise
         else:
             moment = self._options.schedule_at
-            outcomes = matched(part, answer) if moment is None else _scheduled(part, answer, moment)
+            outcomes = matched(part, answer) if moment is None else accepted(part, answer, moment)
             self._record(part, outcomes)
         return outcomes
 
@@ -935,9 +769,7 @@ class Dispatch:
         # A scheduled message carries no id of ours to find it by.
         for row in () if self._options.schedule_at is not None else self.table.uncertain():
             try:
-                outcome = self._hook.perform(
-                    _find_message(row, self._values["template_id"]), bulk=True, stop=self._stop
-                )
+                outcome = self._hook.perform(find_message(row, self._values["template_id"]), bulk=True, stop=self._stop)
             except (WtsChatError, TimeoutError) as error:
                 log.warning("Looking up uncertain messages ended early: %s", type(error).__name__)
                 break
@@ -1002,94 +834,11 @@ def looks(started: datetime) -> Iterator[datetime]:
         yield moment
 
 
-def matched(claim: Claim, answer: Any) -> list[Outcome]:
-    """
-    Tell the results of a batch apart: by the id of each row's message, else by place if none is missing.
-
-    :return: an outcome for each row
-    """
-    results = answer.get("results") if isinstance(answer, Mapping) else None
-    results = [result for result in results if isinstance(result, Mapping)] if isinstance(results, list) else []
-    by_id = {result["senderId"]: result for result in results if result.get("senderId")}
-    if any(row.sender_id in by_id for row in claim.rows):
-        found = [by_id.get(row.sender_id) for row in claim.rows]
-    elif len(results) == len(claim.rows) and not by_id:
-        found = list(results)
-    else:
-        found = [None] * len(claim.rows)
-    return [_judged(row, result) for row, result in zip(claim.rows, found, strict=True)]
-
-
-def _judged(row: Claimed, result: Mapping[str, Any] | None) -> Outcome:
-    if result is None:
-        return Outcome(seq=row.seq, status=Status.UNCERTAIN, reason="the API's answer does not name it")
-    message_id = None if result.get("id") is None else str(result["id"])
-    if result.get("status") == "FAILED":
-        reason = _reason(result.get("failedReason"), [row]) or "the API says that it failed"
-        never_again = says_never_again(result.get("failedReason"))
-        return Outcome(
-            seq=row.seq, status=Status.REFUSED, message_id=message_id, reason=reason, never_again=never_again
-        )
-    return Outcome(
-        seq=row.seq,
-        status=Status.SENT,
-        message_id=message_id,
-        session_id=told_id(result.get("sessionId")),
-        sent_at=told_instant(result.get("createdAt")) or datetime.now(UTC),
-    )
-
-
-def _scheduled(claim: Claim, answer: Any, moment: datetime) -> list[Outcome]:
-    identity = answer.get("id") if isinstance(answer, Mapping) else None
-    if identity is None:
-        return _all(claim, Status.UNCERTAIN, "the API's answer has no id")
-    return [Outcome(seq=row.seq, status=Status.SENT, message_id=str(identity), sent_at=moment) for row in claim.rows]
-
-
-def _interruption(error: WtsChatError) -> BaseException | None:
-    """Return what ended the task while its request was under way; ``None`` if it was the request that went wrong."""
-    met = error.interrupted_by if isinstance(error, WtsChatUncertainError) else None
-    return None if isinstance(met, OSError | WtsChatError) else met
-
-
 def _find_template(template_id: str, name: str | None) -> Exchange[Template | None]:
     def take(page: list[Template]) -> Template | None:
         return next((row for row in page if str(row.get("id")).lower() == template_id.lower()), None)
 
     return (yield from pages(templates.list_(name=name, include_details=["Params"]), take))
-
-
-def _find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
-    """Look for the message of a row in the sessions of its recipient."""
-    since = row.claimed_at - CLOCKS
-    try:
-        contact = yield from call(contacts.get_by_phone(row.phone))
-    except WtsChatNotFoundError:
-        return None
-    alike: list[Message] = []
-
-    def take(page: list[Message]) -> Message | None:
-        alike.extend(message for message in page if str(message.get("templateId")).lower() == template_id.lower())
-        return next((message for message in page if message.get("senderId") == row.sender_id), None)
-
-    for session in (yield from rows(sessions.list_(contact_id=contact["id"]))):
-        ended = session.get("endAt")
-        if ended and instants.read(ended) < since:
-            continue
-        found = yield from pages(messages.list_(session["id"], created_after=since), take)
-        if found is not None:
-            return Outcome(
-                seq=row.seq,
-                status=Status.SENT,
-                message_id=found["id"],
-                session_id=session["id"],
-                sent_at=told_instant(found.get("createdAt")) or row.claimed_at,
-            )
-    if not alike:
-        return None
-    # Likely this one, yet no proof: another dispatch may have sent the same template.
-    reason = f"the recipient has a message of this template since then, {alike[-1]['id']}, without the id of this row"
-    return Outcome(seq=row.seq, status=Status.UNCERTAIN, message_id=None, reason=reason)
 
 
 def _asleep(quiet: QuietHours, rows: Sequence[Claimed]) -> dict[int, datetime]:
@@ -1098,56 +847,5 @@ def _asleep(quiet: QuietHours, rows: Sequence[Claimed]) -> dict[int, datetime]:
     return {seq: moment for seq, moment in ends.items() if moment is not None}
 
 
-def _all(claim: Claim, status: Status, reason: str | None, key: str | None = None) -> list[Outcome]:
-    return [Outcome(seq=row.seq, status=status, reason=reason, failed_key=key) for row in claim.rows]
-
-
-def _reason(told: object, about: Sequence[Claimed] = ()) -> str | None:
-    """Write what the API says into one line, without phone numbers and without what the rows say."""
-    return failure_of(told, {str(value) for row in about for value in (row.content.get("parameters") or {}).values()})
-
-
 def _done(target: str) -> list[str]:
     return [*_SENT_AND_BEYOND[_SENT_AND_BEYOND.index(target) :], *FAILURES]
-
-
-def _parameter_columns(value: Any) -> dict[str, str]:
-    if value is None:
-        return {}
-    if isinstance(value, Mapping) or (isinstance(value, str) and value.strip().startswith("{")):
-        columns = convert.mapping("parameter_columns", value) or {}
-    else:
-        names = convert.listing("parameter_columns", value) or []
-        columns = {str(place): column for place, column in enumerate(names, start=1)}
-    return {name: convert.required_text(f"parameter_columns[{name!r}]", column) for name, column in columns.items()}
-
-
-def _name(argument: str, value: Any) -> str:
-    return str(convert.text(argument, convert.required_text(argument, value).strip(), max_length=LONGEST_NAME))
-
-
-def _count(argument: str, value: Any, *, minimum: int = 1) -> int:
-    return convert.required(argument, convert.integer(argument, value, minimum=minimum))
-
-
-def _period(argument: str, value: Any) -> timedelta:
-    return timedelta(seconds=convert.required(argument, convert.seconds(argument, value)))
-
-
-def _share(argument: str, value: Any) -> float | None:
-    share = convert.number(argument, value, minimum=0)
-    if share is not None and not 0 < share < 1:
-        raise WtsChatArgumentError(argument, f"{value!r} was given; a share between 0 and 1 is wanted, such as 0.1")
-    return share
-
-
-def _reasons(argument: str, value: Any) -> tuple[str, ...] | None:
-    """Take true for all (no reason is named), false for none, or texts."""
-    try:
-        return () if _flag(argument, value) else None
-    except WtsChatArgumentError:
-        return tuple(convert.required(argument, convert.texts(argument, value)))
-
-
-def _flag(argument: str, value: Any) -> bool:
-    return convert.required(argument, convert.boolean(argument, value))

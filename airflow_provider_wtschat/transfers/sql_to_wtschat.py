@@ -13,7 +13,8 @@ from airflow_provider_wtschat._compat import conf
 from airflow_provider_wtschat.api import instants, sends
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.campaigns import people
-from airflow_provider_wtschat.campaigns.dispatch import Dispatch, Options, Origin, Pause, Purpose
+from airflow_provider_wtschat.campaigns.dispatch import Dispatch, Origin, Pause, Purpose
+from airflow_provider_wtschat.campaigns.options import Options
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError
 from airflow_provider_wtschat.operators._progress import DONE, WAITING, Progress

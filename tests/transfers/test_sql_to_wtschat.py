@@ -22,7 +22,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowException, AirflowTa
 
 from airflow_provider_wtschat.api import converters
 from airflow_provider_wtschat.campaigns import dispatch as engine
-from airflow_provider_wtschat.campaigns import following
+from airflow_provider_wtschat.campaigns import following, outcomes
 from airflow_provider_wtschat.campaigns import report as reporting
 from airflow_provider_wtschat.campaigns.dispatch import Dispatch
 from airflow_provider_wtschat.campaigns.people import SuppressionTable
@@ -578,9 +578,9 @@ def claim_of(number: int) -> Claim:
     ],
 )
 def test_results_are_told_apart_by_id_else_by_place(results: Any, statuses: list[str]):
-    told = engine.matched(claim_of(2), {"results": results})
+    told = outcomes.matched(claim_of(2), {"results": results})
     assert [f"{outcome.status} {outcome.message_id or ''}".strip() for outcome in told] == statuses
-    assert engine.matched(claim_of(1), ["no mapping"])[0].status is Status.UNCERTAIN
+    assert outcomes.matched(claim_of(1), ["no mapping"])[0].status is Status.UNCERTAIN
 
 
 @pytest.mark.parametrize("options", [{"batch_results": "shuffled"}, {"batch_results": "partial"}], ids=str)
