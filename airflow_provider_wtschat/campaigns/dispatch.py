@@ -568,7 +568,9 @@ class Dispatch:
         moment = last + self._options.pace.canary_wait
         if datetime.now(UTC) < moment:
             raise _OnHold(Pause(until=moment, purpose=Purpose.CANARY))
-        self._look(Target.READ, upto=upto)
+        if not self._look(Target.READ, upto=upto):
+            # How they fared is not known before all of them were seen.
+            raise _OnHold(Pause(until=datetime.now(UTC) + _MINUTE, purpose=Purpose.CANARY))
         _, failed, _ = self.table.first_rows(upto)
         canary, most = convert.required("canary", self._options.pace.canary), self._options.max_failed or 0
         if failed > (most if most >= 1 else most * canary):
@@ -793,10 +795,11 @@ class Dispatch:
             return None if looked else now
         return min(next(moment for moment in looks(started) if moment > now), end)
 
-    def _look(self, target: str, *, since: datetime | None = None, upto: int | None = None) -> None:
-        Following(
+    def _look(self, target: str, *, since: datetime | None = None, upto: int | None = None) -> bool:
+        following = Following(
             self.table, self._people, hook=self._hook, stop=self._stop, check_stop=self._check_stop
-        ).look(_done(target), since=since, upto=upto)  # fmt: skip
+        )  # fmt: skip
+        return following.look(_done(target), since=since, upto=upto)
 
 
 def fill_in(text: str, parameters: Mapping[str, Any]) -> str:

@@ -145,8 +145,11 @@ class Following:
                 by_session.setdefault(row.session_id, []).append(row)
             for session_id, group in by_session.items():
                 self._check_stop()
-                told = self._asked_singly(group) if session_id is None else self._listed(session_id, group)
-                self._record(group, told)
+                if session_id is not None:
+                    self._record(group, self._listed(session_id, group))
+                    continue
+                for row in group:
+                    self._record([row], self._asked_singly(row))
             after, number = batch[-1].seq, number + len(batch)
         return number
 
@@ -167,18 +170,15 @@ class Following:
                 told.setdefault(row.seq, {})["replied_at"] = answered
         return told
 
-    def _asked_singly(self, group: Sequence[Sent]) -> dict[int, dict[str, Any]]:
-        """Ask for messages of which nobody knows the session, since the API did not say or it was not kept."""
-        told = {}
-        for row in group:
-            self._stop.wait(max(0.0, self._due - time.monotonic()))
-            self._check_stop()
-            self._due = max(self._due, time.monotonic()) + LOOK_PAUSE
-            message = self._ask(call(sends.get_message_status(row.message_id)))
-            if message is not None:
-                told[row.seq] = {"session_id": told_id(message.get("sessionId")), **_of_message(message, row.delivery)}
-                self._record([row], told)
-        return told
+    def _asked_singly(self, row: Sent) -> dict[int, dict[str, Any]]:
+        """Ask for a message of which nobody knows the session, since the API did not say or it was not kept."""
+        self._stop.wait(max(0.0, self._due - time.monotonic()))
+        self._check_stop()
+        self._due = max(self._due, time.monotonic()) + LOOK_PAUSE
+        message = self._ask(call(sends.get_message_status(row.message_id)))
+        if message is None:
+            return {}
+        return {row.seq: {"session_id": told_id(message.get("sessionId")), **_of_message(message, row.delivery)}}
 
     def _record(self, group: Sequence[Sent], told: Mapping[int, Mapping[str, Any]]) -> None:
         self._table.follow(told)

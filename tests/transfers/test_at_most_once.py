@@ -38,6 +38,7 @@ from airflow_provider_wtschat.campaigns import dispatch, table
 from airflow_provider_wtschat.campaigns.people import SuppressionTable, person
 from airflow_provider_wtschat.campaigns.table import CampaignTable, State
 from airflow_provider_wtschat.exceptions import WtsChatError
+from airflow_provider_wtschat.hooks import answers
 from airflow_provider_wtschat.simulator import FAULTS, Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from tests.transfers.conftest import Warehouse, arguments, connect, context, phone
@@ -214,6 +215,8 @@ def prove(
     :param last: the last try, without faults, after which everything is done
     """
     rng = random.Random(seed)
+    # An earlier account may have had the same port.
+    answers.forget()
     monkeypatch.setattr(converters, "MAX_BATCH", BATCH)
     for module in (table, dispatch):
         # A worker waits for the claims of another one until these are too old to be alive.

@@ -158,7 +158,17 @@ def test_webhooks_tell_without_a_request(warehouse: Warehouse, simulator: Simula
     assert [key for key, row in found.items() if row.replied_at] == []  # years after the message
 
 
-def test_rows_of_an_earlier_version_are_asked_for_singly(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+def test_rows_of_an_earlier_version_are_asked_for_singly(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch
+):
+    written: list[int] = []
+    real = CampaignTable.follow
+
+    def follow(self: CampaignTable, told: Any) -> None:
+        written.extend(told)
+        real(self, told)
+
+    monkeypatch.setattr(CampaignTable, "follow", follow)
     warehouse.fill(3)
     dispatch()
     for name in ("session_id", "sent_at", "template_id", "contact_id", "delivered_at", "read_at", "replied_at"):
@@ -167,6 +177,7 @@ def test_rows_of_an_earlier_version_are_asked_for_singly(warehouse: Warehouse, s
     result = report()
     assert sum(n for name, n in (asked(simulator) - before).items() if name.endswith(SINGLE)) == 3
     assert sum(result["delivery"].values()) == 3
+    assert sorted(written) == [1, 2, 3]
     assert all(row.session_id and row.template_id is None and row.sent_at is None for row in kept(warehouse).values())
 
 

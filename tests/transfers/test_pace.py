@@ -305,6 +305,23 @@ def test_the_others_follow_only_if_the_first_fared_well(
     assert dispatch()["sent"] == 60
 
 
+@pytest.mark.parametrize("options", [{"message_step_s": 0.1}], ids=["slowly"])
+def test_the_others_wait_until_it_is_known_how_the_first_fared(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try
+):
+    warehouse.fill(60)
+    simulator.world.failing_recipients |= {f"+55|119{i:08}" for i in range(1, 6)}
+    canary = {"canary": 30, "canary_wait": 0.5, "max_failed": 4, "deferrable": True}
+    simulator.inject("503", on="GET /chat/v1/session/{id}/message", times=None)
+    with pytest.raises(TaskDeferred) as deferred:
+        dispatch(**canary)
+    assert deferred.value.trigger.purpose == "canary"
+    simulator.application.faults.clear()
+    with pytest.raises(WtsChatFailedError, match="canary: 5 of the first 30 messages failed"):
+        dispatch(**canary)
+    assert warehouse.statuses() == {"sent": 30, "planned": 30}
+
+
 def test_no_worker_is_held_while_the_first_are_watched(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(60)
     with pytest.raises(TaskDeferred) as deferred:
