@@ -27,7 +27,7 @@ from airflow_provider_wtschat.transfers.wtschat_files_to_object_storage import W
 from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
 from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
 from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
-from tests.operators.conftest import TaskInstance, connect, new_dag
+from tests.operators.conftest import TaskInstance, connect, new_dag, render
 
 pytestmark = pytest.mark.airflow
 
@@ -111,7 +111,7 @@ def test_a_template_without_a_value(simulator: Simulator, operator: type, native
                     continue
                 template = "{{ values." + value + " }}"
                 task = operator(task_id=f"{name}_{value}", **{**ARGUMENTS[operator], name: template})
-                task.render_template_fields({"values": VALUES, "dag": dag})
+                render(task, name, {"values": VALUES, "dag": dag})
                 assert getattr(task, name) != template
                 with pytest.raises(WtsChatFailedError) as refused:
                     task.execute(context())

@@ -51,7 +51,8 @@ def test_an_accident_fails_the_run(case, ci, workers, code, pytester, monkeypatc
 def test_every_skip_has_a_reason():
     wrong = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)) if ".skip(" in text else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("pytest.skip", "pytest.mark.skip"):
                 named = bool(node.args) or any(keyword.arg == "reason" for keyword in node.keywords)
                 wrong += [] if named else [f"{path.relative_to(ROOT)}:{node.lineno}"]

@@ -14,7 +14,7 @@ from airflow_provider_wtschat.operators.session import ConcludeSessionOperator, 
 from airflow_provider_wtschat.operators.wtschat import WtsChatOperator
 from tests.operators.account import Account
 from tests.operators.cases import CASES, operators
-from tests.operators.conftest import Tries, new_dag
+from tests.operators.conftest import Tries, new_dag, render
 from tests.operators.test_approval import HAS_UI
 
 pytestmark = pytest.mark.airflow
@@ -36,7 +36,7 @@ def test_every_argument_of_every_operator(account: Account, once: Tries, operato
             template = "{{ values." + value + " }}"
             task = copy.copy(operator(task_id=name, **{**arguments, name: template}))
             before = account.requests
-            task.render_template_fields({"values": VALUES, "dag": dag})
+            render(task, name, {"values": VALUES, "dag": dag})
             assert getattr(task, name) != template
             with pytest.raises(WtsChatFailedError) as refused:
                 once(task)

@@ -81,11 +81,13 @@ def test_nobody_is_written_to_in_quiet_hours(phone: str, bounds: tuple[int, int]
     moment = quiet.next_start(phone, now)
     assert moment is None or moment > now - timedelta(minutes=1)
     at = now if moment is None else moment
-    zones = zones_of(phone)
+    zones = [ZoneInfo(zone) for zone in zones_of(phone)]
+    first, last = (quarter * 15 for quarter in bounds)
 
     def asleep(moment: datetime) -> int:
-        clocks = [moment.astimezone(ZoneInfo(zone)).strftime("%H:%M") for zone in zones]
-        return sum((start <= clock < end) if start < end else (clock >= start or clock < end) for clock in clocks)
+        local = [moment.astimezone(zone) for zone in zones]
+        clocks = [clock.hour * 60 + clock.minute for clock in local]
+        return sum((first <= clock < last) if first < last else (clock >= first or clock < last) for clock in clocks)
 
     day = [at.replace(minute=0, second=0) + timedelta(minutes=15 * quarter) for quarter in range(96)]
     # In every zone in which the number may be, or in as many as ever.
