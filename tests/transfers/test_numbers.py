@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import phonenumbers
 import pytest
 
 from airflow_provider_wtschat.notifications.wtschat import WtsChatNotifier
@@ -12,8 +13,6 @@ from airflow_provider_wtschat.operators.message import SendTemplateBatchOperator
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
 from tests.transfers.conftest import SEND, Warehouse, arguments, channel, context
-
-phonenumbers = pytest.importorskip("phonenumbers")
 
 KINDS = ("MOBILE", "FIXED_LINE", "VOIP", "PERSONAL_NUMBER")
 """Numbers that people have; nobody writes to a toll-free one."""

@@ -26,8 +26,6 @@ from airflow_provider_wtschat.exceptions import WtsChatFailedError
 from airflow_provider_wtschat.simulator import Simulator
 from tests.transfers.conftest import SEND, Warehouse
 
-pytest.importorskip("phonenumbers")
-
 Try = Callable[..., dict[str, Any]]
 
 SAO_PAULO, MANAUS, RIO_BRANCO = "+5511900000001", "+5592900000001", "+5568900000001"
