@@ -96,13 +96,15 @@ def make_environment(home: Path, python: str) -> Path:
     return home / "bin" / "python"
 
 
-def install(python: Path, *arguments: str | Path) -> None:
+def install(python: Path, *arguments: str | Path, compiled: bool = True) -> None:
     """
-    Install into an environment, and compile it: else each process of Airflow compiles two thousand modules first.
+    Install into an environment.
 
     :param python: the environment's interpreter
     :param arguments: what ``uv pip install`` takes
+    :param compiled: compile all of it: else each process of Airflow compiles two thousand modules first
     :raises CalledProcessError: if it does not resolve
     """
-    command = [BIN / "uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *arguments]
+    compiling = "--compile-bytecode" if compiled else "--no-compile-bytecode"
+    command = [BIN / "uv", "pip", "install", "--quiet", compiling, "--python", python, *arguments]
     subprocess.run(command, check=True, cwd=ROOT)
