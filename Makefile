@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 AIRFLOW := 3.3.2
-PYTEST := -m pytest -n 2 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -52,17 +51,19 @@ types: $(READY) ## Check types: package, scripts, example Dags, tests, and the c
 	$(BIN)/mypy tests
 	$(BIN)/python -m scripts.shown_code
 
+# A file's tests run in one worker: what they share (a run of all operators, an account) is made once. Long files come
+# early enough in the order in which they are found.
 # Hundreds of tests meet real servers, threads and clocks: what fails beside others is asked once more, alone, and its
 # first failure stays in the output. 1 is pytest's code for failed tests; anything else ends the run at once.
 tests: $(READY) ## Run the tests on Airflow $(AIRFLOW)
-	$(BIN)/python $(PYTEST) -m "not soak" || { test $$? = 1 && echo "Once more, what failed:" && \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not soak" || { test $$? = 1 && echo "Once more, what failed:" && \
 		$(BIN)/python -m pytest -m "not soak" --last-failed --last-failed-no-failures none; }
 
 compat: $(READY) ## Run the tests of each release series of Airflow
 	$(BIN)/python -m scripts.compat $(SERIES)
 
 soak: $(READY) ## Run the long proofs over many seeds
-	$(BIN)/python $(PYTEST) -m soak
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m soak
 
 # dbt in an environment of its own: its pins and Airflow's exclude each other.
 models: $(READY) ## Build the dbt models on a load of a living account, and compare them with its books (SEEDS=5)

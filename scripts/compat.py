@@ -49,10 +49,10 @@ What each series has to pass, in parts that take about as long as each other; th
 ``make tests``.
 """
 
-AT_A_TIME = 2
+AT_A_TIME = 3
 """
 Parts that run at once, each in one process: most of a part's time is the start of Airflow, which several workers of one
-part would each pay.
+part would each pay. One more than the cores of a small machine, because a part waits for the servers that it starts.
 """
 
 
