@@ -146,6 +146,12 @@ class Options:
         )
         if scheduled:
             options.check_schedule([name for name in _NOT_SCHEDULED if arguments[name] is not None])
+        if options.retention is not None and options.pace.cap is not None and options.retention < options.pace.cap[1]:
+            msg = (
+                f"messages are counted over {options.pace.cap[1]}, and who got one is known for {options.retention} "
+                "only; give a longer retention"
+            )
+            raise WtsChatArgumentError("max_per_contact", msg)
         return options
 
     def check_schedule(self, unfit: Sequence[str]) -> None:
