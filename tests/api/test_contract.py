@@ -133,7 +133,7 @@ def reached(name: str, focus: str | None) -> set[str]:
     operation = spec(name)
     seen: set[str] = set()
 
-    @few(2 if focus else 12)
+    @few(4 if focus else 12)
     @given(drawn=arguments(name, focus))
     def check(drawn):
         request = OPERATIONS[name](**drawn)
