@@ -44,7 +44,7 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not self.should_exit:  # noqa: ASYNC110  another thread sets it, which no event may
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in self.servers:
