@@ -161,14 +161,6 @@ def _text(name: str, value: Any) -> str | None:
     return convert.text(name, str(value) if isinstance(value, (Decimal, date, time)) else value)
 
 
-def _integer(name: str, value: Any) -> int | None:
-    return convert.integer(name, value)
-
-
-def _float(name: str, value: Any) -> float | int | None:
-    return convert.number(name, value)
-
-
 def _is_of_the_api(value: Any) -> bool:
     """Tell an instant as the API writes it, which no user does: its fraction has seven digits, or eight."""
     return isinstance(value, str) and re.fullmatch(r"\s*[\d/-]{10}T[\d:]{8}\.\d{7,8}Z?\s*", value) is not None
@@ -208,8 +200,8 @@ def _time(name: str, value: Any) -> str:
 _WRITERS: Mapping[str, Callable[[str, Any], Any]] = {
     CustomFieldType.STRING: _text,
     CustomFieldType.TEXT: _text,
-    CustomFieldType.INTEGER: _integer,
-    CustomFieldType.FLOAT: _float,
+    CustomFieldType.INTEGER: convert.integer,
+    CustomFieldType.FLOAT: convert.number,
     CustomFieldType.BOOLEAN: convert.boolean,
     CustomFieldType.DATE: _date,
     CustomFieldType.TIME: _time,
@@ -232,10 +224,6 @@ def _decoded(definition: CustomField | None, value: Any) -> Any:
         return single
 
 
-def _read_integer(value: Any) -> int | None:
-    return convert.integer("value", value)
-
-
 def _dashed(value: str) -> str:
     """Write ``2006/03/01``, as the API sends some dates, with dashes."""
     return re.sub(r"^(\d{4})/(\d\d)/(\d\d)", r"\1-\2-\3", value.strip())
@@ -251,7 +239,7 @@ def _read_instant(value: Any) -> datetime:
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
-    CustomFieldType.INTEGER: _read_integer,
+    CustomFieldType.INTEGER: lambda value: convert.integer("value", value),
     CustomFieldType.FLOAT: float,
     CustomFieldType.BOOLEAN: lambda value: convert.boolean("value", value),
     CustomFieldType.DATE: _read_date,

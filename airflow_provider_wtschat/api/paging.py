@@ -244,10 +244,6 @@ class Paginator(Generic[Row]):
         bounds = {name: instants.write(moment) for name, moment in self._level.window.items()}
         return self.request.page(number, self.page_size, order_by=self.key, order_direction="ASCENDING", bounds=bounds)
 
-    def within(self, row: Row) -> bool:
-        """Tell whether a row lies in the window."""
-        return self._within(row)
-
     def accept(self, page: Page[Row]) -> list[Row]:
         """
         Take the answer to what :meth:`next` returned.
@@ -273,7 +269,7 @@ class Paginator(Generic[Row]):
             self.total = sight.total
         rows = self._level.accept(sight)
         self.reason = self.reason or self._level.reason
-        return [row for row in rows if self._within(row)]
+        return [row for row in rows if self.within(row)]
 
     def _look(self, page: Page[Row]) -> _Sight:
         rows = page.get("items") if isinstance(page, dict) else None
@@ -300,7 +296,8 @@ class Paginator(Generic[Row]):
         key = CREATED if CREATED in self.request.bounds else self.key
         self._level = self._level.by_number(key, bounded=ignored is not Ignored.BOUNDS)
 
-    def _within(self, row: Row) -> bool:
+    def within(self, row: Row) -> bool:
+        """Tell whether a row lies in the window."""
         moment = _instant(row, row_field(self.key))
         if moment is None:
             return True
