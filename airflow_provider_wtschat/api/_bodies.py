@@ -60,13 +60,7 @@ def recipient(to: Any, session_id: Any, phone_country: Any, *, name: str = "") -
 
 
 def phone_recipient(name: str, to: Any, phone_country: Any) -> str | None:
-    """
-    Build the destination of a message that goes to phone numbers only.
-
-    :param name: name of the argument, for the error
-    :param to: phone number
-    :param phone_country: calling code of a number written without one
-    """
+    """Build the destination of a message that goes to phone numbers only; an error names the argument ``name``."""
     if _is_id(to) or str(to).strip().startswith("@"):
         what = "an id" if _is_id(to) else "an Instagram user"
         reason = f"{what} was given; this goes to phone numbers only. {_SESSION}, with a text or a file"

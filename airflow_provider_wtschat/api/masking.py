@@ -22,11 +22,7 @@ _PIECES = re.compile(
 
 
 def masked(text: str) -> str:
-    """
-    Write the digits of everything that could be a phone number as 9.
-
-    :param text: any text; ids and dates in it stay
-    """
+    """Write the digits of everything that could be a phone number as 9; ids and dates in the text stay."""
     return _PIECES.sub(lambda found: found[0] if found["keep"] else re.sub(r"\d", "9", found[0]), text)
 
 

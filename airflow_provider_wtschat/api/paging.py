@@ -56,12 +56,7 @@ class Ignored(Enum):
 
 
 def row_field(name: str) -> str:
-    """
-    Name the field of a row that a bound compares.
-
-    :param name: name of the bound, such as ``UpdatedAt``
-    :return: name of the field, such as ``updatedAt``
-    """
+    """Name the field of a row that a bound compares: ``updatedAt`` for ``UpdatedAt``."""
     return _ROW_FIELDS.get(name, name[:1].lower() + name[1:])
 
 
@@ -236,11 +231,7 @@ class Paginator(Generic[Row]):
         )
 
     def page(self, number: int) -> Request[Page[Row]]:
-        """
-        Return the request for a page by its number, of the window as a whole and in the order of the key.
-
-        :param number: page, from 1
-        """
+        """Return the request for a page by its number, from 1, of the window as a whole and in the order of the key."""
         bounds = {name: instants.write(moment) for name, moment in self._level.window.items()}
         return self.request.page(number, self.page_size, order_by=self.key, order_direction="ASCENDING", bounds=bounds)
 

@@ -194,11 +194,7 @@ class Budget:
         return up.describe()
 
     def use_as(self, name: str) -> None:
-        """
-        Let whoever looks at the account know it by a connection's id, from the next request on.
-
-        :param name: id of the connection
-        """
+        """Let whoever looks at the account know it by a connection's id, from the next request on."""
         self._names.add(name)
 
     def after_fork(self) -> None:

@@ -26,11 +26,7 @@ class Window(NamedTuple):
     seconds: float
 
     def share(self, share: float) -> int:
-        """
-        Count the requests of a share of the window, at least one.
-
-        :param share: above 0 and at most 1
-        """
+        """Count the requests of a share of the window, above 0 and at most 1: at least one."""
         return max(1, int(self.limit * share + 1e-9))
 
     def wait(self, now: float, ranked: float | None) -> float:
@@ -71,11 +67,7 @@ class Limits:
     lease: float = 90.0
 
     def of(self, send: bool) -> tuple[tuple[str, Window], tuple[str, Window]]:
-        """
-        List the windows, by name, that a request must fit into.
-
-        :param send: the request goes to ``/chat/v1/send/*``
-        """
+        """List the windows, by name, that a request must fit into, or one that goes to ``/chat/v1/send/*``."""
         return ("burst", self.burst), ("send", self.send) if send else ("read", self.read)
 
     @property
@@ -123,11 +115,7 @@ YIELDING = "calls that go first are waiting"
 
 
 def of_limits(share: float) -> str:
-    """
-    Say what share of the limits a store may give away.
-
-    :param share: above 0 and at most 1
-    """
+    """Say what share of the limits, above 0 and at most 1, a store may give away."""
     return "" if share == 1 else f", {share:.0%} of the limits"
 
 
@@ -156,11 +144,7 @@ class Store(ABC):
 
     @abstractmethod
     def answer(self, slot: int, *, send: bool) -> None:
-        """
-        Note that the answer has arrived.
-
-        :param slot: the number given to ``take``
-        """
+        """Note that the answer to the request of a slot has arrived."""
 
     @abstractmethod
     def hold(self, seconds: float) -> None:
@@ -178,11 +162,7 @@ class SharedStore(Store):
     """How many machines use it, as far as it knows."""
 
     def note_name(self, name: str) -> None:
-        """
-        Remember a connection by whose id the account can be shown.
-
-        :param name: id of the connection
-        """
+        """Remember the id of a connection, by which the account can be shown."""
 
     def usage(self) -> Usage:
         """Tell what of the account's limits is used now, and by whom."""

@@ -54,21 +54,12 @@ class ProcessStore(Store):
             return refusal
 
     def check(self, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """
-        Say why there is no slot in the whole share, however slow the process has become; takes none.
-
-        :param send: as in ``take``
-        :param bulk_share: as in ``take``
-        """
+        """Say why there is no slot in the whole share, however slow the process has become; takes none."""
         with self._lock:
             return self._refusal(self._clock(), send, bulk_share, self.whole)
 
     def add(self, slot: int, *, send: bool) -> None:
-        """
-        Count a slot that was taken elsewhere.
-
-        :param send: as in ``take``
-        """
+        """Count a slot that was taken elsewhere."""
         with self._lock:
             self._add(self._clock(), slot, send)
 

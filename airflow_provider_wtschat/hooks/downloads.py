@@ -142,13 +142,7 @@ class AllowedHosts:
             (self._below if name != bare else self._exact).add((parts.scheme, bare, port))
 
     def allow(self, scheme: str, host: str, port: int) -> bool:
-        """
-        Tell whether a host is in the list.
-
-        :param scheme: ``http`` or ``https``
-        :param host: its name, or its address
-        :param port: the port
-        """
+        """Tell whether a host, reached by ``http`` or ``https`` at a port, is in the list."""
         name = host.lower().strip("[]").rstrip(".")
         if (scheme, name, port) in self._exact:
             return True

@@ -124,11 +124,7 @@ def retry_arguments(request: Request[Any], *, max_retries: int, max_wait: float)
 
 
 def count_answer(error: BaseException | None) -> None:
-    """
-    Count a request in Airflow's metrics.
-
-    :param error: what it raised, if it did
-    """
+    """Count a request in Airflow's metrics, with the error that it raised, if it did."""
     Stats.incr("wtschat.requests")
     if isinstance(error, WtsChatRateLimitError):
         Stats.incr("wtschat.requests_over_limit")

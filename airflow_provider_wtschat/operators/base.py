@@ -238,11 +238,7 @@ class WtsChatBaseOperator(ActingOperator):
 
 
 def name_argument(argument: str) -> str:
-    """
-    Return the argument that takes a name in place of an id.
-
-    :param argument: the argument that takes the id, such as ``department_id`` or ``bot_key``
-    """
+    """Return the argument that takes a name, by the one that takes the id, such as ``department_id`` or ``bot_key``."""
     if argument.endswith("_ids"):
         return argument.removesuffix("_ids") + "_names"
     return argument.removesuffix("_id").removesuffix("_key") + "_name"
@@ -398,11 +394,7 @@ class WtsChatPeriodListOperator(WtsChatListOperator[R]):
 
 
 def kept(rows: Iterable[Any], fields: Collection[str] | None) -> list[Any]:
-    """
-    Keep some fields of rows.
-
-    :param fields: fields to keep, ``None`` for all
-    """
+    """Keep some fields of rows, or all of them."""
     return list(rows) if fields is None else [{name: row.get(name) for name in fields} for row in rows]
 
 

@@ -152,11 +152,7 @@ class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
             raise WtsChatArgumentError(name_argument(self.step), "give the panel with it, as panel_id or panel_name")
 
     def panel(self, found: Mapping[str, Any]) -> str:
-        """
-        Return the id of the panel.
-
-        :param found: what was found so far
-        """
+        """Return the id of the panel."""
         return str(found.get("panel_id") or convert.required_uuid("panel_id", self.panel_id))
 
     def known_as(self, *parameters: str, whole: bool = True) -> tuple[str, ...]:
@@ -320,11 +316,7 @@ class WtsChatCardChangeOperator(WtsChatStepOperator, WtsChatOnceOperator):
         return found
 
     def build(self, *, panel_id: Any = None, **values: Any) -> Request[Any]:
-        """
-        Build the request.
-
-        :param panel_id: id of the panel, which the step tells, too
-        """
+        """Build the request, without the panel, which the step tells, too."""
         return super().build(**values)
 
 
@@ -347,11 +339,7 @@ class CreateCardOperator(WtsChatCardChangeOperator):
         super().__init__(**kwargs)
 
     def panel(self, found: Mapping[str, Any]) -> str:
-        """
-        Return the id of the panel, which the step tells if it is not given.
-
-        :param found: what was found so far
-        """
+        """Return the id of the panel, which the step tells if it is not given."""
         if self.panel_id is None and self.panel_name is None:
             return self.hook.perform(lookup.panel_of_step(convert.required_uuid("step_id", self.step_id)))
         return super().panel(found)
@@ -406,11 +394,7 @@ class UpdateCardOperator(WtsChatCardChangeOperator):
         """Let pass a step's name without a panel: it is the card's own."""
 
     def panel(self, found: Mapping[str, Any]) -> str:
-        """
-        Return the id of the panel, the card's own if none is given.
-
-        :param found: what was found so far
-        """
+        """Return the id of the panel, the card's own if none is given."""
         if self.panel_id is None and self.panel_name is None:
             return str(self.hook.run(panels.get_card(self.card_id))["panelId"])
         return super().panel(found)

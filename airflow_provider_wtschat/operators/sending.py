@@ -167,12 +167,7 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
             return waiting.complete(self.hook, self._condition(message_id), event, timeout=timeout)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Go on after a deferral, or fail for good if Airflow ended it: its own error would make a retry send again.
-
-        :param next_method: name of the method to call
-        :param next_kwargs: its arguments
-        """
+        """Go on after a deferral, or fail for good if Airflow ended it: its own error would make a retry send again."""
         with self._sent_already(_message_id(context)):
             return super().resume_execution(next_method, next_kwargs, context)
 
@@ -301,12 +296,7 @@ class WtsChatBatchOperator(WtsChatOnceOperator):
         ]
 
     def results(self, things: Sequence[dict[str, Any]], answer: Any) -> list[Any]:
-        """
-        Return a result for each thing.
-
-        :param things: the things of one request
-        :param answer: what the request was answered with
-        """
+        """Return a result for each thing of one request."""
         return list(answer)
 
     def parts(self, values: dict[str, Any]) -> list[tuple[list[dict[str, Any]], Request[Any]]]:
