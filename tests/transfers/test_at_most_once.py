@@ -101,6 +101,8 @@ def dispatch_of(simulator: Simulator, customers: int) -> dict[str, Any]:
         holdout=0.1,
         audience="new_keys",
         quiet_hours="20:00-08:00",
+        resend_refused=True,
+        preview=True,
     )
 
 
