@@ -13,7 +13,7 @@ from airflow_provider_wtschat.hooks import webhook_address
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.operators._arguments import BaseOperatorArguments, OperatorArguments
 from airflow_provider_wtschat.operators.base import ActingOperator, WtsChatBaseOperator
-from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
+from airflow_provider_wtschat.webhooks.inbox import BEGINNING, Inbox, InboxError, get_inbox
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
@@ -149,8 +149,8 @@ class ReadWebhooksOperator(ActingOperator):
 
     For Dags that :class:`~airflow_provider_wtschat.triggers.webhook_event.WebhookEventTrigger` starts, or a schedule.
     Each event comes at least once, in the order in which it was stored, whatever runs Airflow starts: the place is kept
-    in the inbox, and moves when the task has succeeded. It makes no request, and what it returns holds no text, phone
-    or name: read what you need of the API.
+    in the inbox. A task that is tried again, or cleared, returns the same events again, as long as the inbox keeps
+    them. It makes no request, and what it returns holds no text, phone or name: read what you need of the API.
 
     Returns ``[{"type", "ids", "status", "moment", "instants", "received"}, ...]``, ready for ``.expand()``. More than
     ``max_events`` are left for the next run, and the XCom ``truncated`` says so.
@@ -197,7 +197,19 @@ class ReadWebhooksOperator(ActingOperator):
         name = f"{convert.required_text('wtschat_conn_id', self.wtschat_conn_id)}:{consumer}"
         try:
             inbox = get_inbox()
-            place, found, truncated = self._read(inbox, inbox.cursor(name) or "", types, most)
+            reading = f"{name}:{ti.dag_id}.{ti.task_id}:{ti.run_id}:{ti.map_index}"
+            earlier = inbox.recall(reading)
+            if earlier is None:
+                after = inbox.cursor(name) or BEGINNING
+                place, found, truncated = self._read(inbox, after, None, types, most)
+                if place != after:
+                    # Before the place moves: who kills the task between that and its success takes nothing away.
+                    inbox.remember(reading, after, place)
+            else:
+                after, place = earlier
+                inbox.move(name, place)
+                _, found, _ = self._read(inbox, after, place, types, None)
+                truncated = bool(self._read(inbox, inbox.cursor(name) or place, None, types, 1)[1])
             ti.xcom_push(key="truncated", value=truncated)
             if place:
                 inbox.move(name, place)
@@ -208,10 +220,10 @@ class ReadWebhooksOperator(ActingOperator):
         return found
 
     def _read(
-        self, inbox: Inbox, place: str, types: list[str] | None, most: int
+        self, inbox: Inbox, place: str, until: str | None, types: list[str] | None, most: int | None
     ) -> tuple[str, list[dict[str, Any]], bool]:
         found: list[dict[str, Any]] = []
-        while rows := inbox.read(self.wtschat_conn_id, after=place, limit=_AT_ONCE):
+        while rows := inbox.read(self.wtschat_conn_id, after=place, until=until, limit=_AT_ONCE):
             for row in rows:
                 if types is None or row.event.type in types:
                     if len(found) == most:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
+from uuid import uuid4
 
 import pytest
 
@@ -16,7 +18,7 @@ from airflow_provider_wtschat.operators.webhook import (
     EnsureWebhookOperator,
     ReadWebhooksOperator,
 )
-from airflow_provider_wtschat.webhooks.inbox import get_inbox
+from airflow_provider_wtschat.webhooks.inbox import InboxError, get_inbox
 from tests.operators.account import Account
 from tests.operators.conftest import TaskInstance
 from tests.webhooks.test_inbox import event
@@ -127,7 +129,10 @@ class Run(TaskInstance):
     """A task instance that tells where it belongs."""
 
     dag_id = "dag"
-    run_id = "run"
+
+    def __init__(self, run_id: str | None = None) -> None:
+        super().__init__()
+        self.run_id = run_id or str(uuid4())
 
 
 def put(*numbers: int, conn_id: str = "wtschat_default") -> None:
@@ -153,11 +158,37 @@ def test_each_event_is_read_by_one_run_of_each_consumer() -> None:
 
 def test_what_is_too_much_is_left_for_the_next_run() -> None:
     put(*range(2500))
-    ti = Run()
-    assert read(ti, max_events=1200) == list(range(1200))
-    assert ti.pushed["truncated"] is True
-    assert read(ti, max_events="1300") == list(range(1200, 2500))
-    assert ti.pushed["truncated"] is False
+    first, second = Run(), Run()
+    assert read(first, max_events=1200) == list(range(1200))
+    assert first.pushed["truncated"] is True
+    assert read(second, max_events="1300") == list(range(1200, 2500))
+    assert second.pushed["truncated"] is False
+
+
+def test_a_task_that_is_tried_again_returns_the_same_events() -> None:
+    """Whatever was lost of its first try, and whatever others have read meanwhile."""
+    put(1, 2, 3)
+    assert read(Run("first"), max_events=2) == [1, 2]
+    put(4)
+    again = Run("first")
+    assert read(again, max_events=2) == [1, 2]
+    assert again.pushed["truncated"] is True
+    assert read(Run("second")) == [3, 4]
+    assert read(again) == [1, 2]
+    assert again.pushed["truncated"] is False
+    assert read(Run("second")) == [3, 4]
+    assert read() == []
+
+
+def test_a_try_that_ends_before_its_place_moves_takes_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    put(1, 2)
+    with monkeypatch.context() as broken:
+        broken.setattr(type(get_inbox()), "move", Mock(side_effect=InboxError("the disk is full")))
+        with pytest.raises(WtsChatServerError):
+            read(Run("first"))
+    put(3)
+    assert read(Run("first")) == [1, 2]
+    assert read(Run("second")) == [3]
 
 
 def test_other_types_are_passed_over() -> None:

@@ -49,6 +49,8 @@ def test_what_happens_is_read_within_seconds(tmp_path: Path, monkeypatch: pytest
         found = ReadWebhooksOperator(task_id="read").execute(context)
         assert {each.status for each in simulator.world.deliveries.made} == {200}
         assert len(simulator.world.deliveries.made) == 120
+        assert ReadWebhooksOperator(task_id="read").execute(context) == found  # tried again
+        context["ti"].run_id = "the next"
         assert ReadWebhooksOperator(task_id="read").execute(context) == []
     assert [row["ids"]["session_id"] for row in found if row["type"] == "SESSION_NEW"] == opened
     assert [row["ids"]["message_id"] for row in found if row["type"] == "MESSAGE_RECEIVED"] == received

@@ -19,6 +19,7 @@ from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, get_inbox
+from airflow_provider_wtschat.webhooks.inbox._directory import DirectoryInbox
 from airflow_provider_wtschat.webhooks.state import inbox_state
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,23 @@ def test_each_event_once_for_each_connection(inbox: Inbox, conn_id: str):
     (stored, *_) = inbox.read(conn_id)
     assert stored.event == event(1)
     assert abs(stored.received - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_what_was_read_can_be_read_again(inbox: Inbox, conn_id: str):
+    assert inbox.recall(conn_id) is None
+    inbox.put([(conn_id, event(number)) for number in range(6)])
+    places = ["", *(stored.place for stored in inbox.read(conn_id))]
+    for after, until in ((0, 3), (2, 5)):  # the later one counts
+        inbox.remember(conn_id, places[after], places[until])
+        assert inbox.recall(conn_id) == (places[after], places[until])
+        again = inbox.read(conn_id, after=places[after], until=places[until])
+        assert [stored.place for stored in again] == places[after + 1 : until + 1]
+    assert inbox.read(conn_id, until="") == []
+    assert inbox.recall(f"{conn_id}_b") is None
+    # In Redis it goes by itself.
+    inbox.prune(datetime.now(UTC) + timedelta(seconds=1))
+    if isinstance(inbox, DirectoryInbox):
+        assert inbox.recall(conn_id) is None
 
 
 def test_readers_go_on_where_they_were(inbox: Inbox, conn_id: str):

@@ -171,8 +171,8 @@ class Broken(Inbox):
     def describe(self) -> str:
         return "broken"
 
-    def read(self, conn_id: str, *, after: str = "", limit: int = 1000) -> list[Stored]:
-        return self.inner.read(conn_id, after=after, limit=limit)
+    def read(self, conn_id: str, *, after: str = "", until: str | None = None, limit: int = 1000) -> list[Stored]:
+        return self.inner.read(conn_id, after=after, until=until, limit=limit)
 
     def end(self, conn_id: str) -> str:
         return self.inner.end(conn_id)
@@ -191,6 +191,12 @@ class Broken(Inbox):
 
     def move(self, name: str, place: str) -> None:
         self.inner.move(name, place)
+
+    def remember(self, name: str, after: str, until: str) -> None:
+        self.inner.remember(name, after, until)
+
+    def recall(self, name: str) -> tuple[str, str] | None:
+        return self.inner.recall(name)
 
     def prune(self, before: datetime) -> int:
         return self.inner.prune(before)

@@ -7,7 +7,7 @@ stored, and remembers how far each reader has read.
 
 from __future__ import annotations
 
-from airflow_provider_wtschat.webhooks.inbox._base import Inbox, InboxError, Stored
+from airflow_provider_wtschat.webhooks.inbox._base import BEGINNING, Inbox, InboxError, Stored
 from airflow_provider_wtschat.webhooks.inbox._registry import get_inbox
 
-__all__ = ["Inbox", "InboxError", "Stored", "get_inbox"]
+__all__ = ["BEGINNING", "Inbox", "InboxError", "Stored", "get_inbox"]

@@ -53,12 +53,15 @@ class Inbox(ABC):
         """
 
     @abstractmethod
-    def read(self, conn_id: str, *, after: str = BEGINNING, limit: int = 1000) -> list[Stored]:
+    def read(
+        self, conn_id: str, *, after: str = BEGINNING, until: str | None = None, limit: int = 1000
+    ) -> list[Stored]:
         """
         Return events of a connection in the order in which they were stored.
 
         :param conn_id: id of the connection
         :param after: the place after which to begin
+        :param until: the last place to read. Default: to the end
         :param limit: so many at most
         """
 
@@ -101,6 +104,24 @@ class Inbox(ABC):
 
         :param name: name of the reader
         :param place: the place up to which it has read
+        """
+
+    @abstractmethod
+    def remember(self, name: str, after: str, until: str) -> None:
+        """
+        Remember what somebody has read, for as long as events are kept.
+
+        :param name: name of the reading
+        :param after: the place after which it began
+        :param until: the last place that it read
+        """
+
+    @abstractmethod
+    def recall(self, name: str) -> tuple[str, str] | None:
+        """
+        Return what was remembered of a reading, ``None`` if nothing was.
+
+        :param name: name of the reading
         """
 
     @abstractmethod

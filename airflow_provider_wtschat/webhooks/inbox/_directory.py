@@ -16,6 +16,7 @@ from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.webhooks.inbox._base import BEGINNING, Inbox, InboxError, Stored
 
 _BUSY_SECONDS = 5.0
+_LAST_PLACE = 2**63 - 1
 
 # AUTOINCREMENT: the place of an event that was forgotten is never given again. SQLite has one writer at a time, so
 # places are given in the order of the commits, and nobody who reads on from a place misses one before it.
@@ -28,6 +29,9 @@ CREATE UNIQUE INDEX IF NOT EXISTS events_digest ON events (conn_id, digest);
 CREATE INDEX IF NOT EXISTS events_place ON events (conn_id, place);
 CREATE INDEX IF NOT EXISTS events_received ON events (received);
 CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS readings (
+    name TEXT PRIMARY KEY, after TEXT NOT NULL, until TEXT NOT NULL, kept REAL NOT NULL
+) WITHOUT ROWID;
 """
 
 # From one connection to the next in the index, rather than over all events.
@@ -73,13 +77,17 @@ class DirectoryInbox(Inbox):
             connection.execute("COMMIT")
             return new
 
-    def read(self, conn_id: str, *, after: str = BEGINNING, limit: int = 1000) -> list[Stored]:
+    def read(
+        self, conn_id: str, *, after: str = BEGINNING, until: str | None = None, limit: int = 1000
+    ) -> list[Stored]:
         """Return events in the order in which they were stored."""
         query = (
-            "SELECT place, received, event, digest FROM events WHERE conn_id = ? AND place > ? ORDER BY place LIMIT ?"
+            "SELECT place, received, event, digest FROM events WHERE conn_id = ? AND place > ? AND place <= ? "
+            "ORDER BY place LIMIT ?"
         )
+        last = _LAST_PLACE if until is None else int(until or 0)
         with self._use() as connection:
-            rows = connection.execute(query, (conn_id, int(after or 0), limit)).fetchall()
+            rows = connection.execute(query, (conn_id, int(after or 0), last, limit)).fetchall()
         return [
             Stored(
                 str(place),
@@ -128,9 +136,23 @@ class DirectoryInbox(Inbox):
                 (name, int(place or 0)),
             )
 
-    def prune(self, before: datetime) -> int:
-        """Forget old events."""
+    def remember(self, name: str, after: str, until: str) -> None:
+        """Remember what somebody has read."""
         with self._use() as connection:
+            connection.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", (name, after, until, time.time()))
+
+    def recall(self, name: str) -> tuple[str, str] | None:
+        """Return what was remembered of a reading."""
+        with self._use() as connection:
+            found: tuple[str, str] | None = connection.execute(
+                "SELECT after, until FROM readings WHERE name = ?", (name,)
+            ).fetchone()
+        return found
+
+    def prune(self, before: datetime) -> int:
+        """Forget old events, and what was read then."""
+        with self._use() as connection:
+            connection.execute("DELETE FROM readings WHERE kept < ?", (before.timestamp(),))
             return connection.execute("DELETE FROM events WHERE received < ?", (before.timestamp(),)).rowcount
 
     def close(self) -> None:

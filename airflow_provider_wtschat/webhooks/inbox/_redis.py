@@ -76,11 +76,12 @@ class RedisInbox(Inbox):
 
         return list(self._call(store))
 
-    def read(self, conn_id: str, *, after: str = BEGINNING, limit: int = 1000) -> list[Stored]:
+    def read(
+        self, conn_id: str, *, after: str = BEGINNING, until: str | None = None, limit: int = 1000
+    ) -> list[Stored]:
         """Return events in the order in which they were stored."""
-        rows = self._call(
-            lambda client: client.xrange(_stream(conn_id), min=f"({after}" if after else "-", count=limit)
-        )
+        first, last = f"({after}" if after else "-", "+" if until is None else until or "0-0"
+        rows = self._call(lambda client: client.xrange(_stream(conn_id), min=first, max=last, count=limit))
         return [
             Stored(
                 place,
@@ -116,6 +117,19 @@ class RedisInbox(Inbox):
     def move(self, name: str, place: str) -> None:
         """Remember how far a reader has read."""
         self._call(lambda _: self._move(keys=[_key("cursors")], args=[name, place]))
+
+    def remember(self, name: str, after: str, until: str) -> None:
+        """Remember what somebody has read."""
+        value = json.dumps([after, until])
+        self._call(lambda client: client.set(_key(f"reading:{name}"), value, px=self._keep_ms))
+
+    def recall(self, name: str) -> tuple[str, str] | None:
+        """Return what was remembered of a reading."""
+        found: str | None = self._call(lambda client: client.get(_key(f"reading:{name}")))
+        if found is None:
+            return None
+        after, until = json.loads(found)
+        return after, until
 
     def prune(self, before: datetime) -> int:
         """Forget old events."""
