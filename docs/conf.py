@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,37 +87,40 @@ def is_hidden(app: Any, what: str, name: str, item: Any, skip: bool, options: An
 
 
 def with_shared_arguments(app: Any, what: str, name: str, item: Any, skip: bool, options: Any) -> None:
-    """Show the arguments that sends share (``api._shared``), which the reference does not find: it runs no code."""
+    """Show the arguments that functions share (``api._shared``), which the reference does not find: it runs no code."""
     taken = SHARED.get(name)
     if taken is None or "**shared" not in item.args:
         return
     described = "".join("".join(ast.get_docstring(kind).partition(":param")[1:]) + "\n" for kind in taken)
     fields = [field for kind in taken for field in kind.body if isinstance(field, ast.AnnAssign)]
-    arguments = []
-    for field in fields:
-        written = ast.unparse(field)
-        arguments.append(f"{written} = '55'" if written.startswith("phone_country") else f"{written} = None")
+    arguments = [f"{ast.unparse(field)} = {DEFAULTS.get(ast.unparse(field.target))!r}" for field in fields]
     star = "" if "*, " in item.args else "*, "
     item.args = re.sub(r"\*\*shared\b[^,]*", lambda found: star + ", ".join(arguments), item.args)
-    before, raises, after = item.docstring.partition(":raises")
-    item.docstring = f"{before}{described}{raises}{after}"
+    before, *after = re.split("(?=:return|:raises)", item.docstring, maxsplit=1)
+    item.docstring = before + described + "".join(after)
+
+
+def _classes(body: Iterable[ast.stmt]) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
 
 
 def _shared_arguments() -> dict[str, list[ast.ClassDef]]:
     """By name of a function, the types that describe the arguments it shares."""
     folder = ROOT / PACKAGE / "api"
-    tree = ast.parse((folder / "_shared.py").read_text())
-    kinds = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    return {
-        f"{PACKAGE}.api.{path.stem}.{function.name}": [kinds[kind.id] for kind in mark.args]
-        for path in folder.glob("*.py")
-        for function in ast.parse(path.read_text()).body
-        if isinstance(function, ast.FunctionDef)
-        for mark in function.decorator_list
-        if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "taking"
-    }
+    common = _classes(ast.parse((folder / "_shared.py").read_text()).body)
+    found = {}
+    for path in folder.glob("*.py"):
+        body = ast.parse(path.read_text()).body
+        kinds = common | _classes(body)
+        for function in body:
+            for mark in function.decorator_list if isinstance(function, ast.FunctionDef) else ():
+                if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "taking":
+                    found[f"{PACKAGE}.api.{path.stem}.{function.name}"] = [kinds[kind.id] for kind in mark.args]
+    return found
 
 
+DEFAULTS = {"phone_country": "55", "timezone": "UTC"}
+"""Of shared arguments whose default is not ``None``."""
 SHARED = _shared_arguments()
 HOMES = [f"{PACKAGE}.simulator.{module}" for module in ("books", "faults", "options", "simulator")]
 """Where the names of the simulator are defined; it imports them in a way that the reference does not follow."""

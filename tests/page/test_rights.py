@@ -100,17 +100,17 @@ def as_user(url: str, token: str) -> Iterator[str]:
 )
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt-get install chromium)")
 def test_who_may_not_read_a_dag_does_not_see_it(tmp_path: Path) -> None:
-    home, dag = tmp_path / "airflow", tmp_path / "dags.py"
+    home, file = tmp_path / "airflow", tmp_path / "dags.py"
     (home / "plugins").mkdir(parents=True)
     (home / "plugins" / "page.py").write_text(
         "from airflow_provider_wtschat.webhooks.plugin import WtsChatPlugin as Plugin\n"
     )
     with Simulator(sessions=5, seed=4, strict=True) as account:
         with account.world.lock:
-            dag.write_text(DAGS % account.world.create_session().id)
+            file.write_text(DAGS % account.world.create_session().id)
         live = LiveAirflow(
             home,
-            [dag],
+            [file],
             connections(account, tmp_path / "warehouse.db"),
             AIRFLOW__CORE__AUTH_MANAGER="airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
             AIRFLOW__CORE__PLUGINS_FOLDER=str(home / "plugins"),

@@ -123,9 +123,8 @@ def test_the_preview_of_a_session_is_a_page(api: Client) -> None:
 def test_requests_past_the_burst_are_turned_away_until_it_has_passed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr(limits, "time", clock)
     now = 0.0
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: now))
     api = start(limits={"burst": (5, 0.4)}, retry_after="always")
     statuses = [api.send("GET", "/core/v1/tag").status_code for _ in range(8)]
     assert statuses == [200] * 5 + [429] * 3

@@ -410,11 +410,11 @@ def test_six_loads_into_one_duckdb_file_take_turns(duckdb, reading, monkeypatch)
     resources = ("sessions", "contacts", "tags", "agents", "departments", "channels")
     fork = multiprocessing.get_context("fork")
     loads = [fork.Process(target=load, args=[one], kwargs={"lock_timeout": 60}) for one in resources]
-    for one in loads:
-        one.start()
-    for one in loads:
-        one.join(120)
-    assert [one.exitcode for one in loads] == [0] * 6
+    for process in loads:
+        process.start()
+    for process in loads:
+        process.join(120)
+    assert [process.exitcode for process in loads] == [0] * 6
     for one in resources:
         assert Table(one).versions() == truth(reading, one)
 

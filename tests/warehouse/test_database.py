@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from unittest.mock import Mock
 
 import pytest
 
@@ -130,9 +131,8 @@ def test_a_duckdb_file_is_not_looked_at_while_another_process_has_it(duckdb, mon
     import duckdb as driver
 
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", duckdb)
-    opened = []
-    connect = driver.connect
-    monkeypatch.setattr(driver, "connect", lambda *given, **how: opened.append(given) or connect(*given, **how))
+    opening = Mock(wraps=driver.connect)
+    monkeypatch.setattr(driver, "connect", opening)
     command = [sys.executable, "-c", HOLDER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert "held\n" in iter(holder.stdout.readline, "")  # Airflow 2 logs there, too
@@ -142,7 +142,7 @@ def test_a_duckdb_file_is_not_looked_at_while_another_process_has_it(duckdb, mon
         ):
             database.columns("held", must=True)
         assert raised.value.retryable
-        assert not opened
+        opening.assert_not_called()
         holder.communicate("go on\n")
     with Database("warehouse") as database:
         assert database.columns("held") == {"id"}
