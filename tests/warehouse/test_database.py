@@ -149,18 +149,18 @@ def test_a_duckdb_file_is_not_looked_at_while_another_process_has_it(duckdb, mon
 
 
 def test_duckdb_rewrites_more_rows_than_its_memory_holds(duckdb, monkeypatch):
-    """In one transaction these rows need more than DuckDB 1 may have; DuckDB 2 needs less."""
-    described = {**json.loads(duckdb), "extra": {"memory_limit": "24MB"}}
+    """In one transaction these rows need more than it may have."""
+    described = {**json.loads(duckdb), "extra": {"memory_limit": "48MB"}}
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(described))
 
     def merge(number: int) -> int:
         with Database("warehouse") as database, Run(database, LOAD, TAGS, holder="test", wait=0) as run:
-            for start in range(0, 8_000, 2_000):
+            for start in range(0, 16_000, 2_000):
                 given = [(f"{one:08}", number, f"{number}{one}" * 200) for one in range(start, start + 2_000)]
                 run.stage("tags", rows(number, *given))
             return run.merge(until_reached=day(number))
 
-    assert [merge(number) for number in (1, 2)] == [8_000, 8_000]
+    assert [merge(number) for number in (1, 2)] == [16_000, 16_000]
     assert Table("tags").watermark()[:10] == "2026-01-02"
     assert {row.name[0] for row in Table("tags").rows("name")} == {"2"}
 
