@@ -498,10 +498,12 @@ class Changes(Reading[Row]):
 
     def _split(self, workers: Workers[_Job]) -> None:
         """Let idle workers take over a part of what the others have left."""
+        if not workers.idle:
+            return
         least = _WORTH_SPLIT * self._page_size
         windows = [each for each in self._ranges if each.phase is _Phase.WINDOW]
         candidates = [each for each in windows if splitting.divisible(each.paginator)]
-        if not (workers.idle and candidates):
+        if not candidates:
             return
         spare = self._spare(workers)
         while workers.idle and candidates and spare > 0:
