@@ -47,12 +47,11 @@ ALL = "/chat/*"
 
 
 def some_session(simulator: Simulator) -> str:
-    """Return the id of a session into which a text can be sent."""
-    return next(
-        row["id"]
-        for row in WtsChatHook().iterate(sessions.list_(status=["PENDING", "IN_PROGRESS"], session_type="INDIVIDUAL"))
-        if row["windowStatus"] == "ACTIVE"
-    )
+    """Return the id of a session into which a text can be sent: its contact has just written, whatever the hour."""
+    open_sessions = WtsChatHook().iterate(sessions.list_(status=["PENDING", "IN_PROGRESS"], session_type="INDIVIDUAL"))
+    session_id = next(row["id"] for row in open_sessions)
+    simulator.world.add_inbound_message(session_id)
+    return session_id
 
 
 def tell(simulator: Simulator, call: Callable[[], Any]) -> tuple[Any, int, int]:
