@@ -98,18 +98,20 @@ def channel_number(name: str, *, argument: str = "from_channel_name") -> Exchang
     return f"+{number}"
 
 
-def template(name: str, *, argument: str = "template_name") -> Exchange[str]:
+def template(name: str, *, argument: str = "template_name", max_age: float = MAX_AGE) -> Exchange[str]:
     """
     Find a template.
 
     :param name: its name
     :param argument: the argument that the name was given to, for the error
+    :param max_age: seconds for which a list that was read will do; 0 asks anew
     :return: its id
     :raises WtsChatArgumentError: if no template, or more than one, has the name
     """
     wanted = convert.required_text(argument, name).strip()
     # Not every template: there may be thousands. Only an error shows what else there is.
-    return _value("id", argument, name, templates.list_(name=wanted), ("name",), candidates=templates.list_())
+    listed, candidates = templates.list_(name=wanted), templates.list_()
+    return _value("id", argument, name, listed, ("name",), candidates=candidates, max_age=max_age)
 
 
 def panel(name: str, *, argument: str = "panel_name") -> Exchange[str]:
@@ -207,9 +209,10 @@ def _value(
     fields: tuple[str, ...],
     *,
     candidates: AnyRequest | None = None,
+    max_age: float = MAX_AGE,
 ) -> Exchange[str]:
     text = convert.required_text(argument, name).strip()
-    return str((yield from _one(argument, text, request, fields, candidates=candidates))[field])
+    return str((yield from _one(argument, text, request, fields, candidates=candidates, max_age=max_age))[field])
 
 
 def _one(
@@ -221,6 +224,7 @@ def _one(
     also: str | None = None,
     described: Callable[[list[Any]], list[Any]] = list,
     candidates: AnyRequest | None = None,
+    max_age: float = MAX_AGE,
 ) -> Exchange[Any]:
     """Find the one row of a list that has the text in one of the fields."""
     names = {text, also or text}
@@ -228,7 +232,7 @@ def _one(
     def named(rows: list[Any]) -> list[Any]:
         return [row for row in described(rows) if any(row.get(field) in names for field in fields)]
 
-    rows, found = yield from _found(request, named)
+    rows, found = yield from _found(request, named, max_age)
     if len(found) == 1:
         return found[0]
     if found:
@@ -244,11 +248,13 @@ def _one(
     raise WtsChatArgumentError(argument, msg)
 
 
-def _found(request: AnyRequest, wanted: Callable[[list[Any]], list[Any]]) -> Exchange[tuple[list[Any], list[Any]]]:
+def _found(
+    request: AnyRequest, wanted: Callable[[list[Any]], list[Any]], max_age: float = MAX_AGE
+) -> Exchange[tuple[list[Any], list[Any]]]:
     """Return the rows, and those that are wanted; unless it is one, of the list as it is now."""
-    rows = yield from _rows(request.having(max_age=MAX_AGE))
+    rows = yield from _rows(request.having(max_age=max_age))
     found = wanted(rows)
-    if len(found) != 1:
+    if len(found) != 1 and max_age > 0:
         rows = yield from _rows(request.having(max_age=0))
         found = wanted(rows)
     return rows, found

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import instants, scheduled_messages, sends, templates
+from airflow_provider_wtschat.api import instants, lookup, scheduled_messages, sends, templates
 from airflow_provider_wtschat.api.exchange import Exchange, pages
 from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.api.quiet import QuietHours
@@ -71,6 +71,8 @@ from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.sql.sources import connected
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOST_UNCLEAR = 3
 """So many requests in a row may end without a clear answer before a dispatch stops."""
@@ -141,6 +143,10 @@ class Pause:
     def seconds(self) -> float:
         """How long that is from now."""
         return max(0.0, (self.until - datetime.now(UTC)).total_seconds())
+
+
+class _NoTemplate(WtsChatArgumentError):
+    """The account has no template of the id that the messages name."""
 
 
 class _OnHold(Exception):  # nothing went wrong
@@ -268,10 +274,10 @@ class Dispatch:
         table.create()
         self._people.create()
         if options.dry_run:
-            return self._rehearse()
+            return self._with_template(self._rehearse)
         if expired := table.expire():
             log.info("Emptied %d rows of the table, whose retention is over", expired)
-        self._plan()
+        self._with_template(self._plan)
         if options.resend_uncertain:
             self._abandon()
             self._look_up()
@@ -353,6 +359,21 @@ class Dispatch:
             raise WtsChatError(msg, retryable=True)
 
     # Planning
+
+    def _with_template(self, step: Callable[[], T]) -> T:
+        """Do a step, and once more if the name stands for another template than the one that was found lately."""
+        name = self._options.template_name
+        try:
+            return step()
+        except _NoTemplate:
+            if name is None:
+                raise
+            # What was found may be some minutes old, and the template have been deleted and made again since.
+            found = self._hook.perform(lookup.template(name, max_age=0))
+            if found == self._values["template_id"]:
+                raise
+            self._values["template_id"] = found
+        return step()
 
     def _plan(self) -> None:
         options, table = self._options, self.table
@@ -443,7 +464,7 @@ class Dispatch:
         template = self._hook.perform(_find_template(self._values["template_id"], self._options.template_name))
         self._template_due = time.monotonic() + TEMPLATE_EVERY
         if template is None:
-            raise WtsChatArgumentError(argument, f"the account has no template {wanted!r}")
+            raise _NoTemplate(argument, f"the account has no template {wanted!r}")
         if template.get("archived") or str(template.get("status")).lower() != _APPROVED:
             state = "archived" if template.get("archived") else template.get("status")
             msg = (

@@ -67,6 +67,7 @@ _COLUMNS = {
     "delivered_at": "VARCHAR(30)",
     "read_at": "VARCHAR(30)",
     "replied_at": "VARCHAR(30)",
+    "erased_at": "VARCHAR(30)",
 }
 
 
@@ -91,6 +92,8 @@ class State(StrEnum):
 
 
 _OF_A_PERSON = ("phone", "content", "person", "message_id", "session_id", "contact_id")
+_FREE = "CASE WHEN erased_at IS NULL THEN ? ELSE ? END"
+"""What becomes of a claimed row that was not sent: one whose person was erased meanwhile is not to be sent any more."""
 _OF_SENT = ("session_id", "sent_at")
 """What is recorded of a row that was sent, and of no other."""
 _LATEST = ("delivery", "reason", "failed_key")
@@ -362,9 +365,12 @@ class CampaignTable:
                 " WHERE campaign = ? AND status = ? AND claimed_by = ? AND seq IN ({many}) ORDER BY seq",
                 self.campaign, Status.CLAIMED, name, many=found,
             )  # fmt: skip
-            if rows:
+            mine, gone = ([_claimed(row) for row in rows if (row[2] is None) is empty] for empty in (False, True))
+            # Somebody who was erased since the update is not written to.
+            self.release(Claim(name=name, rows=gone))
+            if mine:
                 self._after = found[-1]
-                return Claim(name=name, rows=[_claimed(row) for row in rows])
+                return Claim(name=name, rows=mine)
 
     def single(self, key: str) -> Single:
         """
@@ -440,7 +446,7 @@ class CampaignTable:
             for status, group in by_status.items():
                 fields = ["message_id", "reason", "failed_key", *(_OF_SENT if status is Status.SENT else ())]
                 case = " ".join(("CASE seq", *["WHEN ? THEN ?"] * len(group), "END"))
-                changes = ", ".join(["status = ?", *(f"{name} = {case}" for name in fields)])
+                changes = ", ".join(["status = ?", *(f"{name} = {_unless_erased(name, case)}" for name in fields)])
                 self._execute(
                     cursor,
                     f"UPDATE {{table}} SET {changes}{_emptied(status)}"  # noqa: S608  # names of ours
@@ -460,9 +466,9 @@ class CampaignTable:
         if not claim.rows:
             return
         self._change(
-            "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, reason = NULL"
+            f"UPDATE {{table}} SET status = {_FREE}, claimed_by = NULL, claimed_at = NULL, reason = NULL"  # noqa: S608
             " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
-            Status.PLANNED, self.campaign, claim.name, *_OPEN, many=[row.seq for row in claim.rows],
+            Status.PLANNED, Status.SUPPRESSED, self.campaign, claim.name, *_OPEN, many=[row.seq for row in claim.rows],
         )  # fmt: skip
         self._after = _PLAN
 
@@ -477,9 +483,10 @@ class CampaignTable:
             by_moment.setdefault(moment, []).append(seq)
         for moment, found in by_moment.items():
             self._change(
-                "UPDATE {table} SET status = ?, claimed_by = NULL, claimed_at = NULL, not_before = ?"
+                f"UPDATE {{table}} SET status = {_FREE}, claimed_by = NULL, claimed_at = NULL, not_before = ?"  # noqa: S608
                 " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
-                Status.PLANNED, instants.write(moment), self.campaign, claim.name, *_OPEN, many=found,
+                Status.PLANNED, Status.SUPPRESSED, instants.write(moment), self.campaign, claim.name, *_OPEN,
+                many=found,
             )  # fmt: skip
 
     def next_start(self) -> datetime | None:
@@ -626,7 +633,7 @@ class CampaignTable:
         if outcome is not None:
             named = ("status", "message_id", "reason", *(_OF_SENT if outcome.status is Status.SENT else ()))
             found |= {name: _kept(getattr(outcome, name)) for name in named}
-        changes = ", ".join(f"{name} = ?" for name in found)
+        changes = ", ".join(f"{name} = {_unless_erased(name, '?')}" for name in found)
         self._change(
             f"UPDATE {{table}} SET {changes}{_emptied(outcome.status) if outcome else ''}"  # noqa: S608  # names of ours
             " WHERE campaign = ? AND status = ? AND seq = ?",
@@ -699,7 +706,8 @@ class CampaignTable:
         """
         Remove what rows say of a person, in all dispatches of the table. A row that is planned will not be sent.
 
-        The rows themselves stay: without them a dispatch that is run again would write to the person.
+        The rows themselves stay: without them a dispatch that is run again would write to the person. A message that is
+        under way just now can still arrive; its row gets a status, and nothing by which the person could be found.
 
         :param phones: the person's numbers, as rows may hold them
         :param contact_id: id of the person's contact, by which rows are found whose retention is over
@@ -715,7 +723,10 @@ class CampaignTable:
             Status.SUPPRESSED, "the person was erased", Status.PLANNED, *given, many=phones,
         )  # fmt: skip
         gone = ", ".join(f"{name} = NULL" for name in _OF_A_PERSON)
-        self._change(f"UPDATE {{table}} SET {gone} WHERE {who}", *given, many=phones)  # noqa: S608  # ours
+        self._change(
+            f"UPDATE {{table}} SET {gone}, erased_at = ? WHERE {who}",  # noqa: S608  # ours
+            instants.write(datetime.now(UTC)), *given, many=phones,
+        )  # fmt: skip
         return int(number)
 
     def counts(self) -> dict[Status, int]:
@@ -839,7 +850,8 @@ class CampaignTable:
                 if given:
                     self._execute(
                         cursor,
-                        f"UPDATE {{table}} SET {changes} WHERE campaign = ? AND seq = ?",  # noqa: S608  # names of ours
+                        f"UPDATE {{table}} SET {changes}"  # noqa: S608  # names of ours
+                        " WHERE campaign = ? AND seq = ? AND erased_at IS NULL",
                         *given.values(), self.campaign, seq,
                     )  # fmt: skip
 
@@ -943,11 +955,15 @@ def _claimed(row: Sequence[Any]) -> Claimed:
         seq=int(seq),
         sender_id=str(own_id),
         # Versions before this one kept the same digits, the country's code included, without the plus sign.
-        # One that was erased meanwhile has none, and no request can be built of it.
         phone=f"+{str(phone or '').removeprefix('+')}",
         content=json.loads(content or "{}"),
         claimed_at=instants.read(claimed_at),
     )
+
+
+def _unless_erased(name: str, value: str) -> str:
+    """Write a column only of a row whose person was not erased while its message was under way."""
+    return f"CASE WHEN erased_at IS NULL THEN {value} END" if name in (*_OF_A_PERSON, "reason") else value
 
 
 def _emptied(status: Status) -> str:

@@ -104,8 +104,8 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
         as ``(1, timedelta(days=7))``; more are ``suppressed`` (templated). Default: any number
     :param per_minute: how many messages to send in a minute, all workers together, about (templated). Default: what the
         account's limit allows
-    :param canary: send so many first, wait, and go on only if at most ``max_failed`` of them failed (templated).
-        Default: send all
+    :param canary: send so many first, wait, and go on only if at most ``max_failed`` of them failed; once per campaign,
+        also where its audience grows (templated). Default: send all
     :param canary_wait: seconds, or a timedelta, to wait then (templated). Default: 15 minutes
     :param preview: show the text of the first five messages in the log, filled in, with phone numbers masked; the
         parameters stand there as they are (templated). Default: false

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -985,6 +986,32 @@ def test_a_template_that_is_paused_stops_the_dispatch(
     assert warehouse.statuses() == {"sent": 100, "planned": 150}
     turn("Approved")
     assert dispatch()["sent"] == 250
+
+
+def test_a_template_that_was_made_again_is_looked_up_again(
+    warehouse: Warehouse, simulator: Simulator, dispatch: Try
+) -> None:
+    warehouse.fill(2)
+    templates = simulator.world.templates
+    dispatch()  # whose look-up is kept for some minutes
+
+    def make_again() -> str:
+        old = next(row for row in templates if row["name"] == "lembrete_pagamento")
+        new = replace(old, id=str(uuid4()))
+        templates.delete(old.id)
+        templates.put(new)
+        return new.id
+
+    made = make_again()
+    assert dispatch(campaign="rehearsed", dry_run=True)["recipients"] == 2
+    assert dispatch(campaign="after it")["sent"] == 2
+    assert [send.template_id for send in simulator.sends][2:] == [made] * 2
+    # What is planned names the template that it was planned with.
+    dispatch(campaign="grows", audience="new_keys", sql="SELECT * FROM customers WHERE id = 1")
+    make_again()
+    with pytest.raises(WtsChatFailedError, match="planned already, with another template"):
+        dispatch(run_id="later", campaign="grows", audience="new_keys")
+    assert len(simulator.sends) == 5
 
 
 # Sending again what was refused, and forgetting it

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.campaigns import dispatch as engine
 from airflow_provider_wtschat.campaigns import following, people
 from airflow_provider_wtschat.campaigns.people import SuppressionTable, person, spellings
 from airflow_provider_wtschat.campaigns.replies import is_opt_out
 from airflow_provider_wtschat.campaigns.table import CampaignTable, sender_id
 from airflow_provider_wtschat.exceptions import WtsChatFailedError
-from airflow_provider_wtschat.operators.campaign import WtsChatErasePersonOperator, WtsChatOptOutOperator
+from airflow_provider_wtschat.operators.campaign import (
+    WtsChatCampaignReportOperator,
+    WtsChatErasePersonOperator,
+    WtsChatOptOutOperator,
+)
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
-from tests.transfers.conftest import Warehouse, arguments, context
+from tests.transfers.conftest import SEND, Warehouse, arguments, context
 
 Try = Callable[..., dict[str, Any]]
 
@@ -315,6 +321,66 @@ def test_an_erased_person_gets_no_message_that_was_planned(
     result = dispatch()
     assert (result["sent"], left_out(any_warehouse)) == (149, {120: "the person was erased"})
     assert 120 not in told(simulator)
+
+
+def failed(attempt: Callable[[], Any]) -> None:
+    with pytest.raises(WtsChatFailedError):
+        attempt()
+
+
+def waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everybody sleep until half a second has passed."""
+    morning = datetime.now(UTC) + timedelta(seconds=0.5)
+    monkeypatch.setattr(QuietHours, "next_start", lambda self, number, now: morning if now < morning else None)
+
+
+@pytest.mark.parametrize("moment", ["claim", "record", "settle", "follow", "release", "postpone"])
+def test_who_is_erased_while_a_message_is_under_way_stays_erased(
+    any_warehouse: Warehouse, simulator: Simulator, dispatch: Try, monkeypatch: pytest.MonkeyPatch, moment: str
+):
+    """The person is erased at each step of a claim: after the row was claimed, before its answer was recorded, ..."""
+    any_warehouse.fill(3)
+    erased: list[int] = []
+    # The first change is the update that claims the rows; the query that reads them follows.
+    method = {"claim": "_change"}.get(moment, moment)
+    real = getattr(CampaignTable, method)
+
+    def called(self: CampaignTable, *args: Any, **kwargs: Any) -> Any:
+        after = moment in ("claim", "release")
+        result = real(self, *args, **kwargs) if after else None
+        if not erased:
+            erased.append(0)
+            erased[0] = erase()["wtschat_campaign"]
+        return result if after else real(self, *args, **kwargs)
+
+    monkeypatch.setattr(CampaignTable, method, called)
+    tries: list[Callable[[], Any]] = [dispatch, dispatch]
+    if moment == "settle":
+        simulator.inject("lost_after", on=SEND)
+    elif moment == "release":
+        simulator.inject("403", on=SEND)
+        tries[0] = lambda: failed(dispatch)
+    elif moment == "follow":
+        tries[1] = lambda: WtsChatCampaignReportOperator(
+            task_id="report", campaign="reminders", table_conn_id="warehouse"
+        ).execute(context())
+    elif moment == "postpone":
+        waits_once(monkeypatch)
+        tries = [partial(dispatch, quiet_hours="20:00-08:00")] * 2
+    for attempt in tries:
+        attempt()
+    assert erased == [1]
+    rows = (
+        "SELECT status, message_id, session_id, phone, content, person, contact_id FROM wtschat_campaign WHERE row_key"
+    )
+    ((status, *left),) = any_warehouse.execute(f"{rows} = '2'")
+    assert left == [None] * 6
+    written_to = 2 in told(simulator)
+    sent = moment in ("record", "settle", "follow")
+    assert (status, written_to) == ("sent" if sent else "suppressed", sent)
+    others = any_warehouse.execute(f"{rows} IN ('1', '3')")
+    assert all(status == "sent" and message_id and session_id for status, message_id, session_id, *_ in others)
+    assert len(simulator.sends) == 2 + sent
 
 
 @pytest.mark.parametrize(
