@@ -55,7 +55,7 @@ def free_port(wanted: int = 0) -> int:
     raise OSError("no port is free")
 
 
-def wait_for(look: Callable[[], T | None], what: str, processes: Processes, seconds: float = 90) -> T:
+def wait_for(look: Callable[[], T | None], what: str, processes: Processes, seconds: float = 300) -> T:
     """Look for something until it is there.
 
     :param look: returns it, or None as long as it is not there; a server that does not answer yet is not there either.

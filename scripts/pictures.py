@@ -1,7 +1,8 @@
 """Make the pictures of docs/images out of Airflow's UI with a simulated account: ``make pictures``.
 
 Each picture is a function that drives a headless Chromium to what it shows; ``python -m scripts.pictures NAME ...``
-makes only those named. It runs on the Airflow of the interpreter that runs it.
+makes only those named. It runs on the Airflow of the interpreter that runs it. Each has a browser of its own, and what
+it left running in Airflow is ended behind it, so that none waits for the workers or the requests of another.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ LARGEST = 150 * 1024
 """Bytes of a picture, at most."""
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 THEMES = ("light", "dark")
+PATIENCE = 1800.0
+"""Seconds to wait for anything in Airflow: many times what a quiet machine takes."""
 
 
 _REPLACE = """([old, shown]) => {
@@ -50,7 +53,6 @@ class Studio:
     stage: Stage
     page: Page
     images: Path
-    filled: bool = False
 
     def theme(self, name: str) -> None:
         """Let Airflow show itself in a theme from the next ``open`` on.
@@ -124,45 +126,92 @@ class Studio:
         found = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=200")
         return {task["state"] for task in found["task_instances"] if task["task_id"] == task_id}
 
-    def until(self, there: Callable[[], bool], what: str, seconds: float = 900) -> None:
+    def until(self, there: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         """Wait for something.
 
         :param there: says whether it is there.
         :param what: what to call it in messages.
         :param seconds: how long to wait at most.
+        :raises SystemExit: if it does not come; the message says what Airflow does instead.
         """
+        print(f"  waits for: {what}", flush=True)
         deadline = time.monotonic() + seconds
         while not there():
             if time.monotonic() > deadline:
-                raise SystemExit(f"{what}: not within {seconds:.0f} s")
+                going_on = "".join(f"\n  {each}" for each in self.going_on())
+                raise SystemExit(
+                    f"Not within {seconds:.0f} s: {what}. What goes on in Airflow:{going_on or ' nothing'}"
+                )
             self.stage.processes.check()
             time.sleep(1)
 
-    def run(
-        self,
-        dag_id: str,
-        conf: dict[str, Any] | None = None,
-        *,
-        until: tuple[str, ...] = ("success", "failed"),
-        seconds: float = 180,
-    ) -> str:
-        """Unpause and trigger a Dag, and wait until its run has got somewhere.
+    def unfinished(self) -> list[dict[str, Any]]:
+        """List the runs that go on."""
+        found = self.api("GET", "/dags/~/dagRuns?state=queued&state=running&limit=100")
+        return list(found["dag_runs"])
+
+    def going_on(self) -> Iterator[str]:
+        """Say of each run that goes on how its tasks stand."""
+        for run in self.unfinished():
+            path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances?limit=200"
+            states = Counter(f"{task['task_id']} {task['state']}" for task in self.api("GET", path)["task_instances"])
+            tasks = ", ".join(f"{state} ({count})" for state, count in states.items())
+            yield f"{run['dag_id']} {run['dag_run_id']} {run['state']}: {tasks}"
+
+    def end_runs(self) -> None:
+        """Pause all Dags and end what goes on, so that the next picture has the workers and the requests for itself."""
+        self.api("PATCH", "/dags?dag_id_pattern=~", {"is_paused": True})
+        for run in self.unfinished():
+            self.api("PATCH", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}", {"state": "failed"})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Unpause and trigger a Dag.
 
         :param dag_id: the Dag.
         :param conf: its parameters.
-        :param until: states of a run to wait for; none: do not wait.
-        :param seconds: how long to wait at most.
         :return: id of the run.
         """
         self.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
         run = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
-        run_id = str(run["dag_run_id"])
-        deadline = time.monotonic() + seconds
-        while until and self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"] not in until:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"{dag_id} was not {' or '.join(until)} within {seconds:.0f} s")
-            self.stage.processes.check()
-            time.sleep(0.5)
+        return str(run["dag_run_id"])
+
+    def start(self, dag_id: str) -> str:
+        """Unpause and trigger a Dag, and wait until a run of it goes on.
+
+        That may be one of its schedule, which unpausing makes: where there is one run at a time, the one by hand waits.
+
+        :param dag_id: the Dag.
+        :return: id of the run that goes on.
+        """
+        self.trigger(dag_id)
+        path, going_on = f"/dags/{dag_id}/dagRuns?state=running&order_by=run_after&limit=1", list[str]()
+
+        def there() -> bool:
+            going_on.extend(run["dag_run_id"] for run in self.api("GET", path)["dag_runs"])
+            return bool(going_on)
+
+        self.until(there, f"a run of {dag_id}")
+        return going_on[0]
+
+    def run(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Unpause and trigger a Dag, and wait until its run has succeeded.
+
+        :param dag_id: the Dag.
+        :param conf: its parameters.
+        :return: id of the run.
+        :raises SystemExit: if it fails.
+        """
+        run_id = self.trigger(dag_id, conf)
+        state = ""
+
+        def ended() -> bool:
+            nonlocal state
+            state = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"]
+            return state in ("success", "failed")
+
+        self.until(ended, f"the end of {dag_id}")
+        if state == "failed":
+            raise SystemExit(f"{dag_id} failed. Logs: {self.stage.processes.logs}")
         return run_id
 
     def keep(self, name: str, **options: Any) -> Path:
@@ -184,18 +233,18 @@ class Studio:
         return path
 
 
-PICTURES: dict[str, Callable[[Studio, str], None]] = {}
-"""What makes each picture: it is given the studio and the picture's name."""
+PICTURES: dict[str, Callable[[Studio], None]] = {}
+"""What makes each picture."""
 
 
-def picture(name: str) -> Callable[[Callable[[Studio, str], None]], Callable[[Studio, str], None]]:
-    """Register what makes a picture.
+def picture(*names: str) -> Callable[[Callable[[Studio], None]], Callable[[Studio], None]]:
+    """Register what makes one or more pictures.
 
-    :param name: of the picture: it becomes ``docs/images/NAME.png``.
+    :param names: of the pictures: each becomes ``docs/images/NAME.png``.
     """
 
-    def register(make: Callable[[Studio, str], None]) -> Callable[[Studio, str], None]:
-        PICTURES[name] = make
+    def register(make: Callable[[Studio], None]) -> Callable[[Studio], None]:
+        PICTURES.update(dict.fromkeys(names, make))
         return make
 
     return register
@@ -213,33 +262,33 @@ def _shrink(path: Path) -> None:
 
 
 @contextmanager
-def studio(stage: Stage, images: Path) -> Iterator[Studio]:
-    """Start a browser that is logged into an Airflow.
+def studio(stage: Stage, images: Path) -> Iterator[Callable[[], Studio]]:
+    """Start a browser.
 
-    :param stage: the Airflow.
+    :param stage: the Airflow that it shows.
     :param images: where pictures go.
+    :return: what makes a studio, with nothing remembered of an earlier one.
     """
     from playwright.sync_api import sync_playwright
 
     images.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile,
-            executable_path=CHROMIUM,
-            headless=True,
-            args=CHROMIUM_FLAGS,
-            viewport=SIZE,
-            locale="en-US",
-            timezone_id="America/Sao_Paulo",
-        )
-        try:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=CHROMIUM_FLAGS)
+
+        def fresh() -> Studio:
+            for old in browser.contexts:
+                old.close()
+            context = browser.new_context(viewport=SIZE, locale="en-US", timezone_id="America/Sao_Paulo")
             page = context.new_page()
-            page.set_default_timeout(60_000)
+            page.set_default_timeout(300_000)
             page.goto(f"{stage.url}/")
             page.wait_for_load_state("load")
-            yield Studio(stage, page, images)
+            return Studio(stage, page, images)
+
+        try:
+            yield fresh
         finally:
-            context.close()
+            browser.close()
 
 
 def main() -> int:
@@ -256,46 +305,43 @@ def main() -> int:
         print("Chromium is not installed (Debian: apt-get install chromium)", file=sys.stderr)
         return 2
     stop_on_signals()
-    with brought_up(options.home.resolve()) as stage, studio(stage, options.images.resolve()) as at_work:
-        for name, make in PICTURES.items():
-            if not options.names or name in options.names:
-                make(at_work, name)
+    with (
+        brought_up(options.home.resolve(), AIRFLOW__CORE__PARALLELISM="8") as stage,
+        studio(stage, options.images.resolve()) as fresh,
+    ):
+        for make in dict.fromkeys(PICTURES[name] for name in options.names or PICTURES):
+            print(make.__doc__, flush=True)
+            at = fresh()
+            make(at)
+            at.end_runs()
     return 0
 
 
-def _page_of_provider(at: Studio, name: str) -> None:
-    """The page of the provider, with a load, a campaign, and somebody who waits."""
-    fill_page(at)
-    at.theme(name.rpartition("-")[2])
-    at.open("/plugin/wtschat")
-    frame = at.page.frame_locator("iframe[title='WTS Chat']")
-    frame.locator("html[data-ready]").wait_for()
-    frame.get_by_text("example_wtschat_whole_account").first.wait_for()
-    at.keep(name)
-
-
-for _theme in THEMES:
-    picture(f"page-{_theme}")(_page_of_provider)
-
-
-def fill_page(at: Studio) -> None:
-    """Let the Dags run that the page has something to show of, once.
-
-    :param at: the studio.
-    """
-    if at.filled:
-        return
-    at.filled = True
+@picture(*(f"page-{theme}" for theme in THEMES))
+def _page_of_provider(at: Studio) -> None:
+    """The page of the provider, in both themes, with loads, a campaign, and somebody who waits."""
     at.run("example_wtschat_campaign")
     at.run("example_wtschat_webhooks")
-    at.run("example_wtschat_sessions_messages_hourly", until=("running", "success", "failed"))
+    account, messages = "example_wtschat_whole_account", "account.wtschat.messages"
+    run_id = at.start(account)
+    at.until(lambda: at.states(account, run_id, messages) == {"running"}, f"{account}.{messages} running")
     # With some that go on waiting.
-    at.run("example_wtschat_wait_for_sessions", {"sessions": 5, "conclude": False}, until=())
-    at.page.wait_for_timeout(30_000)
+    waiting = "example_wtschat_wait_for_sessions"
+    wait_id = at.trigger(waiting, {"sessions": 5, "conclude": False})
+    at.until(lambda: at.states(waiting, wait_id, "wait") == {"deferred"}, f"{waiting}.wait deferred")
+    # High enough for all that the page has.
+    at.page.set_viewport_size(SIZE | {"height": 1500})
+    for theme in THEMES:
+        at.theme(theme)
+        at.open("/plugin/wtschat")
+        frame = at.page.frame_locator("iframe[title='WTS Chat']")
+        frame.locator("html[data-ready]").wait_for()
+        frame.get_by_text(account).first.wait_for()
+        at.keep(f"page-{theme}")
 
 
 @picture("connection-form")
-def _connection_form(at: Studio, name: str) -> None:
+def _connection_form(at: Studio) -> None:
     """The form of a connection of the type WTS Chat: base URL, API token, port, scheme."""
 
     def show() -> None:
@@ -304,11 +350,11 @@ def _connection_form(at: Studio, name: str) -> None:
         at.page.locator("input[name=host]").wait_for()
         at.page.wait_for_timeout(1500)
 
-    at.in_each_language(name, show)
+    at.in_each_language("connection-form", show)
 
 
 @picture("connection-test")
-def _connection_test(at: Studio, name: str) -> None:
+def _connection_test(at: Studio) -> None:
     """The answer of Test: which services the token may use."""
 
     def show() -> None:
@@ -317,18 +363,16 @@ def _connection_test(at: Studio, name: str) -> None:
         at.page.get_by_text("answers for chat, core, crm").wait_for()
         at.page.wait_for_timeout(1000)
 
-    at.in_each_language(name, show)
+    at.in_each_language("connection-test", show)
 
 
 @picture("account-graph")
-def _account_graph(at: Studio, name: str) -> None:
-    """The tasks that load a whole account: most green, messages and notes running, the comparisons still to come."""
+def _account_graph(at: Studio) -> None:
+    """The tasks that load a whole account: most green, messages and notes running."""
     dag_id = "example_wtschat_whole_account"
-    run_id = at.run(dag_id, until=())
-    # The run of the schedule may come first, and there is one at a time.
-    runs = at.api("GET", f"/dags/{dag_id}/dagRuns?order_by=run_after&limit=1")["dag_runs"]
-    run_id = runs[0]["dag_run_id"] if runs else run_id
-    at.until(lambda: "success" in at.states(dag_id, run_id, "account.wtschat.cards"), "The load of the cards")
+    run_id = at.start(dag_id)
+    running = [f"account.wtschat.{name}" for name in ("messages", "card_notes", "session_notes")]
+    at.until(lambda: all(at.states(dag_id, run_id, task) == {"running"} for task in running), " and ".join(running))
     at.store("default_dag_view", '"graph"')
     at.store(f"{dag_id}/open-groups", '["account","account.wtschat"]')
     at.store("react-resizable-panels:graph-ltr", _PANELS % "[99,1]")
@@ -339,45 +383,43 @@ def _account_graph(at: Studio, name: str) -> None:
         at.page.wait_for_timeout(2500)
 
     at.page.set_viewport_size({"width": 1700, "height": 1100})
-    at.in_each_language(name, show, clip={"x": 76, "y": 64, "width": 1300, "height": 1030})
-    at.page.set_viewport_size(SIZE)
-    at.store("default_dag_view", '"grid"')
+    at.in_each_language("account-graph", show, clip={"x": 76, "y": 64, "width": 1300, "height": 1030})
 
 
 _PANELS = '{"details-panel,main-panel":{"expandToSizes":{},"layout":%s}}'
 
 
 @picture("mapped-conclude")
-def _mapped_conclude(at: Studio, name: str) -> None:
+def _mapped_conclude(at: Studio) -> None:
     """One task for each session that is concluded, all green."""
     dag_id = "example_wtschat_conclude_stale_sessions"
-    run_id = at.run(dag_id, conf={"idle_days": 2.9}, seconds=600)
+    run_id = at.run(dag_id, {"idle_days": 2.9})
 
     def show() -> None:
         at.open(f"/dags/{dag_id}/runs/{run_id}/tasks/conclude_each/mapped")
         at.page.get_by_role("row").nth(2).wait_for()
         at.page.wait_for_timeout(2000)
 
-    at.in_each_language(name, show, clip={"x": 320, "y": 64, "width": 960, "height": 500})
+    at.in_each_language("mapped-conclude", show, clip={"x": 320, "y": 64, "width": 960, "height": 500})
 
 
 @picture("deferred-wait")
-def _deferred_wait(at: Studio, name: str) -> None:
+def _deferred_wait(at: Studio) -> None:
     """Three sensors that wait for sessions in the triggerer: Deferred."""
     dag_id = "example_wtschat_wait_for_sessions"
-    run_id = at.run(dag_id, until=(), conf={"conclude": False})
-    at.until(lambda: at.states(dag_id, run_id, "wait") == {"deferred"}, "The wait")
+    run_id = at.trigger(dag_id, {"conclude": False})
+    at.until(lambda: at.states(dag_id, run_id, "wait") == {"deferred"}, f"{dag_id}.wait deferred")
 
     def show() -> None:
         at.open(f"/dags/{dag_id}/runs/{run_id}/tasks/wait/mapped")
         at.page.get_by_role("row").nth(3).wait_for()
         at.page.wait_for_timeout(2000)
 
-    at.in_each_language(name, show)
+    at.in_each_language("deferred-wait", show)
 
 
 @picture("asset-event")
-def _asset_event(at: Studio, name: str) -> None:
+def _asset_event(at: Studio) -> None:
     """Events of an asset that a watcher has stored, and the Dag run that each has started."""
     dag_id, uri = "example_wtschat_session_events", "wtschat://api.wts.chat/sessions/concluded"
     at.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
@@ -386,7 +428,7 @@ def _asset_event(at: Studio, name: str) -> None:
         events = at.api("GET", "/assets/events?limit=50")["asset_events"]
         return [run["state"] for event in events for run in event["created_dagruns"]].count("success") >= 2
 
-    at.until(rung, "Two events with their runs")
+    at.until(rung, "two events with their runs")
     (asset,) = [each for each in at.api("GET", "/assets?limit=50")["assets"] if each["uri"] == uri]
 
     def show() -> None:
@@ -394,21 +436,21 @@ def _asset_event(at: Studio, name: str) -> None:
         at.page.locator(".react-flow__node").nth(1).wait_for()
         at.page.wait_for_timeout(2500)
 
-    at.in_each_language(name, show)
+    at.in_each_language("asset-event", show)
 
 
 @picture("campaign-log")
-def _campaign_log(at: Studio, name: str) -> None:
+def _campaign_log(at: Studio) -> None:
     """The log of a campaign: planned, sent, looked at, and the figures at its end."""
     dag_id = "example_wtschat_campaign"
-    run_id = at.run(dag_id, seconds=600, conf={"campaign": f"spring offer {time.strftime('%H:%M')}"})
+    run_id = at.run(dag_id, {"campaign": f"spring offer {time.strftime('%H:%M')}"})
 
     def show() -> None:
         at.open(f"/dags/{dag_id}/runs/{run_id}/tasks/dispatch")
         at.page.get_by_text("The dispatch:").wait_for()
         at.page.wait_for_timeout(1500)
 
-    at.in_each_language(name, show)
+    at.in_each_language("campaign-log", show)
 
 
 if __name__ == "__main__":
