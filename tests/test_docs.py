@@ -8,9 +8,11 @@ Before each block of Python stands a comment: ``<!-- example: NAME -->`` for one
 from __future__ import annotations
 
 import ast
+import configparser
 import inspect
 import json
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -19,24 +21,36 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
-from importlib import import_module
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.cli.cli_parser import get_parser
+from airflow.providers.common.compat.sdk import conf
+from packaging.requirements import Requirement
 
 from airflow_provider_wtschat import exceptions
+from airflow_provider_wtschat.api.webhook_events import WebhookEvent
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator
 from airflow_provider_wtschat.triggers import feed
+from airflow_provider_wtschat.webhooks.inbox import get_inbox
 from scripts import diagrams, funnel, pictures
 from tests.conftest import AIRFLOW_2, FinishedRun
+from tests.notifications.test_digest import failure
 from tests.operators.account import Account
 from tests.operators.conftest import Store, Tries
-from tests.waiting import QUICK
+from tests.waiting import QUICK, hurry
 
 ROOT = Path(__file__).parents[1]
+HAS_HITL = find_spec("airflow.sdk") is not None and find_spec("airflow.sdk.execution_time.hitl") is not None
 PORTUGUESE = ROOT / "README.pt-BR.md"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DAG_AROUND = """
@@ -343,6 +357,103 @@ def run_example(run_dag: Callable[..., FinishedRun], tmp_path: Path) -> Callable
     return run
 
 
+def other_blocks() -> Iterator[tuple[str, str, str]]:
+    """Find the blocks of other languages: page, language and text. Diagrams are tested where they are drawn."""
+    for page in PAGES:
+        for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE):
+            if language not in ("python", "mermaid"):
+                yield page.name, language, text
+
+
+OTHER_BLOCKS = list(other_blocks())
+
+
+def shown(language: str, *pages: str) -> list[str]:
+    return [text for page, spoken, text in OTHER_BLOCKS if spoken == language and (not pages or page in pages)]
+
+
+def test_each_other_block_is_tried_by_a_test():
+    """Name where it is tried: here, or in the tests of what it is about."""
+    tried = {
+        "console": "test_commands_are_there",
+        "json": "test_connections_are_read_as_shown, test_the_funnel_of_a_list",
+        "sql": "tests/models/test_analytics.py, tests/warehouse/test_merging.py, test_statements_run",
+        "text": "test_connections_are_read_as_shown, tests/test_tutorials.py, tests/notifications/test_wtschat.py",
+        "ini": "test_options_are_those_of_airflow",
+        "yaml": "test_options_are_those_of_airflow",
+    }
+    assert {language for _, language, _ in OTHER_BLOCKS} == tried.keys()
+    elsewhere = {"analytics.md", "warehouse.md"}
+    assert {page for page, language, _ in OTHER_BLOCKS if language == "sql"} - elsewhere == {
+        "campaigns.md",
+        "privacy.md",
+    }
+
+
+CONNECTIONS = [
+    text.strip()
+    for text in [*shown("json"), *shown("text")]
+    if text.startswith("wtschat://") or '"conn_type": "wtschat"' in text
+]
+
+
+@pytest.mark.parametrize("text", CONNECTIONS, ids=range(len(CONNECTIONS)))
+def test_connections_are_read_as_shown(text: str, monkeypatch: pytest.MonkeyPatch):
+    assert len(CONNECTIONS) == 5
+    monkeypatch.setenv("AIRFLOW_CONN_SHOWN", text)
+    settings = WtsChatHook("shown").resolve()
+    assert (settings.token, settings.base_url) == ("pn_...", "https://api.wts.chat")
+    assert ("sales" in text) == (settings.account == "sales")
+    assert ("90" in text) == (settings.timeout == 90)
+
+
+def test_commands_are_there():
+    """Those of the tutorials are run, too: tests/test_tutorials.py."""
+    goals = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    extras = {"", *metadata.metadata("airflow-provider-wtschat").get_all("Provides-Extra")}
+    for line in "".join(shown("console")).splitlines():
+        command, *words = shlex.split(line)
+        if command == "airflow":
+            get_parser().parse_args(words)  # exits if there is no such command or option
+        elif command == "make":
+            assert set(words) <= goals, line
+        elif command == "python":
+            assert words[0] == "-m"
+            assert find_spec(f"{words[1]}.__main__"), line
+        elif command == "pip":
+            own = [Requirement(word) for word in words[1:] if word.startswith("airflow-provider-wtschat")]
+            assert {extra for one in own for extra in one.extras} <= extras, line
+        else:
+            assert command == "export", line
+            assert re.match(r"AIRFLOW_CONN_[A-Z_]+=", words[0]), line
+
+
+def test_options_are_those_of_airflow():
+    ini = configparser.ConfigParser()
+    ini.read_string("\n".join(shown("ini")))
+    options = [(section, option) for section in ini.sections() for option in ini.options(section)]
+    names = re.findall(r"name: AIRFLOW__([A-Z_]+?)__([A-Z_]+)$", "\n".join(shown("yaml")), re.MULTILINE)
+    options += [(section.lower(), option.lower()) for section, option in names]
+    assert len(options) == 2
+    for section, option in options:
+        assert conf.has_option(section, option), (section, option)
+
+
+@pytest.mark.airflow
+def test_statements_run(simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun]):
+    assert run_example("payment-reminders").state == "success"
+    control, counts, erase = shown("sql", "campaigns.md", "privacy.md")
+    with closing(sqlite3.connect(warehouse)) as database:
+        (campaign,) = database.execute("SELECT campaign FROM wtschat_campaign WHERE seq = 0").fetchone()
+        assert database.execute(counts.replace("...", campaign)).fetchall() == [("sent", None, 1)]
+        assert database.execute(control.replace("...", campaign)).rowcount == 1
+        database.execute("CREATE TABLE wtschat_sessions (id TEXT, contact_id TEXT)")
+        database.execute("CREATE TABLE wtschat_messages (id TEXT, session_id TEXT)")
+        database.execute("INSERT INTO wtschat_sessions VALUES ('s', 'c'), ('t', 'd')")
+        database.execute("INSERT INTO wtschat_messages VALUES ('m', 's'), ('n', 't')")
+        assert database.execute(erase.replace("...", "c")).rowcount == 1
+
+
 @pytest.mark.airflow
 def test_the_first_dag_concludes_stale_sessions(simulator: Simulator, run_example: Callable[..., FinishedRun]):
     run = run_example("first-dag")
@@ -626,6 +737,125 @@ def test_what_the_node_of_n8n_does_an_operator_does(
     Tries(Store())(made(task_id="task"))
     assert request_ in {request.operation for request in account.simulator.requests[before:]}
     account.simulator.check()
+
+
+@pytest.mark.airflow
+def test_a_campaign_leaves_people_out(simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun]):
+    vip = next(tag.id for tag in simulator.world.tags if tag["name"] == "VIP")
+    simulator.world.create_contact(phone="(11) 90000-5003", tag_ids=(vip,))
+    with closing(sqlite3.connect(warehouse)) as database:
+        database.executescript(
+            "DROP TABLE customers; CREATE TABLE customers (id INTEGER, phone TEXT, name TEXT, amount TEXT);"
+            "INSERT INTO customers VALUES (1, '(11) 90000-5001', 'Ana', '1'), (2, '(11) 90000-5002', 'Beto', '2'),"
+            " (3, '(11) 90000-5003', 'Carla', '3');"
+            "CREATE TABLE opt_outs (phone TEXT); INSERT INTO opt_outs VALUES ('+55 11 90000-5002')"
+        )
+    there = datetime.now(ZoneInfo("America/Sao_Paulo"))
+    far = [f"{(there.hour + hours) % 24:02}:00" for hours in (12, 13)]
+    weekday = f"{there + timedelta(days=3):%A}".upper()
+    run = run_example("campaign-left-out", ("20:00-08:00", "-".join(far)), ("SUNDAY", weekday))
+    assert run.state == "success", run.errors
+    assert [send.recipient for send in simulator.sends] == ["+55|11900005001"]
+    assert run.xcom("dispatch")["suppressed"] == 2
+
+
+@pytest.mark.airflow
+def test_a_contact_is_asked(simulator: Simulator, run_example: Callable[..., FinishedRun], monkeypatch: Any):
+    hurry(monkeypatch, simulator)
+    asked = threading.Event()
+
+    def contact() -> None:
+        while not simulator.sends and not asked.wait(0.05):
+            pass
+        simulator.world.add_inbound_message(simulator.sends[0].session_id, "claro")
+
+    answer = threading.Thread(target=contact)
+    answer.start()
+    given = (("{{ params.phone }}", "(11) 97777-0001"), ("{{ params.order }}", "17"))
+    template = (("confirma_entrega", "alerta_airflow"), ('defaults="Não",', 'defaults="Não", poll_interval=0.05,'))
+    try:
+        run = run_example("ask", *given, *template)
+    finally:
+        asked.set()
+        answer.join()
+    assert run.states == {"confirm": "success", "ship": "success", "call_back": "skipped"}, run.errors
+
+
+@pytest.mark.skipif(not HAS_HITL, reason="HITLOperator came with Airflow 3.1")
+def test_people_are_told_of_a_question_in_the_ui(simulator: Simulator):
+    names: dict[str, Any] = {}
+    exec(code("hitl").replace("HITLOperator(\n", "approve = HITLOperator(\n"), names)
+    (told,) = names["approve"].notifiers
+    told.notify({"task": names["approve"], "ti": SimpleNamespace(log_url="https://airflow.example/log")})
+    assert [send.text for send in simulator.sends] == ["Send 900 reminders? https://airflow.example/log"]
+
+
+def test_many_failures_make_one_message(simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    names: dict[str, Any] = {}
+    exec(code("digest"), names)
+    for task_id in ("load", "copy", "load"):
+        names["alert"].notify(failure("sales", task_id))
+    assert [str(send.recipient) for send in simulator.sends] == ["+55|11900009001"]
+
+
+@pytest.mark.airflow
+def test_a_template_goes_out_where_a_text_would_fail(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    assert run_example("window-closed").state == "success"
+    session = simulator.world.sessions.get(simulator.sends[0].session_id)
+    simulator.world.add_inbound_message(session.id, "oi")
+    assert run_example("window-closed").state == "success"
+    assert [bool(send.template_id) for send in simulator.sends] == [True, False]
+
+
+@pytest.mark.airflow
+def test_a_load_that_is_late(
+    simulator: Simulator,
+    warehouse: Path,
+    run_example: Callable[..., FinishedRun],
+    capsys: pytest.CaptureFixture[str],
+):
+    progress = run_example("load").xcom("sessions", key="wtschat_progress")
+    shown = code("late-load")
+    (value,) = re.findall(r"^progress = (\{.*\})", shown, re.MULTILINE)
+    assert ast.literal_eval(value).keys() <= progress.keys()
+    capsys.readouterr()
+    for hours, told in ((0, ""), (4, f"{progress['destination']} is behind\n")):
+        until = datetime.fromisoformat(progress["complete_until"]) - timedelta(hours=hours)
+        exec(shown.replace(value, repr(progress | {"complete_until": until.isoformat()})), {})
+        assert capsys.readouterr().out == told
+
+
+@pytest.mark.airflow
+def test_a_subscription_and_what_it_brings(
+    simulator: Simulator,
+    run_example: Callable[..., FinishedRun],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__WEBHOOK_SECRET", "a secret of this deployment")
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__WEBHOOK_BASE_URL", "https://airflow.example")
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__WEBHOOK_INBOX", str(tmp_path / "inbox"))
+    assert run_example("subscribe").xcom("webhook")["events"] == ["SESSION_NEW", "MESSAGE_RECEIVED"]
+    if AIRFLOW_2:
+        return  # no asset watchers
+    content = {"id": str(uuid4()), "sessionId": str(uuid4())}
+    posted = json.dumps({"eventType": "MESSAGE_RECEIVED", "content": content}).encode()
+    get_inbox().put([("wtschat_default", WebhookEvent.parse(posted))])
+    run = run_example("on-webhook")
+    assert run.state == "success", run.errors
+    assert [event["ids"]["session_id"] for event in run.xcom("read")] == [content["sessionId"]]
+    assert run.states["answer"] == ["success"]
+
+
+@pytest.mark.airflow
+def test_the_whole_account_is_loaded(simulator: Simulator, warehouse: Path, run_example: Callable[..., FinishedRun]):
+    run = run_example("account")
+    assert run.state == "success", run.errors
+    with closing(sqlite3.connect(warehouse)) as database:
+        (rows,) = database.execute("SELECT count(*) FROM wtschat_messages").fetchone()
+    assert rows
 
 
 @pytest.mark.airflow
