@@ -1,4 +1,9 @@
-"""Database servers of the tests' own: fixtures ``postgres`` and ``mariadb``, each an empty database per test."""
+"""
+Database servers of the tests' own: fixtures ``postgres`` and ``mariadb``, each an empty database per test.
+
+A third one, ``mysql``, takes part where ``WTSCHAT_TEST_MYSQL`` names MySQL: the path of its ``mysqld``, or a running
+server as ``mysql://root:password@127.0.0.1:3306``, in which each test makes a database.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +22,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import pytest
 
 HOST = "127.0.0.1"
+MYSQL = os.environ.get("WTSCHAT_TEST_MYSQL", "")
+"""The path of MySQL's ``mysqld``, or the URL of a running server; empty where MySQL is not tested."""
 _STARTUP_S = 30.0
 
 
@@ -44,13 +54,15 @@ class Server(ABC):
 
     user: str
     """The account of the system that its package makes."""
+    zone = "UTC"
+    """Its time zone."""
 
     def __init__(self, program: Path) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="wtschat-db-", dir=_folder_for_all()))
         self._numbers = count(1)
         self._as_user: list[str] = []
         # The temporary folder of the tests may be closed to the server's user.
-        self._environment = {**os.environ, "TMPDIR": str(self._folder)}
+        self._environment = {**os.environ, "TMPDIR": str(self._folder), "TZ": self.zone}
         if os.geteuid() == 0:
             owner = pwd.getpwnam(self.user)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
@@ -109,8 +121,9 @@ class Server(ABC):
                 self.query("SELECT 1")
             except RuntimeError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
+                    told = Path(self._log.name).read_text(errors="replace")[-2000:]
                     self.stop()
-                    pytest.fail(f"{type(self).__name__} did not start: {error}")
+                    pytest.fail(f"{type(self).__name__} did not start: {error}\n{told}")
                 time.sleep(0.05)
             else:
                 return
@@ -152,6 +165,7 @@ class Postgres(Server):
 
 class MariaDb(Server):
     user = "mysql"
+    zone = "America/New_York"
 
     def prepare(self) -> list[str]:
         data = f"--datadir={self._folder / 'data'}"
@@ -174,6 +188,89 @@ class MariaDb(Server):
         extra = {"client": "mysql-connector-python", "collation": "utf8mb4_general_ci"}
         where = {"host": HOST, "port": self.port, "login": "tests", "schema": database}
         return json.dumps({"conn_type": "mysql", **where, "extra": extra})
+
+
+class RunningMySql:
+    """
+    A MySQL server that is there, in which tests make databases.
+
+    Its login has a password, which MySQL takes as ``caching_sha2_password``, over TLS.
+
+    :param url: where it is, with the administrator's login
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._administrator = {
+            "host": parts.hostname or HOST, "port": parts.port or 3306, "user": unquote(parts.username or "root"),
+            "password": unquote(parts.password or ""),
+        }  # fmt: skip
+        self._made: list[str] = []
+
+    def query(self, sql: str) -> None:
+        """Run statements as the administrator."""
+        from mysql.connector import Error, connect
+
+        try:
+            with closing(connect(**self._administrator)) as connection, closing(connection.cursor()) as cursor:
+                for statement in sql.split(";"):
+                    cursor.execute(statement)
+                    cursor.fetchall()
+        except Error as error:
+            raise RuntimeError(str(error)) from None
+
+    def new_database(self) -> str:
+        """Make an empty database and return a connection of Airflow to it, as JSON."""
+        name = f"wtschat_test_{uuid4().hex[:12]}"
+        self.query(
+            f"CREATE USER IF NOT EXISTS {name}@'%' IDENTIFIED BY 'tests'; GRANT ALL ON *.* TO {name}@'%'; "
+            f"CREATE DATABASE {name}"
+        )
+        self._made.append(name)
+        where = {key: self._administrator[key] for key in ("host", "port")}
+        described: dict[str, Any] = {"conn_type": "mysql", **where, "login": name, "password": "tests", "schema": name}
+        return json.dumps({**described, "extra": {"client": "mysql-connector-python"}})
+
+    def stop(self) -> None:
+        """Remove what the tests made."""
+        for name in self._made:
+            self.query(f"DROP DATABASE {name}; DROP USER {name}@'%'")
+
+
+class MySqlProgram(Server):
+    """
+    A MySQL server of the tests' own, of which :class:`RunningMySql` makes databases.
+
+    :param program: its ``mysqld``
+    """
+
+    user = "mysql"
+    zone = "America/New_York"
+
+    def __init__(self, program: Path) -> None:
+        self._program = program
+        super().__init__(program)
+
+    def prepare(self) -> list[str]:
+        data = f"--datadir={self._folder / 'data'}"
+        self.run(str(self._program), "--no-defaults", "--initialize-insecure", "--secure-file-priv=NULL", data)
+        return ["--no-defaults", data, f"--port={self.port}", f"--bind-address={HOST}", "--mysqlx=OFF",
+                f"--socket={self._folder / 'socket'}", f"--pid-file={self._folder / 'pid'}",
+                f"--tmpdir={self._folder}", "--secure-file-priv=NULL", "--skip-log-bin",
+                # As managed servers have it.
+                "--sql-require-primary-key=ON",
+                "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M"]  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"mysql://root@{HOST}:{self.port}"
+
+    def query(self, sql: str) -> None:
+        RunningMySql(self.url).query(sql)
+
+    def connection(self, database: str) -> str:
+        raise NotImplementedError
 
 
 def _need(provider: str, *programs: str) -> None:
@@ -219,6 +316,28 @@ def mariadb(mariadb_server: MariaDb) -> str:
     return mariadb_server.new_database()
 
 
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[RunningMySql]:
+    """A MySQL server; skips where ``WTSCHAT_TEST_MYSQL`` names none."""
+    if not MYSQL:
+        pytest.skip("WTSCHAT_TEST_MYSQL names no MySQL: neither the path of its mysqld nor the URL of a running server")
+    _need("mysql")
+    if "://" in MYSQL:
+        server = RunningMySql(MYSQL)
+        yield server
+        server.stop()
+    else:
+        own = MySqlProgram(Path(MYSQL))
+        yield RunningMySql(own.url)
+        own.stop()
+
+
+@pytest.fixture
+def mysql(mysql_server: RunningMySql) -> str:
+    """An Airflow connection, as JSON, to an empty database of the test's own in a real MySQL."""
+    return mysql_server.new_database()
+
+
 @pytest.fixture
 def sqlite(tmp_path: Path) -> str:
     """An Airflow connection, as JSON, to an empty SQLite file."""
@@ -232,7 +351,10 @@ def duckdb(tmp_path: Path) -> str:
     return json.dumps({"conn_type": "duckdb", "host": str(tmp_path / "database.duckdb")})
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+SERVERS = ("postgres", "mariadb", *(["mysql"] if MYSQL else []))
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
 def database(request: pytest.FixtureRequest) -> str:
     """An Airflow connection, as JSON, to an empty database: the test runs on each kind."""
     connection: str = request.getfixturevalue(request.param)

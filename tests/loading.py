@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import pytest
 
+from tests.databases import SERVERS
+
 if TYPE_CHECKING:
     from airflow_provider_wtschat.simulator import Simulator
 
-DATABASES = ("sqlite", "postgres", "mariadb", "duckdb")
+DATABASES = ("sqlite", *SERVERS, "duckdb")
 
 
 class Table:

@@ -316,14 +316,22 @@ class MySql(Dialect):
     }
 
     def prepare(self, connection: Any) -> None:
-        """Have every character pass, each statement see what others committed, and errors be errors."""
+        """
+        Have every character pass, each statement see what others committed, errors be errors, and instants be in UTC.
+
+        In the server's own zone the hour in which summer time ends comes twice. A change of a table that somebody reads
+        would wait for a year, and who reads after it as well.
+        """
         if hasattr(connection, "set_character_set"):
             connection.set_character_set("utf8mb4")
         else:
             connection.set_charset_collation("utf8mb4", "utf8mb4_bin")
         with closing(connection.cursor()) as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'")
+            cursor.execute(
+                "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', "
+                "lock_wait_timeout = 60"
+            )
 
     def value(self, kind: Kinds, value: Any) -> Any:
         """Write an instant without its zone, for which there is no room."""

@@ -14,6 +14,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDes
 from airflow_provider_wtschat.sql.database import Database
 from airflow_provider_wtschat.sql.errors import explained
 from airflow_provider_wtschat.sql.sources import connected
+from tests.databases import SERVERS
 
 ROOM = {"id": "id INTEGER", "name": "name VARCHAR(5)"}
 
@@ -68,7 +69,7 @@ def test_what_fails_leaves_nothing_behind(opened):
 @pytest.mark.parametrize("sql", ["SELECT * FROM nowhere", "SELECT nothing FROM room", "SELEC"])
 def test_what_cannot_pass_is_tried_once(opened, sql):
     with opened() as database:
-        database.make("room", ROOM)
+        database.make("room", ROOM, ["PRIMARY KEY (id)"])
         with pytest.raises(WtsChatDestinationError, match=r"The test failed with .* A retry does not help") as raised:
             database.query(sql)
         assert not raised.value.retryable
@@ -82,10 +83,10 @@ def test_a_right_that_is_missing_is_not_asked_for_again(opened, database, reques
     login = f"reader{uuid4().hex[:8]}"
     schema = json.loads(database)["schema"]
     with opened() as owner:
-        owner.make("room", ROOM)
+        owner.make("room", ROOM, ["PRIMARY KEY (id)"])
         if owner.dialect.name == "mysql":
-            user = f"{login}@'127.0.0.1'"
-            server = request.getfixturevalue("mariadb_server")
+            user = f"{login}@'%'"
+            server = request.getfixturevalue(f"{request.node.callspec.params['database']}_server")
             server.query(f"CREATE USER {user} IDENTIFIED BY 'x'; GRANT SELECT ON {schema}.room TO {user}")
         else:
             owner.change(f"CREATE ROLE {login} LOGIN")
@@ -109,6 +110,29 @@ def test_a_connection_that_the_server_ended_is_replaced(opened, database):
         killer.do(lambda cursor: cursor.execute(end.format(number)))
         ((other,),) = killed.query(pid)
         assert other != number
+
+
+@pytest.mark.parametrize("kind", [name for name in SERVERS if name != "postgres"])
+def test_the_clock_goes_on_when_summer_time_ends(kind, request, monkeypatch):
+    """By it a load sees that another one is dead; the test's servers are in New York."""
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", request.getfixturevalue(kind))
+    second_half_past_one = 1_793_514_600  # 2026-11-01T06:30:00Z, an hour after the first one
+    with Database(connected("sql_conn_id", "warehouse"), "The test") as database, database.transaction() as cursor:
+        cursor.execute(f"SET timestamp = {second_half_past_one}")
+        assert database.ask(cursor, f"SELECT {database.dialect.clock}") == [(second_half_past_one,)]
+
+
+def test_a_change_of_a_table_does_not_wait_for_its_readers_for_ever(opened, monkeypatch):
+    with opened() as reader, opened() as changer:
+        if changer.dialect.name != "mysql":
+            pytest.skip("it has no such lock, or another limit")
+        reader.make("room", ROOM, ["PRIMARY KEY (id)"])
+        with reader.transaction() as cursor:
+            reader.ask(cursor, "SELECT * FROM room")
+            assert changer.query("SELECT @@lock_wait_timeout") == [(60,)]
+            changer.change("SET SESSION lock_wait_timeout = 1")
+            with pytest.raises(WtsChatDestinationError, match="A retry may help"), changer.transaction() as other:
+                other.execute("ALTER TABLE room ADD COLUMN floor INTEGER")
 
 
 class Error(Exception):

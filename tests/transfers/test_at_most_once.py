@@ -41,6 +41,7 @@ from airflow_provider_wtschat.exceptions import WtsChatError
 from airflow_provider_wtschat.hooks import answers
 from airflow_provider_wtschat.simulator import FAULTS, Simulator
 from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
+from tests.databases import SERVERS
 from tests.transfers.conftest import Warehouse, arguments, connect, context, phone
 
 CUSTOMERS = 300
@@ -319,7 +320,7 @@ def judge(
     print({name: len(found) for name, found in by_status.items()}, "sent by the books:", len(books))
 
 
-DATABASES = ("sqlite", "postgres", "mariadb")
+DATABASES = ("sqlite", *SERVERS)
 
 
 def cases(seeds: range) -> list[Any]:

@@ -34,7 +34,7 @@ def test_table_is_told_once(reading, destination, collected):
     host = reading.url.removeprefix("http://")
     assert uris(lineage(collected).inputs) == [(f"wtschat://{host}/sessions", 1)]
     ((uri, count),) = uris(lineage(collected).outputs)
-    scheme = {"sqlite": "file", "duckdb": "file", "postgres": "postgres", "mariadb": "mysql"}[destination]
+    scheme = {"sqlite": "file", "duckdb": "file", "postgres": "postgres"}.get(destination, "mysql")
     assert uri.startswith(f"{scheme}://")
     assert uri.rpartition("/")[2] == "wtschat_sessions"
     assert count == 1

@@ -27,9 +27,9 @@ from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperat
 from airflow_provider_wtschat.warehouse import leases
 from airflow_provider_wtschat.warehouse.database import Database
 from airflow_provider_wtschat.warehouse.storage import named_parts
-from tests.loading import Table, messages, truth
+from tests.loading import DATABASES, Table, messages, truth
 
-SINKS = ("sqlite", "postgres", "mariadb", "duckdb", "lake")
+SINKS = (*DATABASES, "lake")
 FAULTS = {"all": 0.05}
 CHANGING = {
     "sessions": 700, "tie": 120, "changes_per_s": 30, "faults": FAULTS, "odd_characters": 0.1, "late_rows": 0.1,
@@ -117,7 +117,7 @@ class Sink:
             if self.kind == "sqlite":
                 query = "SELECT name FROM sqlite_master WHERE type = 'table'"
             else:
-                here = {"mariadb": "DATABASE()", "duckdb": "'main'", "postgres": "'public'"}[self.kind]
+                here = {"duckdb": "'main'", "postgres": "'public'"}.get(self.kind, "DATABASE()")
                 query = f"SELECT table_name FROM information_schema.tables WHERE table_schema = {here}"
             names = {name for (name,) in database.ask(cursor, query)}
         assert names - {"messages_files"} == {self.resource, "wtschat_loads", "wtschat_parents"}

@@ -58,10 +58,10 @@ def test_databases_say_what_columns_hold(reading, destination):
     query = {
         "postgres": "SELECT col_description('tags'::regclass, ordinal_position) FROM information_schema.columns "
         "WHERE table_name = 'tags' AND column_name = 'loaded_at'",
-        "mariadb": "SELECT column_comment FROM information_schema.columns WHERE table_schema = DATABASE() "
+        "mysql": "SELECT column_comment FROM information_schema.columns WHERE table_schema = DATABASE() "
         "AND table_name = 'tags' AND column_name = 'loaded_at'",
         "duckdb": "SELECT comment FROM duckdb_columns() WHERE table_name = 'tags' AND column_name = 'loaded_at'",
-    }[destination]
+    }
     with Database("warehouse") as database, database.transaction() as cursor:
-        ((comment,),) = database.ask(cursor, query)
+        ((comment,),) = database.ask(cursor, query[database.dialect.name])
     assert "incremental models" in comment

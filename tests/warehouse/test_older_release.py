@@ -121,13 +121,13 @@ def test_indexes_and_comments_of_yours_stay_and_none_is_forced(reading, destinat
     with Database("warehouse") as database, database.transaction() as cursor:
         query = {
             "postgres": "SELECT count(*) FROM pg_indexes WHERE tablename = 'sessions'",
-            "mariadb": "SELECT count(DISTINCT index_name) FROM information_schema.statistics "
+            "mysql": "SELECT count(DISTINCT index_name) FROM information_schema.statistics "
             "WHERE table_schema = DATABASE() AND table_name = 'sessions'",
-        }[destination]
+        }[database.dialect.name]
         assert database.ask(cursor, query) == [(1 + len(table("sessions").indexes),)]
         said = {
             "postgres": "SELECT count(*) FROM pg_description WHERE description = 'ours'",
-            "mariadb": "SELECT count(*) FROM information_schema.columns WHERE table_schema = DATABASE() "
+            "mysql": "SELECT count(*) FROM information_schema.columns WHERE table_schema = DATABASE() "
             "AND column_comment = 'ours'",
-        }[destination]
+        }[database.dialect.name]
         assert database.ask(cursor, said) == [(1,)]
