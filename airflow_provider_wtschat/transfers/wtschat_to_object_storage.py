@@ -19,7 +19,7 @@ from airflow_provider_wtschat.transfers.outbound import (
     check_watermark,
     finished,
 )
-from airflow_provider_wtschat.warehouse.copies import Copy, Manifests, Options, known, written
+from airflow_provider_wtschat.warehouse.copies import Copy, Left, Manifests, Options, known, written
 from airflow_provider_wtschat.warehouse.leases import Load
 from airflow_provider_wtschat.warehouse.rows import Tally
 from airflow_provider_wtschat.warehouse.storage import FORMATS, MANIFESTS, Folder, Parts
@@ -151,8 +151,9 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
                 below = name.removeprefix(f"{resource.name}_")
                 below_parts = Parts(folder, made, file_format, f"{below}-{options.label}", size, below)
                 lists[below] = open_parts.enter_context(below_parts)
-            copy = Copy(manifests, parts, lists, shaping, tally, options, settled_on)
-            reading = self._read(manifests, options, settled_on, arguments, replace=replace)
+            left = Left() if replace else manifests.left(options)
+            copy = Copy(manifests, parts, lists, shaping, tally, options, left, settled_on)
+            reading = self._read(manifests, options, settled_on, arguments, left, replace=replace)
             figures = copy.take(reading)
         if replace:
             manifests.remove_same(options, figures["manifest"].rpartition("/")[2])
@@ -173,6 +174,7 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
         options: Options,
         settled_on: str | None,
         arguments: Mapping[str, Any],
+        left: Left,
         *,
         replace: bool,
     ) -> Reading[Any]:
@@ -187,6 +189,6 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             filters=options.filters,
             known=known(versions) if children else None,
             settle=None if settled else self.settling(),
-            resume=None if options.given else manifests.position(),
+            resume=left.position,
             **arguments,
         )

@@ -54,6 +54,19 @@ class Options:
         return f"{self.resource.name}-{low}-{'now' if self.until is None else stamp(self.until)}"
 
 
+@dataclass(frozen=True)
+class Left:
+    """
+    What attempts at a copy left that did not finish.
+
+    :param position: how far the last one came
+    :param progress: their manifests
+    """
+
+    position: dict[str, Any] | None = None
+    progress: Sequence[str] = ()
+
+
 class Manifests:
     """What earlier attempts at a copy left in its folder."""
 
@@ -81,12 +94,15 @@ class Manifests:
         """Return the versions of parents whose children were copied."""
         return self.folder.known(found for found in self.found if since is None or found.end >= since)
 
-    def position(self) -> dict[str, Any] | None:
-        """Return how far the last attempt came that did not finish."""
-        if not self.progress:
-            return None
-        position: dict[str, Any] | None = self.folder.read(self.progress[-1]).get("position")
-        return position
+    def left(self, options: Options) -> Left:
+        """Return what attempts at the same left that did not finish."""
+        if options.given:
+            kept = self.folder.left(options.label)
+            return Left(kept.get("position"), kept.get("progress", []))
+        for name in reversed(self.progress):
+            if not (content := self.folder.read(name))["given"]:
+                return Left(content.get("position"), self.progress)
+        return Left(None, self.progress)
 
     def copied(self) -> dict[str, str]:
         """Return the digests of the newest rows that were copied, by id, which the next copy reads again."""
@@ -112,6 +128,7 @@ class Copy:
     :param children: where the rows of lists inside of rows go, by name of the list
     :param shaping: makes rows
     :param tally: what happened to rows
+    :param left: what earlier attempts at the same left, where this one goes on
     :param settled_on: the day on which what had ended is read again with this
     """
 
@@ -123,6 +140,7 @@ class Copy:
         shaping: Shaping,
         tally: Tally,
         options: Options,
+        left: Left,
         settled_on: str | None = None,
     ) -> None:
         self._folder = manifests.folder
@@ -132,7 +150,7 @@ class Copy:
         self._tally = tally
         self._options = options
         self._settled_on = settled_on
-        self._progress = list(manifests.progress)
+        self._progress = list(left.progress)
         self._table: Table = table(options.resource.name)
         windowed = not self._table.dimension and not options.given
         self._before = manifests.copied() if windowed else {}
@@ -159,6 +177,8 @@ class Copy:
                     "; ".join(reading.reasons),
                 )
             manifest = self._write(MARK if moves else WINDOW, reading)
+            if options.given:
+                self._folder.keep_left(options.label, None)
         finally:
             reading.close()
         return {
@@ -247,7 +267,7 @@ class Copy:
         if kind == MARK and self._copied:
             copied_file = f"{beside}.copied.json.gz"
             self._folder.put_compressed({name: digest for name, (_, digest) in self._copied.items()}, copied_file)
-        if kind == PROGRESS and isinstance(reading, Changes) and not options.given:
+        if kind == PROGRESS and isinstance(reading, Changes):
             position = reading.position
         content = {
             "resource": options.resource.name,
@@ -278,6 +298,8 @@ class Copy:
         self._number += 1
         if kind == PROGRESS:
             self._progress.append(name)
+            if options.given:
+                self._folder.keep_left(options.label, {"position": position, "progress": self._progress})
         self._totals["parts"] += len(parts.parts)
         for each in (parts, *self._children.values()):
             self._totals["bytes"] += sum(part["bytes"] for part in each.parts)

@@ -39,6 +39,8 @@ MARK, WINDOW, PROGRESS = "mark", "window", "progress"
 
 _LOCAL, _LOCK = "wtschat-parts-", ".lock"
 """Names of the folder on this machine, and of the file in it that the process holds locked which writes there."""
+_LEFT = ".left"
+"""What the name of an object ends with that is no manifest: how far attempts at a given window came."""
 _YOUNG = 60.0
 """Seconds for which a folder on this machine is left alone."""
 
@@ -219,6 +221,24 @@ class Folder:
     def put_compressed(self, content: Mapping[str, str], name: str) -> None:
         """Put a small object beside the manifests."""
         self.put_bytes(gzip.compress(json.dumps(dict(content)).encode(), mtime=0), name)
+
+    def left(self, window: str) -> dict[str, Any]:
+        """Return how far attempts at a given window came that did not finish; empty if there are none."""
+        path = self.base / MANIFESTS / f"{self._prefix}{window}{_LEFT}"
+        kept: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+        return kept
+
+    def keep_left(self, window: str, content: Mapping[str, Any] | None) -> None:
+        """
+        Keep how far an attempt at a given window came.
+
+        :param content: what :meth:`left` returns later; ``None`` once it has finished
+        """
+        name = f"{self._prefix}{window}{_LEFT}"
+        if content is None:
+            self.remove(name, ())
+        else:
+            self.put_bytes(json.dumps(content).encode(), name)
 
     def put(self, local: Path, name: str) -> None:
         """

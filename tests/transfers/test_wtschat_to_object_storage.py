@@ -114,19 +114,25 @@ def test_rows_of_the_overlap_are_copied_once(reading, lake):
 
 
 @pytest.mark.reads(sessions=1_500)
-def test_first_copy_that_was_killed_goes_on_from_where_it_was(reading, lake, monkeypatch):
+@pytest.mark.parametrize("window", [{}, {"since": "2001-01-01", "until": "2037-01-01"}], ids=["first", "given"])
+def test_copy_that_was_killed_goes_on_from_where_it_was(window, reading, lake, monkeypatch):
     monkeypatch.setattr(copies, "ROWS", 200)
     reading.inject("401", on="GET /chat/v2/session", skip=12, times=None)
     with pytest.raises(WtsChatFailedError):
-        copy(lake, workers=1)
+        copy(lake, workers=1, **window)
     reading.application.faults.clear()
     there = len(lines(lake))
     assert there >= 800
-    figures = copy(lake, workers=1)
+    if window:
+        # Another window, and the load without one, go their own ways.
+        assert copy(lake, since="2001-01-01", until="2002-01-01")["rows"] == 0
+    figures = copy(lake, workers=1, **window)
     assert figures["rows"] <= 1_500 - there + 400
     assert newest(lines(lake)) == truth(reading)
     told = [json.loads(Path(name.removeprefix("file://")).read_text()) for name in figures["manifests"]]
     assert sum(content["rows"] for content in told) == len(lines(lake))
+    if window:
+        assert copy(lake, workers=1, **window)["rows"] == 1_500, "what has finished is read again"
 
 
 def test_folders_of_killed_attempts_are_removed(reading, lake, tmp_path, monkeypatch):
