@@ -145,24 +145,32 @@ class Studio:
             self.stage.processes.check()
             time.sleep(1)
 
-    def unfinished(self) -> list[dict[str, Any]]:
-        """List the runs that go on."""
-        found = self.api("GET", "/dags/~/dagRuns?state=queued&state=running&limit=100")
-        return list(found["dag_runs"])
+    def runs(self, states: str = "") -> list[dict[str, Any]]:
+        """List the runs of all Dags.
+
+        :param states: only those in these states, such as ``&state=running``.
+        """
+        return list(self.api("GET", f"/dags/~/dagRuns?limit=100{states}")["dag_runs"])
 
     def going_on(self) -> Iterator[str]:
         """Say of each run that goes on how its tasks stand."""
-        for run in self.unfinished():
+        for run in self.runs("&state=queued&state=running"):
             path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances?limit=200"
             states = Counter(f"{task['task_id']} {task['state']}" for task in self.api("GET", path)["task_instances"])
             tasks = ", ".join(f"{state} ({count})" for state, count in states.items())
             yield f"{run['dag_id']} {run['dag_run_id']} {run['state']}: {tasks}"
 
-    def end_runs(self) -> None:
-        """Pause all Dags and end what goes on, so that the next picture has the workers and the requests for itself."""
+    def clear(self) -> None:
+        """Pause all Dags, and end and remove their runs.
+
+        So the next picture shows none of them, and has the workers and the requests for itself.
+        """
         self.api("PATCH", "/dags?dag_id_pattern=~", {"is_paused": True})
-        for run in self.unfinished():
-            self.api("PATCH", f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}", {"state": "failed"})
+        for run in self.runs():
+            path = f"/dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}"
+            if run["state"] in ("queued", "running"):
+                self.api("PATCH", path, {"state": "failed"})
+            self.api("DELETE", path)
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Unpause and trigger a Dag.
@@ -313,7 +321,7 @@ def main() -> int:
             print(make.__doc__, flush=True)
             at = fresh()
             make(at)
-            at.end_runs()
+            at.clear()
     return 0
 
 
@@ -424,12 +432,13 @@ def _asset_event(at: Studio) -> None:
     dag_id, uri = "example_wtschat_session_events", "wtschat://api.wts.chat/sessions/concluded"
     at.api("PATCH", f"/dags/{dag_id}", {"is_paused": False})
 
+    (asset,) = [each for each in at.api("GET", "/assets?limit=50")["assets"] if each["uri"] == uri]
+
     def rung() -> bool:
-        events = at.api("GET", "/assets/events?limit=50")["asset_events"]
+        events = at.api("GET", f"/assets/events?asset_id={asset['id']}&limit=50")["asset_events"]
         return [run["state"] for event in events for run in event["created_dagruns"]].count("success") >= 2
 
-    at.until(rung, "two events with their runs")
-    (asset,) = [each for each in at.api("GET", "/assets?limit=50")["assets"] if each["uri"] == uri]
+    at.until(rung, f"two events of {uri} with their runs")
 
     def show() -> None:
         at.open(f"/assets/{asset['id']}")
