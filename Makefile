@@ -15,7 +15,7 @@ unexport VIRTUAL_ENV
 export TMPDIR := $(CURDIR)/.tmp
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo ui test lint types tests compat soak models bench constraints dist docs translations diagrams charts pictures pins names registry clean
+.PHONY: help venv demo ui test lint types tests compat soak models bench constraints dist docs tutorials translations diagrams charts pictures pins names registry clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ $(DOCS): pyproject.toml | $(READY)
 
 docs: $(DOCS) ## Build the site of the documentation into build/docs, and check it
 	.venv-docs/bin/python -m scripts.docs
+
+tutorials: $(READY) ## Do the tutorials, command by command, in environments of their own
+	$(BIN)/python -m pytest -m soak tests/test_tutorials.py
 
 translations: $(DOCS) ## Bring the texts to be translated in docs/locale up to date, and count what is left
 	.venv-docs/bin/python -m scripts.translations

@@ -301,6 +301,26 @@ def test_translations_have_the_code_and_links_of_the_text():
     assert [text for text in translated if marks(text.portuguese) != marks(text.english)] == []
 
 
+def bare(text: str) -> str:
+    """Leave out what translators do not see: comments, code, list markers, line breaks, and where links lead."""
+    text = re.sub(r"<!--.*?-->", "", without_code(text), flags=re.DOTALL)
+    text = re.sub(r"^ *(?:[-*] |> )", "", text, flags=re.MULTILINE)
+    return " ".join(re.sub(r"\]\([^)]*\)", "]", text).split())
+
+
+@pytest.mark.parametrize("page", sorted({text.page for text in TEXTS} - {"sphinx"}))
+def test_each_text_of_a_page_is_translated(page: str):
+    """As `make docs` counts it, which asks Sphinx; `make translations` brings the catalogs up to date."""
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    captions = text + (ROOT / "docs" / "conf.py").read_text()
+    left, english = bare(text), [each for each in TEXTS if each.page == page]
+    assert [each.english for each in english if each.fuzzy or not each.portuguese] == []
+    assert [each.english for each in english if bare(each.english) not in left and each.english not in captions] == []
+    for each in sorted((bare(each.english) for each in english), key=len, reverse=True):
+        left = left.replace(each, "\n")
+    assert [line for line in left.splitlines() if re.search(r"[^\W\d_]", line)] == []
+
+
 def test_portuguese_texts_use_the_words_of_the_product():
     rows = re.findall(r"^\| (?!---|English)(.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     pages = [without_code(PORTUGUESE.read_text())]
