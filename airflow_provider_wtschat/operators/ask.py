@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -16,7 +18,7 @@ from airflow_provider_wtschat._compat import (
     BranchMixIn,
     Variable,
 )
-from airflow_provider_wtschat.api import contacts, instants, messages, sends, sessions
+from airflow_provider_wtschat.api import contacts, instants, messages, phones, sends, sessions
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Message
@@ -26,6 +28,7 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatFailedError,
     WtsChatRefusedError,
 )
+from airflow_provider_wtschat.operators import _claims
 from airflow_provider_wtschat.operators._arguments import AskArguments, OpeningOnceArguments
 from airflow_provider_wtschat.operators.base import WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_wtschat._compat import Context
 
+log = logging.getLogger(__name__)
+
 __all__ = ["QUESTION_KEY", "AskContactBranchOperator", "AskContactOperator"]
 
 _NET = timedelta(minutes=10)
@@ -47,7 +52,9 @@ _ENDED_BY_AIRFLOW = "__fail__"
 _MOST_FAULTS = 5
 """So often in a row the wait is begun anew when the trigger could not go on."""
 _SETTLING = 0.5
-"""Seconds after which two tasks that ask the same contact at the same time see of each other."""
+"""Seconds for a task that looked at the same time to announce itself, so that one of the two asks."""
+_ITERATIONS = 100_000
+"""Makes each guess at a phone number's digest cost some 50 ms, since numbers are few enough to try them all."""
 _SESSION_WAIT = 30.0
 """Seconds for the API to say in which session a message went out."""
 QUESTION_KEY = "question"
@@ -68,7 +75,8 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
 
     Whoever writes from the contact's number answers, in the session in which the question was asked, or in another
     one on the same channel. A contact is asked one question at a time: a second one, of any task of this Airflow, is
-    refused while the first is open.
+    refused while the first is open, however the two are timed. Of two that begin in the same moment one asks, or
+    neither if one of them was held up just then.
 
     A text reaches the contact only while WhatsApp's 24 h window is open; give a template to ask at any time. The API
     sends buttons only as part of an approved template.
@@ -177,10 +185,9 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         self.check_answer(options)
         checked = self.checked()
         until = instants.write(datetime.now(UTC) + timedelta(seconds=timeout))
-        contact_id = self._contact_id()
-        if contact_id is not None:
-            self._claim(context, contact_id, until)
+        self._held: list[_claims.Claim] = []
         try:
+            contact_id = self._claim_contact(context, until)
             sent = self.answer(context, checked)
             context["ti"].xcom_push(key="message_id", value=sent["id"])
             with self._asked_already():
@@ -188,13 +195,14 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
                 session = self.hook.run(sessions.get(session_id))
                 if contact_id is None and (contact_id := session.get("contactId")) is not None:
                     # Whose number was not known before the question went out is known now, to other tasks, too.
-                    self._hold(context, contact_id, until)
+                    self._claim(context, contact_id, until)
         except BaseException:
-            self._release(context, contact_id)
+            self._release(*self._held)
             raise
         question = {
             "session_id": session_id,
             "contact_id": contact_id,
+            "claimed": [key for claim in self._held for key in claim.keys],
             "channel_id": session.get("channelId"),
             "since": sent["createdAt"],
             "until": until,
@@ -364,14 +372,12 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         """
         return answer
 
-    def _contact_id(self) -> str | None:
-        if self.session_id is not None:
-            return self.hook.run(sessions.get(self.session_id)).get("contactId")
-        try:
-            request = contacts.get_by_phone(convert.required("to", self.to), phone_country=self.phone_country)
-            return str(self.hook.run(request)["id"])
-        except WtsChatRefusedError:
-            return None  # The question makes the contact.
+    def prepared(self, checked: Request[Any]) -> Request[Any]:
+        """Do all that comes before the sending; the last look is whether the contact may still be asked."""
+        request = super().prepared(checked)
+        for claim in self._held:
+            self._perform(claim.check())
+        return request
 
     def _session_of(self, sent: Mapping[str, Any]) -> str:
         deadline = time.monotonic() + _SESSION_WAIT
@@ -384,42 +390,95 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
             session_id = self.hook.run(messages.get_status(sent["id"])).get("sessionId")
         return str(session_id)
 
-    def _claim(self, context: Context, contact_id: str, until: str) -> None:
-        name, own = _variable(contact_id), _task_of(context)
-        for pause in (0.0, _SETTLING):
-            time.sleep(pause)
-            claim = Variable.get(name, None, deserialize_json=True) or {}
-            open_still = bool(claim) and instants.read(claim["until"]) > datetime.now(UTC)
-            if open_still and claim["by"] != own:
-                msg = (
-                    f"The question was not asked: the contact has another one to answer, of {claim['by']}, until "
-                    f"{claim['until']}. Ask after that, or delete the Airflow Variable {name} if nobody waits any more"
-                )
-                raise WtsChatFailedError(msg)
-            if not pause:
-                self._hold(context, contact_id, until)
+    def _claim_contact(self, context: Context, until: str) -> str | None:
+        """
+        Claim whoever is to be asked, by the number and by the contact.
 
-    def _hold(self, context: Context, contact_id: str, until: str) -> None:
-        """Let other tasks know that the contact has a question to answer."""
-        Variable.set(_variable(contact_id), {"by": _task_of(context), "until": until}, serialize_json=True)
+        A number comes first: whoever is no contact yet is made one by the question, and then others find the contact.
 
-    def _release(self, context: Context, contact_id: str | None) -> None:
+        :return: id of the contact, ``None`` if the question makes it
+        """
+        if self.session_id is not None:
+            contact_id = self.hook.run(sessions.get(self.session_id)).get("contactId")
+            if contact_id is None:
+                self._claim(context, str(self.session_id), until)
+                return None
+            number = self.hook.run(contacts.get(contact_id)).get("phoneNumber")
+        else:
+            contact_id, number = None, convert.required("to", self.to)
+        # Who has no number, such as somebody on Instagram, cannot be asked by one.
+        with suppress(WtsChatArgumentError):
+            self._claim(context, self._digest(phones.person("to", number, self.phone_country)), until)
+        if self.session_id is None:
+            contact_id = self._contact_id()
         if contact_id is not None:
-            name = _variable(contact_id)
-            if (Variable.get(name, None, deserialize_json=True) or {}).get("by") == _task_of(context):
-                Variable.delete(name)
+            self._claim(context, contact_id, until)
+        return contact_id
+
+    def _contact_id(self) -> str | None:
+        try:
+            request = contacts.get_by_phone(convert.required("to", self.to), phone_country=self.phone_country)
+            return str(self.hook.run(request)["id"])
+        except WtsChatRefusedError:
+            return None  # The question makes the contact.
+
+    def _digest(self, who: str) -> str:
+        """Return what stands for a number in the name of a Variable, for this account."""
+        salt = self.hook.resolve().account.encode()
+        return hashlib.pbkdf2_hmac("sha256", who.encode(), salt, _ITERATIONS).hex()[:32]
+
+    def _claim(self, context: Context, key: str, until: str) -> None:
+        claim = _claims.Claim([key], _task_of(context), until)
+        self._perform(claim.steps())
+        self._held.append(claim)
+
+    def _perform(self, steps: _claims.Steps) -> None:
+        """
+        Do the steps of a claim.
+
+        :raises WtsChatFailedError: if somebody else has the claim
+        """
+        value = None
+        while True:
+            try:
+                match steps.send(value):
+                    case _claims.Read(name):
+                        value = Variable.get(name, None, deserialize_json=True)
+                    case _claims.Write(name, None):
+                        Variable.delete(name)
+                    case _claims.Write(name, written):
+                        _write(name, written)
+                    case _claims.Pause():
+                        time.sleep(_SETTLING)
+            except StopIteration as done:
+                refusal: _claims.Refusal | None = done.value
+                break
+        if refusal is not None:
+            msg = (
+                f"The question was not asked: the contact has another one to answer, of {refusal.by}, until "
+                f"{refusal.until}. Ask after that; if nobody waits any more, delete the Airflow Variable "
+                f"{refusal.variable}"
+            )
+            raise WtsChatFailedError(msg)
+
+    def _release(self, *claims: _claims.Claim) -> None:
+        for claim in claims:
+            self._perform(claim.release())
 
     @contextmanager
     def _claimed(self, context: Context, question: Mapping[str, Any]) -> Iterator[None]:
+        # A task that was waiting while this package was upgraded knows its contact only.
+        keys = question.get("claimed") or [question["contact_id"]]
+        claim = _claims.Claim([key for key in keys if key is not None], _task_of(context), question["until"])
         try:
             yield
         except Exception:
-            self._release(context, question["contact_id"])
+            self._release(claim)
             raise
         except BaseException:
             raise  # A deferral keeps it, and so does a worker that is killed, until the time is up.
         else:
-            self._release(context, question["contact_id"])
+            self._release(claim)
 
     @contextmanager
     def _asked_already(self) -> Iterator[None]:
@@ -493,9 +552,12 @@ def _seconds_left(question: Mapping[str, Any]) -> float:
     return max(0.0, (instants.read(question["until"]) - datetime.now(UTC)).total_seconds())
 
 
-def _variable(contact_id: str) -> str:
-    """Name the Airflow Variable that says which question a contact has to answer."""
-    return f"wtschat_question_{contact_id}"
+def _write(name: str, value: Mapping[str, Any] | None) -> None:
+    try:
+        Variable.set(name, value, serialize_json=True)
+    except Exception as error:
+        # Two writes at once collide in the database of Airflow 2; whoever claims looks what stands there afterwards.
+        log.warning("The Airflow Variable %s could not be written: %s", name, type(error).__name__)
 
 
 def _task_of(context: Context) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -272,7 +271,10 @@ def test_under_a_real_scheduler_triggerer_and_api_server(tmp_path: Path) -> None
                 airflow.processes,
                 200,
             )
-            time.sleep(5)  # the scheduler hears of the deferrals
+            # The scheduler has to learn from its executor that the first part of each task ended before the next one.
+            log = home / "logs" / "scheduler.log"
+            told = "Received executor event with state success"
+            wait_for(lambda: log.read_text().count(told) >= len(names), "The scheduler's view", airflow.processes, 60)
             token = called(f"{url}/auth/token")["access_token"]
             path = f"{url}/api/v2/dags/approvals/dagRuns/{quote(run_id)}/taskInstances/{{}}/-1/hitlDetails"
             waiting = called(f"{url}/api/v2/dags/~/dagRuns/~/hitlDetails?response_received=false", token)
