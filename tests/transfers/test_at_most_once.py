@@ -324,6 +324,7 @@ def prove(
         # While nobody has a claim, more people ask to be left alone.
         too_much, asked_at = opt_out(warehouse, range(6, customers, 50)), time.time() * 1e6
         control(warehouse, State.GOING)
+        paused += rivals(rng, case, begin)
         time.sleep(0.3)
         woken = time.time() * 1e6
         morning.touch()
@@ -340,9 +341,7 @@ def prove(
                 come(warehouse, there + 1, LATER)
                 there, run = there + LATER, f"run of round {number}"
             both = [begin(1), begin(2, rng.choice([*KILLS[1:], None, None]), rng.randint(1, 6), run)]
-            if case.rival:
-                kill = rng.choice([*KILLS, None])
-                both.append(begin(3, kill, rng.randint(1, 6), campaign="offers", audience="fixed"))
+            both += rivals(rng, case, begin)
             killed += sum([end(child) for child in both])
             while len(rows_of(warehouse, "reminders")) < there:
                 killed += end(begin(2, run=run))
@@ -362,6 +361,12 @@ def prove(
             assert TESTER in {send.recipient for send in simulator.sends}
             assert "DELIVERED" in {row.delivery for row in warehouse.rows()}
     assert killed >= len(KILLS)
+
+
+def rivals(rng: random.Random, case: Case, begin: Callable[..., int]) -> list[int]:
+    """Let another campaign write to the same people, if there is one."""
+    kill = rng.choice([*KILLS, None])
+    return [begin(3, kill, rng.randint(1, 6), campaign="offers", audience="fixed")] if case.rival else []
 
 
 def rows_of(warehouse: Warehouse, campaign: str) -> list[Any]:
