@@ -100,6 +100,16 @@ def with_shared_arguments(app: Any, what: str, name: str, item: Any, skip: bool,
     item.docstring = before + described + "".join(after)
 
 
+def with_errors(app: Any, what: str, name: str, item: Any, skip: bool, options: Any) -> None:
+    """Say below the arguments of what runs as a task which errors it ends with; they are the same for all of it."""
+    kind = name.removeprefix(f"{PACKAGE}.").partition(".")[0]
+    if what == "class" and kind in ("operators", "sensors", "transfers") and ERRORS not in item.docstring:
+        item.docstring = f"{item.docstring.rstrip()}\n{ERRORS}\n"
+
+
+ERRORS = f":raises {PACKAGE}.exceptions.WtsChatError: as :doc:`/docs/errors` tells; what no retry mends fails at once"
+
+
 def _classes(body: Iterable[ast.stmt]) -> dict[str, ast.ClassDef]:
     return {node.name: node for node in body if isinstance(node, ast.ClassDef)}
 
@@ -177,5 +187,6 @@ def setup(app: Any) -> None:
     app.connect("html-page-context", offer_languages)
     if not PAGES_ONLY:
         app.connect("autoapi-skip-member", with_shared_arguments)
+        app.connect("autoapi-skip-member", with_errors)
         app.connect("autoapi-skip-member", is_hidden)
     app.connect("source-read", add_navigation)

@@ -75,6 +75,13 @@ class WtsChatHook(BaseHook):
     """
     Speak to WTS Chat.
 
+    .. code-block:: python
+
+        hook = WtsChatHook()
+        session = hook.run(sessions.get("2f0c..."))
+        for row in hook.iterate(sessions.list_(status=["PENDING"])):
+            print(row["id"])
+
     :param wtschat_conn_id: id of the connection. Default: ``wtschat_default``. It is read on first use
     :param timeout: seconds to wait for an answer. Default: the connection's ``timeout``, else 60
     :param max_retries: how often a request that failed is sent again, where that cannot harm. Default: the

@@ -56,6 +56,12 @@ class WtsChatAsyncHook(BaseHook):
 
     Inside ``async with`` it keeps its connections; outside, each call opens its own.
 
+    .. code-block:: python
+
+        async with WtsChatAsyncHook() as hook:
+            async for row in hook.iterate(sessions.list_(status=["PENDING"])):
+                print(row["id"])
+
     :param wtschat_conn_id: id of the connection. Default: ``wtschat_default``. It is read on first use
     :param timeout: seconds to wait for an answer. Default: the connection's ``timeout``, else 60
     :param max_retries: how often a request that failed is sent again, where that cannot harm. Default: the

@@ -64,6 +64,12 @@ class WtsChatNotifier(BaseNotifier):
 
     All arguments but ``digest`` and those after it are templated; what the context lacks renders to nothing.
 
+    .. code-block:: python
+
+        WtsChatNotifier(
+            to="+55 11 90000-9001", from_channel="+55 11 3333-0001", template_name="alerta_airflow"
+        )
+
     :param to: phone number, or several, in any spelling; each person is told once
     :param session_id: id of a session to write into, in place of ``to``
     :param from_channel: number of the channel that sends, in any spelling, or its id. Templates to a number need it

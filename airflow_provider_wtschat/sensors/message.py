@@ -19,6 +19,12 @@ class MessageStatusSensor(WtsChatBaseSensor):
     either. Deferred, messages are asked for in turn, within half of the account's limit: with many of them a look comes
     less often than ``poke_interval``.
 
+    .. code-block:: python
+
+        MessageStatusSensor(
+            task_id="arrived", message_id="{{ ti.xcom_pull('remind')['id'] }}", deferrable=True
+        )
+
     :param message_id: id of the message (templated)
     :param target_statuses: statuses to wait for: ``SENT``, ``DELIVERED``, ``READ`` (templated). Default: ``DELIVERED``
     :param failure_statuses: statuses that fail the task at once, with the API's reason (templated). Default:

@@ -17,6 +17,10 @@ class CardStepSensor(WtsChatBaseSensor):
 
     Returns the card. Deferred, cards are asked for in turn, within half of the account's limit.
 
+    .. code-block:: python
+
+        CardStepSensor(task_id="won", card_id="{{ params.card_id }}", target_statuses=["WON"], deferrable=True)
+
     :param card_id: id of the card (templated)
     :param step_ids: ids of steps to wait for (templated). Default: none
     :param target_statuses: statuses to wait for: ``OPEN``, ``WON``, ``LOST``, ``ARCHIVED`` (templated). Default: none

@@ -18,6 +18,12 @@ class ScheduledMessageStatusSensor(WtsChatBaseSensor):
     Returns the scheduled message. One that is ``READ`` was ``SENT``, so it ends a wait for either. Deferred, scheduled
     messages are asked for in turn, within half of the account's limit.
 
+    .. code-block:: python
+
+        ScheduledMessageStatusSensor(
+            task_id="sent", scheduled_message_id="{{ ti.xcom_pull('schedule')['id'] }}", deferrable=True
+        )
+
     :param scheduled_message_id: id of the scheduled message (templated)
     :param target_statuses: statuses to wait for: ``PROCESSED``, ``SENT``, ``DELIVERED``, ``READ`` (templated).
         Default: ``SENT``

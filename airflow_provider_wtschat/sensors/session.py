@@ -22,6 +22,12 @@ class SessionStatusSensor(WtsChatBaseSensor):
 
     Returns the session. Deferred, it waits on the feed that all triggers of the connection share.
 
+    .. code-block:: python
+
+        SessionStatusSensor(
+            task_id="talk", session_id="{{ params.session_id }}", target_statuses=["COMPLETED"], deferrable=True
+        )
+
     :param session_id: id of the session (templated)
     :param target_statuses: statuses to wait for, such as ``["COMPLETED"]`` (templated)
     :param failure_statuses: statuses that fail the task at once (templated). Default: none
@@ -53,6 +59,12 @@ class SessionReplySensor(WtsChatBaseSensor):
 
     Returns the contact's messages since the moment given.
 
+    .. code-block:: python
+
+        SessionReplySensor(
+            task_id="reply", session_id="{{ params.session_id }}", since="{{ ts }}", timeout=3600, deferrable=True
+        )
+
     :param session_id: id of the session (templated)
     :param since: moment after which a message counts: datetime, or text such as ``2026-09-01 08:30`` (templated).
         Default: when the Dag run started
@@ -73,6 +85,10 @@ class NewSessionsSensor(WtsChatBaseSensor):
     Wait until so many new sessions fit a filter: ``GET /chat/v2/session``.
 
     Returns their ids.
+
+    .. code-block:: python
+
+        NewSessionsSensor(task_id="rush", since="{{ ds }}", count=50, poke_interval=60, deferrable=True)
 
     :param since: moment from which on a session is new: datetime, or text such as ``2026-09-01 08:30`` (templated).
         Default: when the Dag run started

@@ -54,6 +54,14 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
 
     Returns the campaign, the table and counts, never rows.
 
+    .. code-block:: python
+
+        SqlToWtsChatTemplateOperator(
+            task_id="remind", campaign="reminders {{ ds }}", sql="SELECT id, phone, name FROM customers",
+            sql_conn_id="warehouse", recipient_column="phone", key_column="id", parameter_columns={"nome": "name"},
+            template_name="lembrete", from_channel_name="Matriz", deferrable=True,
+        )
+
     :param campaign: names the dispatch; the same name never sends to the same key twice (templated)
     :param sql: the query, or the path of a ``.sql`` file (templated)
     :param parameters: parameters of the query, as the database's driver takes them (templated)

@@ -37,6 +37,12 @@ class WtsChatEstimateOperator(WtsChatReadingBaseOperator):
 
     It takes a request or two for each list; a load that goes on where another ended costs less.
 
+    Returns requests by resource, at least.
+
+    .. code-block:: python
+
+        WtsChatEstimateOperator(task_id="estimate", resource_names=["sessions", "messages"])
+
     :param resource_names: names of resources (templated)
     :return: requests by resource, at least
     """

@@ -47,6 +47,17 @@ class WtsChatFilesToObjectStorageOperator(WtsChatOutboundBaseOperator):
     Addresses are followed only to hosts in ``allowed_hosts``, redirects included, and never with the API's token. Files
     that the server has no more are recorded and not asked for again, unless they get another address.
 
+    Returns counts of files by what became of them, and their bytes.
+
+    .. code-block:: python
+
+        WtsChatFilesToObjectStorageOperator(
+            task_id="files",
+            path="s3://aws_default@lake/wtschat/files",
+            sql_conn_id="warehouse",
+            allowed_hosts=["*.wts.chat"],
+        )
+
     :param path: the folder, such as ``s3://aws_default@lake/wtschat/files`` (templated)
     :param allowed_hosts: hosts that files may come from: ``files.example.com``, ``*.example.com`` for those below it,
         or with scheme and port where it is not https at its usual port: ``http://files.example.com:8080`` (templated).

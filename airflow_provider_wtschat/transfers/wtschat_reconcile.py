@@ -49,6 +49,12 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
 
     Give the arguments about personal data as the load has them.
 
+    Returns counts, and the share of the account's rows that the table had.
+
+    .. code-block:: python
+
+        WtsChatReconcileOperator(task_id="compare", resource="sessions", sql_conn_id="warehouse")
+
     :param resource: any of the resources (templated)
     :param since: start of the creation to compare, included; of messages and notes that of their session or card
         (templated). Default: the beginning

@@ -46,6 +46,14 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
     when they were copied are not copied again. A rerun deletes nothing, since a window in the past does not hold the
     same rows any more.
 
+    Returns the path of the manifest and its figures, and as ``manifests`` the paths of all that are new with it.
+
+    .. code-block:: python
+
+        WtsChatToObjectStorageOperator(
+            task_id="copy", resource="sessions", path="s3://aws_default@lake/wtschat/sessions", file_format="parquet"
+        )
+
     :param path: the folder, such as ``s3://aws_default@lake/wtschat/sessions`` or ``file:///data/sessions``
         (templated)
     :param file_format: ``jsonl`` (a row of the API on each line, compressed by gzip) or ``parquet`` (typed columns and

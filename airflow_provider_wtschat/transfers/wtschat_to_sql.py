@@ -59,6 +59,14 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
 
     A window given by ``since`` or ``until`` never moves the watermark, so a backfill can run beside the schedule.
 
+    Returns figures: rows read and written, requests, the window, how far it went, and the watermark.
+
+    .. code-block:: python
+
+        WtsChatToSqlOperator(
+            task_id="sessions", resource="sessions", sql_conn_id="warehouse", initial_since="2026-01-01"
+        )
+
     :param sql_conn_id: connection of the type ``postgres``, ``mysql``, ``sqlite`` or ``duckdb``, whose host is the path
         of its file (templated)
     :param table: name of the table, with or without its schema (templated). Default: ``wtschat_`` and the

@@ -11,7 +11,20 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+from airflow_provider_wtschat.hooks.wtschat_async import WtsChatAsyncHook
+from airflow_provider_wtschat.notifications.wtschat import WtsChatNotifier
 from airflow_provider_wtschat.operators import campaign, webhook
+from airflow_provider_wtschat.sensors.message import MessageStatusSensor
+from airflow_provider_wtschat.sensors.panel import CardStepSensor
+from airflow_provider_wtschat.sensors.scheduled_message import ScheduledMessageStatusSensor
+from airflow_provider_wtschat.sensors.session import NewSessionsSensor, SessionReplySensor, SessionStatusSensor
+from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTemplateOperator
+from airflow_provider_wtschat.transfers.wtschat_account import WtsChatEstimateOperator
+from airflow_provider_wtschat.transfers.wtschat_files_to_object_storage import WtsChatFilesToObjectStorageOperator
+from airflow_provider_wtschat.transfers.wtschat_reconcile import WtsChatReconcileOperator
+from airflow_provider_wtschat.transfers.wtschat_to_object_storage import WtsChatToObjectStorageOperator
+from airflow_provider_wtschat.transfers.wtschat_to_sql import WtsChatToSqlOperator
 from tests.operators.cases import operators
 from tests.operators.conftest import new_dag
 
@@ -19,9 +32,17 @@ pytestmark = pytest.mark.airflow
 
 _OTHERS = {vars(module)[name] for module in (campaign, webhook) for name in module.__all__}
 EVERY = sorted(operators() | {other for other in _OTHERS if hasattr(other, "execute")}, key=lambda cls: cls.__name__)
+EVERY += [
+    *(CardStepSensor, MessageStatusSensor, NewSessionsSensor, ScheduledMessageStatusSensor, SessionReplySensor),
+    *(SessionStatusSensor, SqlToWtsChatTemplateOperator, WtsChatEstimateOperator, WtsChatFilesToObjectStorageOperator),
+    *(WtsChatReconcileOperator, WtsChatToObjectStorageOperator, WtsChatToSqlOperator),
+]
 CALLS_NO_OPERATION = {
     "ReadWebhooksOperator", "WtsChatCampaignControlOperator", "WtsChatCampaignReportOperator",
     "WtsChatErasePersonOperator", "WtsChatOperator", "WtsChatOptOutOperator",
+    # Any operation of what they load.
+    "WtsChatEstimateOperator", "WtsChatFilesToObjectStorageOperator", "WtsChatReconcileOperator",
+    "WtsChatToObjectStorageOperator", "WtsChatToSqlOperator",
 }  # fmt: skip
 
 
@@ -52,3 +73,9 @@ def test_its_example_makes_tasks(cls: type):
     with new_dag() as dag:
         exec(compile(code, cls.__name__, "exec"), known)
     assert cls.__name__ in {task.task_type for task in dag.tasks}
+
+
+@pytest.mark.parametrize("cls", [WtsChatNotifier, WtsChatHook, WtsChatAsyncHook], ids=lambda cls: cls.__name__)
+def test_what_is_no_operator_has_an_example(cls: type):
+    code = f"async def shown():\n{textwrap.indent(example(cls), '    ')}"
+    assert cls.__name__ in {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
