@@ -260,7 +260,7 @@ class Paginator(Generic[Row]):
             self.total = sight.total
         rows = self._level.accept(sight)
         self.reason = self.reason or self._level.reason
-        return [row for row in rows if self.within(row)]
+        return self.inside(rows)
 
     def _look(self, page: Page[Row]) -> _Sight:
         rows = page.get("items") if isinstance(page, dict) else None
@@ -287,20 +287,25 @@ class Paginator(Generic[Row]):
         key = CREATED if CREATED in self.request.bounds else self.key
         self._level = self._level.by_number(key, bounded=ignored is not Ignored.BOUNDS)
 
-    def within(self, row: Row) -> bool:
-        """Tell whether a row lies in the window."""
-        moment = _instant(row, row_field(self.key))
-        if moment is None:
-            return True
-        if any(_instant(row, row_field(name)) != held for name, held in self._at.items()):
-            return False
+    def inside(self, rows: Iterable[Row]) -> list[Row]:
+        """Return those of the rows that lie in the window."""
+        name = row_field(self.key)
+        held = [(row_field(other), moment) for other, moment in self._at.items()]
         low, high = self._own
-        return not (
-            (low is not None and moment < low)
-            or (high is not None and moment > high)
-            or (self._after is not None and moment < self._after)
-            or (self._before is not None and moment >= self._before)
-        )
+        start = max((moment for moment in (low, self._after) if moment is not None), default=None)
+        end = self._before
+
+        def lies_inside(row: Row) -> bool:
+            moment = _instant(row, name)
+            if moment is None:
+                return True
+            if start is not None and moment < start:
+                return False
+            if (high is not None and moment > high) or (end is not None and moment >= end):
+                return False
+            return all(_instant(row, other) == at for other, at in held)
+
+        return [row for row in rows if lies_inside(row)]
 
 
 class _Ask(NamedTuple):

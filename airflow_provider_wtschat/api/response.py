@@ -24,6 +24,11 @@ from airflow_provider_wtschat.exceptions import (
 
 _LONGEST_TEXT = 500
 _HALF = re.compile("[\ud800-\udfff]")
+_HALF_ESCAPED = re.compile(
+    rb"\\(?:u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|[c-fC-F]..(?<!\\u[dD][89abAB]..\\u....))|\\u)", re.DOTALL
+)
+"""In JSON half a surrogate pair without the other, or a backslash before an "u", of which this cannot tell."""
+_HALF_RAW = re.compile(rb"\xed[\xa0-\xbf]")
 _NOT_FOUND_KEYS = frozenset({"ENTITY_NOT_FOUND", "FORM_ERROR"})
 _FINAL_KEYS = _NOT_FOUND_KEYS | {"ENTITY_ERROR_SAVE", "ERROR_FORBIDDEN", "badrequest"}
 """Keys with which the API is known to refuse for good."""
@@ -134,7 +139,9 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
 
 def _loaded(content: bytes) -> Any:
     body = json.loads(content)
-    if b"\\u" in content and _HALF.search(text := json.dumps(body, ensure_ascii=False)):
+    # Two searches of bytes are quick; to write each page again in order to search it took more time than to read it.
+    perhaps = _HALF_ESCAPED.search(content) or _HALF_RAW.search(content)
+    if perhaps and _HALF.search(text := json.dumps(body, ensure_ascii=False)):
         # Half an emoji, of a text that was cut: no database and no XCom takes it.
         body = json.loads(_HALF.sub("\ufffd", text))
     return body

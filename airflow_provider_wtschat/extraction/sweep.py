@@ -143,7 +143,7 @@ class Sweep(Generic[Row]):
         self._total = min(self._total, facts.total)
         while not self.failed and self._proved + 1 in self._pages:
             self._join(self._pages.pop(self._proved), self._pages[self._proved + 1])
-        return [row for row in page["items"] if self.paginator.within(row)]
+        return self.paginator.inside(page["items"])
 
     def fail(self) -> None:
         """Leave the rest to be read by key, without what is still to be answered."""

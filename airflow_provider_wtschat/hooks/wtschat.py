@@ -182,8 +182,11 @@ class WtsChatHook(BaseHook):
             adapter = _wire.NotingAdapter()
             session.mount("https://", adapter)
             session.mount("http://", adapter)
-            session.verify = settings.verify_ssl
-            session.proxies.update(settings.proxies)
+            # The environment's proxies and certificates are read once here, and not for each request.
+            told = session.merge_environment_settings(
+                settings.base_url, dict(settings.proxies), None, settings.verify_ssl, None
+            )
+            session.proxies, session.verify, session.trust_env = told["proxies"], told["verify"], False
             self._local.session, self._local.process = session, os.getpid()
         return session
 
@@ -467,9 +470,6 @@ class WtsChatHook(BaseHook):
                 headers=None if content is None else {"Content-Type": "application/json"},
                 timeout=(min(transport.CONNECT_TIMEOUT, read), read),
                 allow_redirects=False,
-                # Given here, since what a session says gives way to the environment.
-                verify=settings.verify_ssl,
-                proxies=dict(settings.proxies),
             )
             value = response.judge(request, answered.status_code, answered.headers, answered.content)
             return Answer(value, response.server_time(answered.headers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
+from hypothesis import given
+from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from airflow_provider_wtschat.api import scheduled_messages, sends, sessions
@@ -219,3 +222,26 @@ def test_half_an_emoji_in_an_answer_can_be_stored():
     answer = judge(READ, 200, CaseInsensitiveDict(), content)
     assert answer == {"name": "Olá \ufffd", "whole": "\U0001f600", "\ufffd": ["\\ud83d"]}
     json.dumps(answer, ensure_ascii=False).encode()
+
+
+PIECES = [
+    b"\\ud83d",
+    b"\\uD83D",
+    b"\\ude00",
+    b"\\u00e1",
+    b"\\\\",
+    b"u",
+    b"ud83d",
+    b"\\n",
+    b"a",
+    "á😀".encode(),
+    b"\xed\xa0\xbd",
+    b"\xed\x9f\xbf",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=6))
+def test_every_half_of_a_pair_is_found(pieces):
+    content = b'["' + b"".join(pieces) + b'"]'
+    (text,) = json.loads(content)
+    assert judge(READ, 200, CaseInsensitiveDict(), content) == [re.sub("[\ud800-\udfff]", "\ufffd", text)]

@@ -33,7 +33,7 @@ def sweep_all(
     :return: the versions of rows that came, and what was left to be read by key
     """
     paginator, page = first(server, size)
-    found = [row for row in page["items"] if paginator.within(row)]
+    found = paginator.inside(page["items"])
     sweep: Sweep[Any] = Sweep(paginator, page, gaps=3)
     waiting: list[tuple[int, Any]] = []
     ranges = []

@@ -488,7 +488,7 @@ def test_without_a_word_of_the_connection_the_environment_counts(
     assert asyncio.run(WtsChatAsyncHook("own", max_retries=0).run(tags.list_())) == []
     assert environment.tokens == ["Bearer pn_example"] * 2
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "bundle.pem")
-    assert verified_by(hook, monkeypatch) == "bundle.pem"
+    assert verified_by(WtsChatHook("own", max_retries=0), monkeypatch) == "bundle.pem"
 
 
 def verified_by(hook: WtsChatHook, monkeypatch: pytest.MonkeyPatch) -> Any:
