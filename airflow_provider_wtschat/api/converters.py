@@ -252,7 +252,7 @@ def mapping(name: str, value: Any) -> dict[str, Any] | None:
         return None
     if isinstance(value, str):
         value = _parsed(value)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, (dict, Mapping)):  # to ask an abstract class alone takes ten times as long
         refuse(name, value, "a mapping such as {'key': 'value'} is wanted")
     return {str(key): item for key, item in value.items()}
 
@@ -516,12 +516,17 @@ def template_parameters(name: str, value: Any) -> dict[str, str] | None:
     if value is None:
         return None
     parsed = _parsed(value) if isinstance(value, str) else value
-    if isinstance(parsed, Iterable) and not isinstance(parsed, (str, Mapping)):
+    if not isinstance(parsed, (str, dict, Mapping)) and isinstance(parsed, Iterable):
         parsed = {str(position): item for position, item in enumerate(parsed, start=1)}
-    if not isinstance(parsed, Mapping):
+    if not isinstance(parsed, (dict, Mapping)):
         refuse(name, value, "a mapping of names to values, or a list of values, is wanted")
     values = mapping(name, parsed) or {}
-    return {key: one_line(required_text(f"{name}[{key!r}]", item)) for key, item in values.items()}
+    return {key: template_parameter(f"{name}[{key!r}]", item) for key, item in values.items()}
+
+
+def template_parameter(name: str, value: Any) -> str:
+    """Take the value of one parameter of a template, see :func:`template_parameters`."""
+    return one_line(required_text(name, value))
 
 
 def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
@@ -610,9 +615,9 @@ def plain(name: str, value: Any) -> Any:
     if isinstance(value, Enum):
         return plain(name, value.value)
     if isinstance(value, (str, UUID)):
-        if _HALF.search(str(value)):
+        if not (text := str(value)).isascii() and _HALF.search(text):
             refuse(name, value, "it ends within a character, as an emoji that was cut in half; cut it elsewhere")
-        return str(value)
+        return text
     if isinstance(value, Decimal):
         value = int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
     if isinstance(value, (int, float)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import math
 import re
@@ -91,7 +90,7 @@ class SuppressionTable:
         """
         if self._salt is None:
             self._salt = bytes.fromhex(self._entries([_SALT])[_SALT])
-        return hmac.new(self._salt, who.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._salt, who.encode(), "sha256").hex()
 
     def reasons(self, pseudonyms: Sequence[str]) -> dict[str, str]:
         """

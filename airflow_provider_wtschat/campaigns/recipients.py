@@ -287,8 +287,8 @@ def _row(line: int, key: str, row: Mapping[str, Any], layout: Layout) -> tuple[s
         content: dict[str, Any] = {}
         for parameter, column in layout.parameters.items():
             reason = f"nothing to fill the parameter {parameter!r} with"
-            value = convert.template_parameters("parameters", {parameter: convert.plain(column, row[column])})
-            content.setdefault("parameters", {}).update(value or {})
+            value = convert.template_parameter(column, convert.plain(column, row[column]))
+            content.setdefault("parameters", {})[parameter] = value
         if layout.file is not None:
             reason = "no file"
             content["file"] = convert.required(layout.file, convert.file(layout.file, row[layout.file]))

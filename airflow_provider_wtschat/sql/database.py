@@ -143,7 +143,7 @@ class Database:
         text = sql.replace("{many}", ", ".join("?" * len(many)))
         cursor.execute(
             text.replace("?", self.dialect.placeholder),
-            tuple(value.value if isinstance(value, Enum) else value for value in given),
+            tuple([value.value if isinstance(value, Enum) else value for value in given]),
         )
 
     def ask(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> list[Values]:
