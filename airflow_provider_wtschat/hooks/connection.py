@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from requests.utils import get_environ_proxies, select_proxy
-
 from airflow_provider_wtschat._compat import mask_secret
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE
@@ -125,6 +123,9 @@ class ConnectionSettings:
     @property
     def proxy(self) -> str | None:
         """The proxy to go through: the connection's own, else the environment's."""
+        # Operators import this module for its default alone, and must not load requests for it.
+        from requests.utils import get_environ_proxies, select_proxy
+
         return select_proxy(self.base_url, {**get_environ_proxies(self.base_url), **self.proxies})
 
 

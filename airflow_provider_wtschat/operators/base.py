@@ -24,11 +24,11 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatServerError,
 )
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.links import WtsChatSessionLink, push_session_url
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 R = TypeVar("R")
 log = logging.getLogger(__name__)
@@ -120,6 +120,9 @@ class WtsChatBaseOperator(ActingOperator):
     @cached_property
     def hook(self) -> WtsChatHook:
         """The hook of the task's connection."""
+        # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
+        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
         return WtsChatHook(self.wtschat_conn_id)
 
     def build(self, **values: Any) -> Request[Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import contacts, custom_fields
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Contact, TagOperation
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators._arguments import (
     ContactChangeArguments,
     ContactFieldsPeriodListArguments,
@@ -21,6 +20,9 @@ from airflow_provider_wtschat.operators._arguments import (
 )
 from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator, kept
 from airflow_provider_wtschat.operators.sending import WtsChatBatchOperator, WtsChatOnceOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 __all__ = [
     "BatchSaveContactsOperator",

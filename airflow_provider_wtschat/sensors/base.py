@@ -23,14 +23,13 @@ from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_wtschat._compat import Context
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 NET = timedelta(minutes=10)
 """How much later than the trigger itself Airflow ends a deferral."""
@@ -87,6 +86,10 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
     @cached_property
     def hook(self) -> WtsChatHook:
         """The hook of the task's connection."""
+        # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
+        from airflow_provider_wtschat.hooks.transport import DEFAULT_MAX_WAIT
+        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
         return WtsChatHook(
             self.wtschat_conn_id, max_wait=min(DEFAULT_MAX_WAIT, max(_SHORTEST_MAX_WAIT, float(self.timeout)))
         )

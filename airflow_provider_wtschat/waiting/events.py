@@ -11,15 +11,17 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_wtschat import exceptions
 from airflow_provider_wtschat._compat import AirflowSensorTimeout
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.masking import masked
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.waiting.conditions import Condition, Outcome
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 T = TypeVar("T")
 Event = dict[str, Any]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_wtschat.exceptions import WtsChatError
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.waiting.conditions import Condition, Outcome
 from airflow_provider_wtschat.waiting.events import failed, timed_out
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 T = TypeVar("T")
 
