@@ -195,6 +195,29 @@ def test_importing_is_cheap_and_reads_no_connection(airflow_home: Path):
     assert {name: found[name] for name in names if found[name]} == {}
 
 
+IMPORT_ALL = """
+import importlib, json, sys
+from airflow_provider_wtschat import _compat  # what Airflow itself loads is not ours to keep away
+from airflow.providers.common.sql.hooks import sql
+
+http = {"requests", "urllib3", "airflow_provider_wtschat.hooks.wtschat"} - set(sys.modules)
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+    assert not (loaded := http & set(sys.modules)), (name, loaded)
+"""
+DOWNLOADS = f"{PACKAGE}.transfers.wtschat_files_to_object_storage"
+"""Fetches files from elsewhere, and what it says of a failure stands beside the code that does."""
+
+
+def test_parsing_a_dag_loads_nothing_that_speaks_http():
+    """A Dag file is parsed every few seconds; who needs the hook to run loads it then."""
+    parts = ("operators", "sensors", "transfers", "notifications", "extraction")
+    names = [name for name in NAMES if part(name) in parts and name != DOWNLOADS]
+    assert len(names) > 30
+    done = subprocess.run([sys.executable, "-c", IMPORT_ALL, json.dumps(names)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_arrows_point_one_way():
     wrong = []
     for path, tree in sources():

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, partial
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 from airflow_provider_wtschat.api import converters as convert
@@ -67,8 +67,10 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatRateLimitError,
     WtsChatRefusedError,
 )
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.sql.sources import connected
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 log = logging.getLogger(__name__)
 

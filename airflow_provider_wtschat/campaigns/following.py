@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, sends, sessions
@@ -26,8 +26,10 @@ from airflow_provider_wtschat.budget.limits import SEND
 from airflow_provider_wtschat.campaigns.people import SuppressionTable, says_never_again
 from airflow_provider_wtschat.campaigns.table import CLOCKS, LONGEST_REASON, CampaignTable, Sent, sender_id
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatNotFoundError
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.webhooks.inbox import Inbox, InboxError, Stored, get_inbox
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 log = logging.getLogger(__name__)
 

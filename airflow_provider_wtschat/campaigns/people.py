@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_wtschat.api import contacts, instants, phones, tags
 from airflow_provider_wtschat.api import converters as convert
@@ -21,9 +21,11 @@ from airflow_provider_wtschat.api.exchange import Exchange, call, pages
 from airflow_provider_wtschat.api.types import Contact, ContactStatus
 from airflow_provider_wtschat.campaigns.table import CLOCKS, make
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatNotFoundError
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.sql.database import Database
 from airflow_provider_wtschat.sql.sources import DbApiHook, checked_name, connection_id, read_query
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 T = TypeVar("T")
 

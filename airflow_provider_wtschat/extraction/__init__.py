@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.request import PagedRequest
@@ -35,7 +35,9 @@ from airflow_provider_wtschat.extraction.reading import (
 )
 from airflow_provider_wtschat.extraction.resources import RESOURCES, Kind, Resource, find
 from airflow_provider_wtschat.extraction.windows import check_window, windows
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 __all__ = [
     "RESOURCES",

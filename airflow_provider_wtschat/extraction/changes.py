@@ -14,7 +14,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
@@ -33,7 +33,9 @@ from airflow_provider_wtschat.extraction.reading import LOOK_EVERY, WORKERS, Bat
 from airflow_provider_wtschat.extraction.sweep import Gap, Sweep
 from airflow_provider_wtschat.extraction.windows import check_window
 from airflow_provider_wtschat.extraction.workers import Answered, Workers
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Row = TypeVar("Row")
 Position = Mapping[str, Any]

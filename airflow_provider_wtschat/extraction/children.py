@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api.paging import CREATED, Paginator
 from airflow_provider_wtschat.api.request import PagedRequest
@@ -31,7 +31,9 @@ from airflow_provider_wtschat.extraction.reading import (
 )
 from airflow_provider_wtschat.extraction.resources import RESOURCES, Resource
 from airflow_provider_wtschat.extraction.workers import Workers
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 log = logging.getLogger(__name__)
 

@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import AnyRequest, PagedRequest, Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.extraction.clock import ServerClock
 from airflow_provider_wtschat.extraction.workers import Answered
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Row = TypeVar("Row")
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import (
     agents,
@@ -38,10 +38,12 @@ from airflow_provider_wtschat.extraction.office_hours import (
     company_rows,
     period_rows,
 )
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Requests = Sequence[AnyRequest]
-Asking = Callable[[WtsChatHook, Mapping[str, Any]], Requests]
+Asking = Callable[["WtsChatHook", Mapping[str, Any]], Requests]
 
 
 class Kind(Enum):

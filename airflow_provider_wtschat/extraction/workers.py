@@ -8,13 +8,15 @@ from collections import deque
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.response import Answer
 from airflow_provider_wtschat.budget.limits import READ
 from airflow_provider_wtschat.extraction.clock import ServerClock
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 Tag = TypeVar("Tag")
 

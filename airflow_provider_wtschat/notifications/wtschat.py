@@ -25,11 +25,11 @@ from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatError, WtsChatUncertainError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.notifications.digest import Digest, Turn
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 __all__ = ["WtsChatNotifier", "send_wtschat_notification"]
 
@@ -158,6 +158,9 @@ class WtsChatNotifier(BaseNotifier):
             self._notify(context or {}, rest_only=True)
 
     def _notify(self, context: Context | Mapping[str, Any], *, rest_only: bool = False) -> None:
+        # What speaks HTTP is loaded when there is something to say, and not each time that a Dag file is parsed.
+        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
         deadline = time.monotonic() + LONGEST_WAIT
         try:
             rendered = self._rendered(context)

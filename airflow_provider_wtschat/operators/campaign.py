@@ -19,7 +19,6 @@ from airflow_provider_wtschat.campaigns.report import FINAL, report
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE, CampaignTable, State
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.base import ActingOperator
 from airflow_provider_wtschat.sql.database import Database
 from airflow_provider_wtschat.sql.sources import checked_name, connected, connection_id, read_query
@@ -182,6 +181,9 @@ class WtsChatCampaignReportOperator(ActingOperator):
             if rows.facts() is None:
                 raise WtsChatArgumentError("campaign", f"nothing is planned as {campaign!r} in {rows.table}")
             if look:
+                # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
+                from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
                 table.create()
                 following = Following(rows, table, hook=WtsChatHook(self.wtschat_conn_id), stop=self._stop)
                 following.look(FINAL, since=datetime.now(UTC) - back)
@@ -316,6 +318,8 @@ class WtsChatOptOutOperator(ActingOperator):
         return read, found
 
     def _tag(self, number: str, tag: str) -> None:
+        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
         try:
             WtsChatHook(self.wtschat_conn_id).run(contacts.update_tags_by_phone(number, tag_names=[tag]))
         except WtsChatNotFoundError:

@@ -25,7 +25,6 @@ from airflow_provider_wtschat.exceptions import (
 )
 from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_window, find
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.operators.base import ActingOperator
 from airflow_provider_wtschat.warehouse import personal
 from airflow_provider_wtschat.warehouse.rows import Shaper, Shaping, Splitter, Tally
@@ -33,6 +32,7 @@ from airflow_provider_wtschat.warehouse.tables import CHILDREN, PARTS, Table, ch
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 OVERLAP = timedelta(hours=48)
 SETTLE = timedelta(hours=72)
@@ -95,6 +95,9 @@ class WtsChatOutboundBaseOperator(ActingOperator):
     @cached_property
     def hook(self) -> WtsChatHook:
         """The hook of the task's connection."""
+        # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
+        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
         return WtsChatHook(self.wtschat_conn_id)
 
     def account(self) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import contacts, instants, panels, scheduled_messages, sessions, types
 from airflow_provider_wtschat.api.paging import CREATED
@@ -25,10 +25,12 @@ from airflow_provider_wtschat.extraction import (
 )
 from airflow_provider_wtschat.extraction.windows import Unit
 from airflow_provider_wtschat.extraction.workers import Workers
-from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.warehouse.rows import Shaping
 from airflow_provider_wtschat.warehouse.runs import Family, Run
 from airflow_provider_wtschat.warehouse.tables import Kinds, table
+
+if TYPE_CHECKING:
+    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 log = logging.getLogger(__name__)
 
