@@ -193,6 +193,7 @@ class Suppression:
         self._rows = sqlite3.connect("")
         self._rows.execute("CREATE TABLE excluded (person TEXT PRIMARY KEY, reason TEXT)")
         self._read_at: datetime | None = None
+        self._tagged: dict[tuple[str, ContactStatus], int | None] = {}
         self._due = 0.0
 
     def close(self) -> None:
@@ -219,10 +220,18 @@ class Suppression:
         for tag, tag_id in self._tag_ids().items():
             # Those of another status are left out anyway, unless the user wants them.
             for wanted in (ContactStatus.ACTIVE, *(() if self._exclusions.blocked else statuses)):
-                listing = contacts.filter(status=wanted.value, tag_ids=[tag_id], updated_after=since)
-                self._read_contacts(pages(listing, partial(self._keep_contacts, f"contact with the tag {tag!r}")))
+                self._read_tagged(tag, tag_id, wanted, since)
         self._read_at = started
         self._due = time.monotonic() + REFRESH_EVERY
+
+    def _read_tagged(self, tag: str, tag_id: str, status: ContactStatus, since: datetime | None) -> None:
+        """Read who has a tag; all of them if their number has changed, since a tag may leave ``updatedAt`` as it is."""
+        everybody = contacts.filter(status=status.value, tag_ids=[tag_id])
+        number = self._read_contacts(call(everybody.page(1, 1))).get("totalItems")
+        if number is not None and number == self._tagged.get((tag_id, status)):
+            everybody = contacts.filter(status=status.value, tag_ids=[tag_id], updated_after=since)
+        self._read_contacts(pages(everybody, partial(self._keep_contacts, f"contact with the tag {tag!r}")))
+        self._tagged[tag_id, status] = number
 
     def reasons(self, people: Mapping[str, str]) -> dict[str, str]:
         """

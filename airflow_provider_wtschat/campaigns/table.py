@@ -723,9 +723,11 @@ class CampaignTable:
             Status.SUPPRESSED, "the person was erased", Status.PLANNED, *given, many=phones,
         )  # fmt: skip
         gone = ", ".join(f"{name} = NULL" for name in _OF_A_PERSON)
+        # What is uncertain may have the id of a message for its reason.
         self._change(
-            f"UPDATE {{table}} SET {gone}, erased_at = ? WHERE {who}",  # noqa: S608  # ours
-            instants.write(datetime.now(UTC)), *given, many=phones,
+            f"UPDATE {{table}} SET reason = CASE WHEN status = ? THEN ? ELSE reason END, {gone}, erased_at = ?"  # noqa: S608
+            f" WHERE {who}",
+            Status.UNCERTAIN, "the person was erased", instants.write(datetime.now(UTC)), *given, many=phones,
         )  # fmt: skip
         return int(number)
 

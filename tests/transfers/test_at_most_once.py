@@ -466,4 +466,4 @@ def test_nobody_gets_a_message_twice_over_many_seeds(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, sender_lookup: str
 ):
     last = partial(work, run="run 1")
-    prove(seed, warehouse, tmp_path, monkeypatch, sender_lookup=sender_lookup, customers=400, last=last)
+    prove(seed, warehouse, tmp_path, monkeypatch, sender_lookup=sender_lookup, customers=CUSTOMERS, last=last)
