@@ -80,7 +80,7 @@ constraints: $(READY) ## Install with Airflow's own constraint files, on every P
 	$(BIN)/python -m scripts.constraints $(RELEASES)
 
 dist: $(READY) ## Build what is published into dist/, and check it (TAG=v1.2.3: for a release)
-	$(BIN)/python -m scripts.dist $(if $(TAG),--tag $(TAG))
+	$(BIN)/python -m scripts.dist $(if $(TAG),--tag "$$TAG")
 
 # In an environment of its own: it needs neither Airflow nor the package's dependencies.
 DOCS := .venv-docs/.ready
