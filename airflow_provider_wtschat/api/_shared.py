@@ -11,7 +11,7 @@ from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api.instants import When
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-_RESULTS = re.compile(r"(?=^    :(?:return|raises))", re.MULTILINE)
+_RESULTS = re.compile(r"(?=^:(?:return|raises))", re.MULTILINE)
 """Where that part of a docstring begins which comes behind the arguments."""
 _DEFAULTS = {"phone_country": phones.DEFAULT_COUNTRY, "timezone": "UTC"}
 
@@ -181,7 +181,8 @@ def taking(*shared: type) -> Callable[[_F], _F]:
 
     :param shared: the types that the one of the function's keyword arguments is made of
     """
-    described = "".join("".join((each.__doc__ or "").partition("    :param")[1:]).rstrip(" ") for each in shared)
+    # Cleaned, because compilers from Python 3.13 on take the indentation away and older ones leave it.
+    described = "".join("".join(inspect.cleandoc(each.__doc__ or "").partition(":param")[1:]) + "\n" for each in shared)
     arguments = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=hint.__forward_arg__
@@ -194,7 +195,7 @@ def taking(*shared: type) -> Callable[[_F], _F]:
         signature = inspect.signature(function)
         own = [given for given in signature.parameters.values() if given.kind is not given.VAR_KEYWORD]
         function.__signature__ = signature.replace(parameters=[*own, *arguments])  # type: ignore[attr-defined]
-        before, *after = _RESULTS.split(function.__doc__ or "", maxsplit=1)
+        before, *after = _RESULTS.split(inspect.cleandoc(function.__doc__ or ""), maxsplit=1)
         function.__doc__ = before + described + "".join(after)
         return function
 

@@ -52,6 +52,7 @@ class WhatsAppApprovalTrigger(ContactReplyTrigger):
         super().__init__(**kwargs)
         self.arguments |= {"ti_id": ti_id, "options": options, "synonyms": synonyms, "defaults": defaults}
         self.ti_id = ti_id
+        self._closing = False
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield how it ended."""
@@ -67,7 +68,9 @@ class WhatsAppApprovalTrigger(ContactReplyTrigger):
 
     async def _in_airflow(self) -> Event:
         while True:
-            if (answer := _answer_of(await _detail(self.ti_id))) is not None:
+            answer = _answer_of(await _detail(self.ti_id))
+            # What is just being written from WhatsApp is told by what writes it, with the id of the message.
+            if answer is not None and not self._closing:
                 return answer
             await asyncio.sleep(self.poll_interval)
 
@@ -97,6 +100,7 @@ class WhatsAppApprovalTrigger(ContactReplyTrigger):
         """Write the answer where the UI sees it, and return the one that counts."""
         from airflow.sdk.execution_time.hitl import update_hitl_detail_response
 
+        self._closing = True
         failure: Exception | None = None
         try:
             # In the event loop's own thread for such calls: another one ends a whole triggerer of Airflow 3.1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from collections.abc import Callable
@@ -177,6 +178,27 @@ def test_the_first_of_two_answers_counts(
     monkeypatch.setattr(hitl, "update_hitl_detail_response", beaten)
     answer, _ = run(approval(session_id, poll_interval=3), says(simulator, session_id, "sim"))
     assert (answer["chosen_options"], answer["responded_by_user"], answer["message_id"]) == (["Reject"], USER, None)
+
+
+@needs_ui
+def test_an_answer_that_is_seen_while_it_is_written_keeps_its_message(
+    simulator: Simulator, variables: Variables, session_id: str, required: Required, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look into Airflow's table finds the answer before what writes it goes on."""
+    from airflow_provider_wtschat.triggers import approval as module
+
+    read, written = module._detail, asyncio.Event()
+
+    async def late(ti_id: str) -> Any:
+        if asyncio.current_task().get_coro().__name__ == "_on_whatsapp":
+            written.set()
+            await asyncio.sleep(0.3)  # six looks of the other one
+        return await read(ti_id)
+
+    monkeypatch.setattr(module, "_detail", late)
+    answer, _ = run(approval(session_id), says(simulator, session_id, "sim"))
+    assert written.is_set()
+    assert answer["message_id"]
 
 
 @needs_ui

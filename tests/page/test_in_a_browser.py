@@ -22,17 +22,25 @@ from airflow_provider_wtschat.page import _app
 
 CHROMIUM = shutil.which("chromium")
 STATIC = Path(_app.__file__).parent / "static"
-NOW = datetime.now(UTC)
 MARKUP = "<img src=x onerror=alert(1)><b>50% off</b>"
 
 
 def ago(**span: float) -> str:
-    return (NOW - timedelta(**span)).isoformat().replace("+00:00", "Z")
+    """A moment counted from the answer that holds it: a test may start long after this module was read."""
+    return f"ago:{timedelta(**span).total_seconds()}"
+
+
+def dated(content: Any) -> bytes:
+    now = datetime.now(UTC)
+    moments = re.compile(r"ago:(-?[\d.]+)")
+    return moments.sub(
+        lambda span: (now - timedelta(seconds=float(span[1]))).isoformat().replace("+00:00", "Z"), json.dumps(content)
+    ).encode()
 
 
 LOADS = {
     "fresh": {"state": "done", "complete_until": ago(minutes=20), "verified": True},
-    "old": {"state": "done", "complete_until": ago(days=2), "verified": True},
+    "old": {"state": "done", "complete_until": ago(days=2, hours=1), "verified": True},
     "broken": {"state": "running", "complete_until": ago(minutes=61), "verified": True},
     "once": {"state": "done", "given": True, "complete_until": None, "verified": True},
 }
@@ -137,9 +145,9 @@ class Handler(BaseHTTPRequestHandler):
         name = url.path.removeprefix(f"/airflow{_app.PREFIX}/")
         status, kind = 200, "application/json"
         if name == "state":
-            status, content = self.state_status, json.dumps(STATE).encode()
+            status, content = self.state_status, dated(STATE)
         elif url.path.startswith("/airflow/api/v2/"):
-            content = json.dumps(answer(url.path, parse_qs(url.query))).encode()
+            content = dated(answer(url.path, parse_qs(url.query)))
         elif (STATIC / (name or "index.html")).is_file():
             file = STATIC / (name or "index.html")
             content, kind = file.read_bytes(), _app._TYPES[file.suffix]
