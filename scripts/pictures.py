@@ -337,7 +337,7 @@ def _page_of_provider(at: Studio) -> None:
     waiting = "example_wtschat_wait_for_sessions"
     wait_id = at.trigger(waiting, {"sessions": 5, "conclude": False})
     at.until(lambda: at.states(waiting, wait_id, "wait") == {"deferred"}, f"{waiting}.wait deferred")
-    # High enough for all that the page has.
+    # High enough for all that the page has; the menu's lower end is not wanted.
     at.page.set_viewport_size(SIZE | {"height": 1500})
     for theme in THEMES:
         at.theme(theme)
@@ -345,7 +345,7 @@ def _page_of_provider(at: Studio) -> None:
         frame = at.page.frame_locator("iframe[title='WTS Chat']")
         frame.locator("html[data-ready]").wait_for()
         frame.get_by_text(account).first.wait_for()
-        at.keep(f"page-{theme}")
+        at.keep(f"page-{theme}", clip={"x": 0, "y": 0, "width": 1280, "height": 1240})
 
 
 @picture("connection-form")
