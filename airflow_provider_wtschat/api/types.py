@@ -1515,10 +1515,9 @@ class CardContact(TypedDict, total=False):
     name: str | None
 
 
-class PanelCardV1(TypedDict, total=False):
-    """The contract's ``PublicPanelCardDTO`` (crm)."""
+class _CardFields(TypedDict, total=False):
+    """What both versions of a card have."""
 
-    id: Uuid
     createdAt: Instant
     updatedAt: Instant
     companyId: Uuid
@@ -1543,6 +1542,12 @@ class PanelCardV1(TypedDict, total=False):
     contacts: list[CardContact] | None
     customFields: dict[str, Any] | None
     metadata: dict[str, Any] | None
+
+
+class PanelCardV1(_CardFields, total=False):
+    """The contract's ``PublicPanelCardDTO`` (crm)."""
+
+    id: Uuid
     archived: bool
 
 
@@ -1619,32 +1624,8 @@ class LostReason(TypedDict, total=False):
     name: str | None
 
 
-class Card(Identified, total=False):
+class Card(Identified, _CardFields, total=False):
     """The contract's ``PublicPanelCardDTOV2`` (crm)."""
 
-    createdAt: Instant
-    updatedAt: Instant
-    companyId: Uuid
-    panelId: Uuid
-    panelTitle: str | None
-    stepId: Uuid
-    stepTitle: str | None
-    stepPhase: str | None
-    position: float
-    title: str | None
-    description: str | None
-    key: str | None
-    number: int
-    dueDate: Instant | None
-    isOverdue: bool
-    tagIds: list[Uuid] | None
-    sessionId: Uuid | None
-    monetaryAmount: float | None
-    responsibleUserId: Uuid | None
-    responsibleUser: CardResponsibleUser | None
-    contactIds: list[Uuid] | None
-    contacts: list[CardContact] | None
-    customFields: dict[str, Any] | None
-    metadata: dict[str, Any] | None
     status: str
     lostReason: LostReason | None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, MutableMapping, Seque
 from datetime import datetime, timedelta
 from typing import Any, Required, TypedDict
 
+from airflow_provider_wtschat.api._shared import Listed
 from airflow_provider_wtschat.api.instants import When
 
 _Callbacks = Callable[..., None] | Collection[Callable[..., None]] | None
@@ -92,16 +93,8 @@ class ListArguments(OperatorArguments, total=False):
     fields: Sequence[str] | str | None
 
 
-class PeriodListArguments(ListArguments, total=False):
+class PeriodListArguments(ListArguments, Listed, total=False):
     """Arguments of :class:`~airflow_provider_wtschat.operators.base.WtsChatPeriodListOperator`."""
-
-    created_after: When | None
-    created_before: When | None
-    updated_after: When | None
-    updated_before: When | None
-    timezone: str
-    order_by: str | None
-    order_direction: str | None
 
 
 class ContactFieldsArguments(OperatorArguments, total=False):
