@@ -104,7 +104,7 @@ def with_errors(app: Any, what: str, name: str, item: Any, skip: bool, options: 
     """Say below the arguments of what runs as a task which errors it ends with; they are the same for all of it."""
     kind = name.removeprefix(f"{PACKAGE}.").partition(".")[0]
     if what == "class" and kind in ("operators", "sensors", "transfers") and ERRORS not in item.docstring:
-        item.docstring = f"{item.docstring.rstrip()}\n{ERRORS}\n"
+        item.docstring = f"{item.docstring.rstrip()}\n\n{ERRORS}\n"  # an example may stand last
 
 
 ERRORS = f":raises {PACKAGE}.exceptions.WtsChatError: as :doc:`/docs/errors` tells; what no retry mends fails at once"
