@@ -69,7 +69,9 @@ soak: $(READY) ## Run the long proofs over many seeds
 models: $(READY) ## Build the dbt models on a load of a living account, and compare them with its books (SEEDS=5)
 	test -x .venv-dbt/bin/python || $(PYTHON) -m venv --without-pip .venv-dbt
 	$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python --group dbt
-	WTSCHAT_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -s tests/models
+	$(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--constraint constraints/airflow-$(AIRFLOW).txt --requirements pyproject.toml --group cosmos
+	WTSCHAT_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -s tests/models tests/example_dags/test_models.py
 
 bench: $(READY) ## Print the figures of tests/benchmarks
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \

@@ -106,12 +106,12 @@ def _sources(tables_: Mapping[str, list[tuple[str, str, str]]]) -> Iterator[str]
         "    tables:",
     )
     for name, columns in tables_.items():
-        identifier = f"{{{{ var('wtschat_prefix', '{PREFIX}') }}}}{name}"
-        if name in _VERSIONED:
-            identifier = f"{{{{ var('wtschat_prefix', '{PREFIX}') }}}}{_VERSIONED[name]}_history"
+        landing = f"{_VERSIONED[name]}_history" if name in _VERSIONED else name
+        identifier = f"{{{{ var('wtschat_prefix', '{PREFIX}') }}}}{landing}"
         if name == "campaign":
             identifier = "{{ var('wtschat_campaign_table', 'wtschat_campaign') }}"
-        yield f"      - name: {name}"
+        # OpenLineage, and so Cosmos, takes a source's name for that of the table, whatever the identifier is.
+        yield f"      - name: {PREFIX}{landing}"
         yield f'        identifier: "{identifier}"'
         yield "        columns:"
         for column, _, comment in columns:

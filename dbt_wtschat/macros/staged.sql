@@ -1,7 +1,8 @@
 {# A landing table with the columns that this release knows, each with one type on every database. #}
 {# What is not there (a table that nobody loads, a column of a newer release) comes out empty. #}
 {% macro staged(table) -%}
-  {%- set relation = source('wtschat', table) -%}
+  {%- set histories = {'session_versions': 'sessions_history', 'card_versions': 'cards_history'} -%}
+  {%- set relation = source('wtschat', 'wtschat_' ~ histories.get(table, table)) -%}
   {%- set found = wtschat.columns_there(relation) -%}
   select
   {%- for name, kind in wtschat.landing_columns(table) %}
