@@ -399,16 +399,17 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         :return: id of the contact, ``None`` if the question makes it
         """
         if self.session_id is not None:
-            contact_id = self.hook.run(sessions.get(self.session_id)).get("contactId")
+            session = self.hook.run(sessions.get(self.session_id, include_details=["ContactDetails"]))
+            contact_id = session.get("contactId")
             if contact_id is None:
                 self._claim(context, str(self.session_id), until)
                 return None
-            number = self.hook.run(contacts.get(contact_id)).get("phoneNumber")
+            number = (session.get("contactDetails") or {}).get("phonenumber")
         else:
             contact_id, number = None, convert.required("to", self.to)
         # Who has no number, such as somebody on Instagram, cannot be asked by one.
         with suppress(WtsChatArgumentError):
-            self._claim(context, self._digest(phones.person("to", number, self.phone_country)), until)
+            self._claim(context, self._digest(phones.person("to", number or "", self.phone_country)), until)
         if self.session_id is None:
             contact_id = self._contact_id()
         if contact_id is not None:

@@ -262,7 +262,7 @@ def test_a_number_that_the_question_makes_a_contact_of_is_asked_one_at_a_time(
     assert variables.values == {}
 
 
-@pytest.mark.parametrize("who", ["session", "new number"])
+@pytest.mark.parametrize("who", ["session", "new number", "session of a new number"])
 def test_a_task_that_is_held_up_lets_no_second_question_out(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch, session_id: str, who: str
 ) -> None:
@@ -272,16 +272,21 @@ def test_a_task_that_is_held_up_lets_no_second_question_out(
     for held in itertools.count(1):
         variables = Variables()
         monkeypatch.setattr(ask, "Variable", variables)
-        if who == "new number":
+        if who != "session":
             # A number of its own at each turn, in two spellings: it is a contact from the first question on.
-            first, other = ({"to": f"{start} 9{held:04}-0003", **template} for start in ("(11)", "+55 11"))
+            number = f"9{held:04}-{len(who):04}"
+            first, other = ({"to": f"{start} {number}", **template} for start in ("(11)", "+55 11"))
         else:
             session = simulator.world.create_session(status="IN_PROGRESS")
             simulator.world.add_inbound_message(session.id)
             first = other = {"session_id": session.id}
         before, asked = len(simulator.sends), []
 
-        def meanwhile(other: Any = other, asked: list[str] = asked) -> None:
+        def meanwhile(other: Any = other, asked: list[str] = asked, before: int = before) -> None:
+            if who.startswith("session of"):
+                if len(simulator.sends) == before:
+                    return  # There is none before the question is out.
+                other = {"session_id": simulator.sends[-1].session_id}
             asked += outcome(AskContactOperator(**{**QUESTION, "task_id": "other", **other}))
 
         variables.before = {held: meanwhile}

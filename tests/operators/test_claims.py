@@ -19,8 +19,8 @@ LATER = instants.write(datetime.now(UTC) + timedelta(days=1))
 class World:
     """The Variables of an Airflow, and who is asking just now."""
 
-    def __init__(self, **values: Any) -> None:
-        self.values = dict(values)
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
         self.asking: list[str] = []
         self.asked: list[str] = []
         self.seen: dict[str, tuple[str | None, ...]] = {}
