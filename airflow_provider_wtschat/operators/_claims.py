@@ -19,8 +19,8 @@ other one finds the announcement of the first in step 6. A claim ends when its h
 that stands on it is over.
 
 The price is that two tasks may both give way, and that one which does so in step 6 leaves the door closed, until its
-time is over: it cannot know whether somebody holds the claim. That takes one that was held up for longer than step 3
-takes, just then.
+time is over, also for itself: it cannot know whether somebody holds the claim. That takes one that was held up for
+longer than step 3 takes, just then.
 
 Each step is yielded, and the value of a Variable that is read is sent back, so that tests can hold a task up anywhere.
 """
@@ -137,6 +137,9 @@ class Claim:
             for name in (announcement(key), door(key)):
                 # A write may have failed, which Airflow 3 says in its log only: what counts is what stands there.
                 refusal = refusal or self._outdone(name, (yield Read(name)))
+            if refusal is not None and ((yield Read(door(key))) or {}).get("token") == self._token:
+                # Not this task's any more, so that it does not take it for its own when it is cleared.
+                yield Write(door(key), {**closed, "by": f"{self.by}, which gave way"})
         # Should another task have announced itself just now, that one gives way, too.
         if ((yield Read(announcement(key))) or {}).get("token") == self._token:
             yield Write(announcement(key), None)

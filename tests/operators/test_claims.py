@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_wtschat.api import instants
-from airflow_provider_wtschat.operators._claims import Claim, Read, Write
+from airflow_provider_wtschat.operators._claims import Claim, Read, Write, door
 
 KEY = "who"
 LATER = instants.write(datetime.now(UTC) + timedelta(days=1))
@@ -117,6 +117,19 @@ def test_one_that_is_held_up_at_any_step_lets_no_second_question_out(held: int) 
     # Before it has announced itself the other one asks first; then that one gives way, until there is an answer.
     assert world.asked == (["q", "p"] if held <= 3 else ["p", "q"] if held == steps_alone() else ["p"])
     assert world.values == {}
+
+
+def test_what_a_task_leaves_that_gave_way_late_is_not_its_own_when_it_is_cleared() -> None:
+    """Another task announces itself just before this one has closed the door, and may hold the claim."""
+    world = World()
+    p, q = (task(world, name) for name in "pq")
+    for going, times in ((q, 3), (p, 7), (q, 1), (p, 20)):
+        # q has looked, p closes the door, q announces itself, p finds that.
+        assert [next(going, world) for _ in range(times)]
+    left = world.values[door(KEY)]
+    assert left["by"] == "p, which gave way"
+    assert [*task(world, "p")]
+    assert (world.asked, world.values[door(KEY)]) == ([], left)
 
 
 def test_no_order_of_the_steps_of_two_tasks_lets_both_ask() -> None:
