@@ -69,12 +69,12 @@ class Refusal:
     """
     Somebody else has a claim, or may have one.
 
-    :param by: the task
+    :param by: the task; ``None`` if it is the own time that is over
     :param until: when its claim ends
     :param variable: name of the Variable that says so
     """
 
-    by: str
+    by: str | None
     until: str
     variable: str
 
@@ -110,7 +110,9 @@ class Claim:
             found = yield Read(door(key))
             if found is not None and found.get("token") != self._token and found["by"] != self.by:
                 return Refusal(found["by"], found["until"], door(key))
-        return Refusal(self.by, self.until, door(self.keys[0])) if now > instants.read(self.until) else None
+        # From the end of the grace on others take the claim for one of a worker that was killed.
+        late = now > instants.read(self.until) + GRACE / 2
+        return Refusal(None, self.until, door(self.keys[0])) if late else None
 
     def release(self) -> Steps:
         """End the claim, or what another try of the task has left of one."""

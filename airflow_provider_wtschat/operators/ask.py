@@ -454,6 +454,9 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
             except StopIteration as done:
                 refusal: _claims.Refusal | None = done.value
                 break
+        if refusal is not None and refusal.by is None:
+            msg = f"The question was not asked: its response_timeout was over at {refusal.until}, before it could be"
+            raise WtsChatFailedError(msg)
         if refusal is not None:
             msg = (
                 f"The question was not asked: the contact has another one to answer, of {refusal.by}, until "

@@ -222,13 +222,15 @@ def test_an_answer_may_open_a_new_session(
     else:
 
         def conclude() -> None:
+            while not simulator.sends:
+                threading.Event().wait(0.02)
             world.conclude_session(session_id)
             elsewhere("sim")
 
-        timer = threading.Timer(0.5, conclude)
-        timer.start()
+        thread = threading.Thread(target=conclude, daemon=True)
+        thread.start()
         answer = run(question(session_id, deferrable=False))
-        timer.join()
+        thread.join()
     assert answer["chosen_options"] == ["Sim"]
 
 

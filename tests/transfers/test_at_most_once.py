@@ -350,6 +350,9 @@ def prove(
             if not {"planned", "claimed"} & warehouse.statuses().keys():
                 break
         simulator.application.faults.clear()
+        if case.rival:
+            # It looks up what is uncertain, too.
+            killed += end(begin(3, campaign="offers", audience="fixed"))
         last(simulator, case)
         with_ids = sender_lookup != "none" and case.scheduled is None
         judge(simulator, warehouse, left_out, too_much, case, with_ids=with_ids)
