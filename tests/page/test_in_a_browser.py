@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -184,7 +185,9 @@ def looked_at(url: str, tmp_path: Path, language: str = "en-US") -> str:
         f"--user-data-dir={tmp_path / 'profile'}", f"--lang={language}", f"--accept-lang={language}",
         "--virtual-time-budget=5000", "--dump-dom", url,
     ]  # fmt: skip
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    # It writes reports of crashes below the home directory, wherever its profile is.
+    home = os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, env=home).stdout
 
 
 def section(page: str, name: str) -> str:
