@@ -74,7 +74,8 @@ def test_cosmos_builds_the_models_from_the_tables_that_the_loads_tell_of(simulat
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", json.dumps(where))
     from cosmos.operators.local import AbstractDbtLocalBase
 
-    read, built = set(), set()
+    read: set[str] = set()
+    built: set[str] = set()
     register = AbstractDbtLocalBase.register_dataset
 
     def note(self, inlets, outlets, context):

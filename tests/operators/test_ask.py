@@ -282,7 +282,8 @@ def test_a_task_that_is_held_up_lets_no_second_question_out(
             session = simulator.world.create_session(status="IN_PROGRESS")
             simulator.world.add_inbound_message(session.id)
             first = other = {"session_id": session.id}
-        before, asked = len(simulator.sends), []
+        before = len(simulator.sends)
+        asked: list[str] = []
 
         def meanwhile(other: Any = other, asked: list[str] = asked, before: int = before) -> None:
             if who.startswith("session of"):

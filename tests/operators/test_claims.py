@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,7 +49,7 @@ def task(world: World, name: str) -> Iterator[None]:
     claim = Claim([KEY], name, LATER)
     claim._token = name
 
-    def perform(steps: Any) -> Iterator[Any]:
+    def perform(steps: Any) -> Generator[None, None, Any]:
         value = None
         while True:
             try:

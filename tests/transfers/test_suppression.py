@@ -111,7 +111,9 @@ def test_people_are_left_out_who_asked_after_the_planning(
             simulator.world.change_contact(contact.id, status="BLOCKED")
             any_warehouse.execute("INSERT INTO opt_outs VALUES (?)", [("11900000160",)])
             # Whether a tag counts as a change of the contact is not known; here it does not.
-            simulator.world.contacts.put(replace(simulator.world.contacts.get(tagged.id), tag_ids=(tag.id,)))
+            stored = simulator.world.contacts.get(tagged.id)
+            assert stored is not None
+            simulator.world.contacts.put(replace(stored, tag_ids=(tag.id,)))
 
     monkeypatch.setattr(CampaignTable, "record", record)
     result = dispatch(exclude_sql="SELECT who FROM opt_outs", exclude_tags=[tag["name"]])
