@@ -156,10 +156,13 @@ class WtsChatHook(BaseHook):
 
         :raises WtsChatError: if the connection cannot be used
         """
+        return self._resolve(self.wtschat_conn_id)
+
+    def _resolve(self, name: str | None) -> ConnectionSettings:
         if self._settings is None:
             connection = self.get_connection(self.wtschat_conn_id)
             self._settings = ConnectionSettings.read(self.wtschat_conn_id, connection, connection.extra_dejson)
-            self._budget = get_budget(self._settings.account, name=self.wtschat_conn_id)
+            self._budget = get_budget(self._settings.account, name=name)
         return self._settings
 
     @property
@@ -354,7 +357,8 @@ class WtsChatHook(BaseHook):
         :return: whether any service answered, and what to know or do, in a sentence
         """
         try:
-            self.resolve()
+            # The form makes up an id for its test, by which nobody is to know the account afterwards.
+            self._resolve(None)
         except WtsChatError as error:
             return False, str(error)
         deadline = time.monotonic() + _TEST_SECONDS

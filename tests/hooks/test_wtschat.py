@@ -24,6 +24,7 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 
 from airflow_provider_wtschat.api import contacts, sessions, tags
 from airflow_provider_wtschat.api.request import Request
+from airflow_provider_wtschat.budget import get_budget, get_usages
 from airflow_provider_wtschat.exceptions import (
     WtsChatArgumentError,
     WtsChatAuthenticationError,
@@ -525,6 +526,19 @@ def test_the_test_of_a_connection_explains_itself(
     assert words in message
     assert simulator.token not in message
     assert len(simulator.requests) - seen <= 3
+
+
+def test_the_test_of_a_connection_leaves_no_name_behind(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW__WTSCHAT__BUDGET", str(tmp_path))
+    monkeypatch.setattr(wtschat, "get_budget", get_budget)
+    # Airflow gives what is tried a random id for the time of the test.
+    monkeypatch.setenv("AIRFLOW_CONN_86GTFASR", simulator.connection_json)
+    assert WtsChatHook("86GTfAsR").test_connection()[0]
+    assert get_usages() == []
+    WtsChatHook().run(tags.list_())
+    assert [usage.names for usage in get_usages() or ()] == [("wtschat_default",)]
 
 
 def test_the_test_of_a_connection_asks_no_more_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
