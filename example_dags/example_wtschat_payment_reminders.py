@@ -23,7 +23,7 @@ from airflow_provider_wtschat.transfers.sql_to_wtschat import SqlToWtsChatTempla
 TIMEZONE = "America/Sao_Paulo"
 NOON = 12
 # The run of an interval starts at its end, which is this morning. A run that is triggered by hand may have no interval.
-TODAY = "{{ local_day(data_interval_end or dag_run.run_after) }}"
+TODAY = "{{ local_day(data_interval_end | default(dag_run.run_after, true)) }}"
 
 
 def local_day(moment: datetime) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pendulum
 import pytest
 
 from airflow_provider_wtschat.campaigns import dispatch, following
+from tests.conftest import load_dag
+from tests.example_dags.conftest import EXAMPLES
 
 pytestmark = pytest.mark.airflow
 
@@ -73,6 +77,22 @@ def test_reminders_go_out_in_their_morning_only(simulate, warehouse, run_example
     alerts = [send.text for send in simulator.sends if str(send.text).startswith("Alerta")]
     assert len(alerts) == 1
     assert "task remind of Dag example_wtschat_payment_reminders failed" in str(alerts[0])
+
+
+@pytest.mark.parametrize(
+    ("interval", "day"),
+    [
+        ({}, "2026-11-21"),
+        ({"data_interval_end": None}, "2026-11-21"),
+        ({"data_interval_end": pendulum.datetime(2026, 11, 20, 12)}, "2026-11-20"),
+    ],
+)
+def test_reminders_by_hand_are_those_of_the_day(interval: dict[str, Any], day: str):
+    # A run by hand in the morning goes as far as this; one of a later hour is skipped before.
+    dag = load_dag(EXAMPLES / "example_wtschat_payment_reminders.py")
+    campaign = dag.get_template_env().from_string(dag.get_task("remind").campaign)
+    by_hand = SimpleNamespace(run_after=pendulum.datetime(2026, 11, 22, 2, 30))
+    assert campaign.render(dag_run=by_hand, **interval) == f"payment reminders of {day}"
 
 
 def test_who_asks_is_left_alone(simulate, warehouse, run_example):
