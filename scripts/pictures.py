@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -92,8 +93,17 @@ class Studio:
             {"Authorization": f"Bearer {self.stage.token}", "Content-Type": "application/json"},
             method=method,
         )
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # our own server
-            return json.loads(answer.read() or b"null")
+        tries = 10 if method == "GET" else 1
+        while True:
+            tries -= 1
+            try:
+                with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # our own server
+                    return json.loads(answer.read() or b"null")
+            except urllib.error.HTTPError as error:
+                # Airflow's SQLite may be locked while the scheduler writes.
+                if error.code < 500 or not tries:
+                    raise
+            time.sleep(2)
 
     def store(self, key: str, value: str) -> None:
         """Let the browser remember something from the next ``open`` on, such as how the UI was left.
