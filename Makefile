@@ -71,7 +71,7 @@ models: $(READY) ## Build the dbt models on a load of a living account, and comp
 	$(BIN)/uv pip install --quiet --python .venv-dbt/bin/python --group dbt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
 		--constraint constraints/airflow-$(AIRFLOW).txt --requirements pyproject.toml --group cosmos
-	WTSCHAT_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -s tests/models tests/example_dags/test_models.py
+	WTSCHAT_SEEDS=$(or $(SEEDS),1) $(BIN)/python -m pytest -s -m soak tests/models tests/example_dags/test_models.py
 
 bench: $(READY) ## Print the figures of tests/benchmarks
 	$(BIN)/uv pip install --quiet --python $(BIN)/python \
