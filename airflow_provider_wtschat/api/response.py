@@ -130,8 +130,8 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
         raise _error(request, status, headers, body if isinstance(body, dict) else {})
     if request.result is type(None):
         return body
-    # An update may answer with nothing; where the answer is what was asked for, nothing is no answer.
-    if body is None and (request.method == "GET" or not request.safe_to_repeat):
+    # An update may answer with nothing; where the answer is what was asked for, as of lists, nothing is no answer.
+    if body is None and (request.method == "GET" or request.result is Page or not request.safe_to_repeat):
         msg = f"{request.label}: HTTP {status} with an empty body in place of an answer"
         raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request), retryable=True)
     return body

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from airflow_provider_wtschat.api import scheduled_messages, sends, sessions
+from airflow_provider_wtschat.api import contacts, scheduled_messages, sends, sessions
 from airflow_provider_wtschat.api.response import judge, retry_after, server_time, uncertain
 from airflow_provider_wtschat.exceptions import (
     WtsChatAuthenticationError,
@@ -245,3 +245,11 @@ def test_every_half_of_a_pair_is_found(pieces):
     content = b'["' + b"".join(pieces) + b'"]'
     (text,) = json.loads(content)
     assert judge(READ, 200, CaseInsensitiveDict(), content) == [re.sub("[\ud800-\udfff]", "\ufffd", text)]
+
+
+@pytest.mark.parametrize("request_", [contacts.list_().page(), contacts.filter(tag_ids=[ID]).page()])
+def test_nothing_is_no_page_of_a_list(request_):
+    assert request_.safe_to_repeat
+    with pytest.raises(WtsChatServerError, match="empty body") as raised:
+        judge(request_, 200, CaseInsensitiveDict(), b"")
+    assert raised.value.retryable
