@@ -27,7 +27,7 @@ Each step is yielded, and the value of a Variable that is read is sent back, so 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,74 +83,63 @@ class Claim:
     """
     A claim on a person, or the attempt to get one.
 
-    :param keys: what the person is known by; all of them are claimed, and in this order
+    :param key: what the person is known by
     :param by: the task
     :param until: when its question ends
     """
 
-    def __init__(self, keys: Sequence[str], by: str, until: str) -> None:
-        self.keys = keys
+    def __init__(self, key: str, by: str, until: str) -> None:
+        self.key = key
         self.by = by
         self.until = until
         self._token = uuid4().hex
 
     def steps(self) -> Steps:
         """Claim the person; what is returned says who was quicker."""
-        for position, key in enumerate(self.keys):
-            if (refusal := (yield from self._claim(key))) is not None:
-                for held in self.keys[:position]:
-                    yield Write(door(held), None)
+        announced = {"by": self.by, "until": instants.write(datetime.now(UTC) + ANNOUNCED), "token": self._token}
+        closed = {**announced, "until": self.until}
+        door_, announcement_ = door(self.key), announcement(self.key)
+        for name, late in ((door_, GRACE), (announcement_, timedelta(0))):
+            if (refusal := self._refusal(name, (yield Read(name)), late)) is not None:
                 return refusal
-        return None
+        yield Write(announcement_, announced)
+        yield Pause()
+        refusal = self._outdone(announcement_, (yield Read(announcement_)))
+        if refusal is None:
+            refusal = self._refusal(door_, (yield Read(door_)), GRACE)
+        if refusal is None:
+            yield Write(door_, closed)
+            for name in (announcement_, door_):
+                # A write may have failed, which Airflow 3 says in its log only: what counts is what stands there.
+                refusal = refusal or self._outdone(name, (yield Read(name)))
+            if refusal is not None and ((yield Read(door_)) or {}).get("token") == self._token:
+                # Not this task's any more, so that it does not take it for its own when it is cleared.
+                yield Write(door_, {**closed, "by": f"{self.by}, which gave way"})
+        # Should another task have announced itself just now, that one gives way, too.
+        if ((yield Read(announcement_)) or {}).get("token") == self._token:
+            yield Write(announcement_, None)
+        return refusal
 
     def check(self) -> Steps:
         """Look whether the claim still holds; somebody may have deleted it by hand, and another task have asked."""
         now = datetime.now(UTC)
-        for key in self.keys:
-            found = yield Read(door(key))
-            if found is not None and found.get("token") != self._token and found["by"] != self.by:
-                return Refusal(found["by"], found["until"], door(key))
+        found = yield Read(door(self.key))
+        if found is not None and found.get("token") != self._token and found["by"] != self.by:
+            return Refusal(found["by"], found["until"], door(self.key))
         # From the end of the grace on others take the claim for one of a worker that was killed.
         late = now > instants.read(self.until) + GRACE / 2
-        return Refusal(None, self.until, door(self.keys[0])) if late else None
+        return Refusal(None, self.until, door(self.key)) if late else None
 
     def release(self) -> Steps:
         """End the claim, or what another try of the task has left of one."""
-        for key in self.keys:
-            found = yield Read(door(key))
-            if found is not None and found["by"] == self.by:
-                yield Write(door(key), None)
+        found = yield Read(door(self.key))
+        if found is not None and found["by"] == self.by:
+            yield Write(door(self.key), None)
         return None
 
-    def _claim(self, key: str) -> Steps:
-        announced = {"by": self.by, "until": instants.write(datetime.now(UTC) + ANNOUNCED), "token": self._token}
-        closed = {**announced, "until": self.until}
-        for name in (door(key), announcement(key)):
-            if (refusal := self._refusal(name, (yield Read(name)))) is not None:
-                return refusal
-        yield Write(announcement(key), announced)
-        yield Pause()
-        found = yield Read(announcement(key))
-        refusal = self._outdone(announcement(key), found)
-        if refusal is None:
-            refusal = self._refusal(door(key), (yield Read(door(key))))
-        if refusal is None:
-            yield Write(door(key), closed)
-            for name in (announcement(key), door(key)):
-                # A write may have failed, which Airflow 3 says in its log only: what counts is what stands there.
-                refusal = refusal or self._outdone(name, (yield Read(name)))
-            if refusal is not None and ((yield Read(door(key))) or {}).get("token") == self._token:
-                # Not this task's any more, so that it does not take it for its own when it is cleared.
-                yield Write(door(key), {**closed, "by": f"{self.by}, which gave way"})
-        # Should another task have announced itself just now, that one gives way, too.
-        if ((yield Read(announcement(key))) or {}).get("token") == self._token:
-            yield Write(announcement(key), None)
-        return refusal
-
-    def _refusal(self, name: str, found: Mapping[str, Any] | None) -> Refusal | None:
+    def _refusal(self, name: str, found: Mapping[str, Any] | None, late: timedelta) -> Refusal | None:
         if found is None or found["by"] == self.by:
             return None
-        late = GRACE if name.startswith(_DOOR) else timedelta(0)
         if datetime.now(UTC) > instants.read(found["until"]) + late:
             return None
         return Refusal(found["by"], found["until"], name)
@@ -161,12 +150,9 @@ class Claim:
         return None if found.get("token") == self._token else Refusal(found["by"], found["until"], name)
 
 
-_DOOR = "wtschat_question_"
-
-
 def door(key: str) -> str:
     """Name the Variable that says which question a person has to answer."""
-    return _DOOR + key
+    return f"wtschat_question_{key}"
 
 
 def announcement(key: str) -> str:

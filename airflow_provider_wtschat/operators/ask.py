@@ -202,7 +202,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         question = {
             "session_id": session_id,
             "contact_id": contact_id,
-            "claimed": [key for claim in self._held for key in claim.keys],
+            "claimed": [claim.key for claim in self._held],
             "channel_id": session.get("channelId"),
             "since": sent["createdAt"],
             "until": until,
@@ -429,7 +429,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         return hashlib.pbkdf2_hmac("sha256", who.encode(), salt, _ITERATIONS).hex()[:32]
 
     def _claim(self, context: Context, key: str, until: str) -> None:
-        claim = _claims.Claim([key], _task_of(context), until)
+        claim = _claims.Claim(key, _task_of(context), until)
         self._perform(claim.steps())
         self._held.append(claim)
 
@@ -473,16 +473,17 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
     def _claimed(self, context: Context, question: Mapping[str, Any]) -> Iterator[None]:
         # A task that was waiting while this package was upgraded knows its contact only.
         keys = question.get("claimed") or [question["contact_id"]]
-        claim = _claims.Claim([key for key in keys if key is not None], _task_of(context), question["until"])
+        by, until = _task_of(context), question["until"]
+        claims = [_claims.Claim(key, by, until) for key in keys if key is not None]
         try:
             yield
         except Exception:
-            self._release(claim)
+            self._release(*claims)
             raise
         except BaseException:
             raise  # A deferral keeps it, and so does a worker that is killed, until the time is up.
         else:
-            self._release(claim)
+            self._release(*claims)
 
     @contextmanager
     def _asked_already(self) -> Iterator[None]:

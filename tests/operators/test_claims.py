@@ -46,7 +46,7 @@ class World:
 
 def task(world: World, name: str) -> Iterator[None]:
     """Claim, ask, and release when there is an answer; others may do anything at each ``yield``."""
-    claim = Claim([KEY], name, LATER)
+    claim = Claim(KEY, name, LATER)
     claim._token = name
 
     def perform(steps: Any) -> Generator[None, None, Any]:
