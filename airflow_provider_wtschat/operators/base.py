@@ -75,7 +75,21 @@ class ActingOperator(CheckedOperator):
             return self.act(context)
 
 
-class WtsChatBaseOperator(ActingOperator):
+class ConnectedOperator(ActingOperator):
+    """An operator with a connection to WTS Chat."""
+
+    wtschat_conn_id: str
+
+    @cached_property
+    def hook(self) -> WtsChatHook:
+        """The hook of the task's connection."""
+        # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
+        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
+
+        return WtsChatHook(self.wtschat_conn_id)
+
+
+class WtsChatBaseOperator(ConnectedOperator):
     """
     Send one request and return what it was answered with.
 
@@ -116,14 +130,6 @@ class WtsChatBaseOperator(ActingOperator):
     def __init__(self, *, wtschat_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.wtschat_conn_id = wtschat_conn_id
-
-    @cached_property
-    def hook(self) -> WtsChatHook:
-        """The hook of the task's connection."""
-        # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
-        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-
-        return WtsChatHook(self.wtschat_conn_id)
 
     def build(self, **values: Any) -> Request[Any]:
         """Build the request."""

@@ -19,7 +19,7 @@ from airflow_provider_wtschat.campaigns.report import FINAL, report
 from airflow_provider_wtschat.campaigns.table import DEFAULT_TABLE, CampaignTable, State
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatNotFoundError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.operators.base import ActingOperator
+from airflow_provider_wtschat.operators.base import ActingOperator, ConnectedOperator
 from airflow_provider_wtschat.sql.database import Database
 from airflow_provider_wtschat.sql.sources import checked_name, connected, connection_id, read_query
 
@@ -104,7 +104,7 @@ class WtsChatCampaignControlOperator(ActingOperator):
         return {"campaign": campaign, "table": rows.table, "state": _STATES[action].value, **counts}
 
 
-class WtsChatCampaignReportOperator(ActingOperator):
+class WtsChatCampaignReportOperator(ConnectedOperator):
     """
     Tell what came of a campaign: how many were planned, sent, delivered, read, answered, and why others were not.
 
@@ -181,11 +181,8 @@ class WtsChatCampaignReportOperator(ActingOperator):
             if rows.facts() is None:
                 raise WtsChatArgumentError("campaign", f"nothing is planned as {campaign!r} in {rows.table}")
             if look:
-                # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
-                from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-
                 table.create()
-                following = Following(rows, table, hook=WtsChatHook(self.wtschat_conn_id), stop=self._stop)
+                following = Following(rows, table, hook=self.hook, stop=self._stop)
                 following.look(FINAL, since=datetime.now(UTC) - back)
             return report(rows, max_failed=most)
 
@@ -199,7 +196,7 @@ class WtsChatCampaignReportOperator(ActingOperator):
         threading.Thread(target=self._stop.set, daemon=True).start()
 
 
-class WtsChatOptOutOperator(ActingOperator):
+class WtsChatOptOutOperator(ConnectedOperator):
     """
     Turn replies by which people ask not to be written to any more into rows of the suppression table, and into a tag.
 
@@ -318,10 +315,8 @@ class WtsChatOptOutOperator(ActingOperator):
         return read, found
 
     def _tag(self, number: str, tag: str) -> None:
-        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-
         try:
-            WtsChatHook(self.wtschat_conn_id).run(contacts.update_tags_by_phone(number, tag_names=[tag]))
+            self.hook.run(contacts.update_tags_by_phone(number, tag_names=[tag]))
         except WtsChatNotFoundError:
             self.log.info("Somebody who asked not to be written to is no contact of the account, so has no tag")
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -25,14 +24,13 @@ from airflow_provider_wtschat.exceptions import (
 )
 from airflow_provider_wtschat.extraction import WORKERS, Kind, Resource, check_window, find
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.operators.base import ActingOperator
+from airflow_provider_wtschat.operators.base import ConnectedOperator
 from airflow_provider_wtschat.warehouse import personal
 from airflow_provider_wtschat.warehouse.rows import Shaper, Shaping, Splitter, Tally
 from airflow_provider_wtschat.warehouse.tables import CHILDREN, PARTS, Table, child_table, table
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
-    from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
 OVERLAP = timedelta(hours=48)
 SETTLE = timedelta(hours=72)
@@ -78,7 +76,7 @@ class Window:
         return "/".join(ends) if self.given else ""
 
 
-class WtsChatOutboundBaseOperator(ActingOperator):
+class WtsChatOutboundBaseOperator(ConnectedOperator):
     """
     Take something out of WTS Chat.
 
@@ -91,14 +89,6 @@ class WtsChatOutboundBaseOperator(ActingOperator):
     def __init__(self, *, wtschat_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.wtschat_conn_id = wtschat_conn_id
-
-    @cached_property
-    def hook(self) -> WtsChatHook:
-        """The hook of the task's connection."""
-        # What speaks HTTP is loaded by the task, and not each time that a Dag file is parsed.
-        from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
-
-        return WtsChatHook(self.wtschat_conn_id)
 
     def account(self) -> str:
         """Return what the rows of this connection are marked with: its extra ``account``, else its id."""
