@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api.request import Request
@@ -27,7 +28,7 @@ _CLEARABLE = {"short_name": "shortName", "email": "email", "phone_number": "phon
 
 def list_() -> Request[list[Agent]]:
     """List the agents of the account: ``GET /core/v1/agent``."""
-    return Request(method="GET", route="/core/v1/agent", result=list[Agent], safe_to_repeat=True)
+    return build.get("/core/v1/agent", list[Agent])
 
 
 def get(agent_id: str) -> Request[Agent]:
@@ -37,9 +38,7 @@ def get(agent_id: str) -> Request[Agent]:
     :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET", route="/core/v1/agent/{id}", path_params=_id(agent_id), result=Agent, safe_to_repeat=True
-    )
+    return build.get("/core/v1/agent/{id}", Agent, _id(agent_id))
 
 
 def create(
@@ -62,9 +61,9 @@ def create(
     :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="POST",
-        route="/core/v1/agent",
+    return build.post(
+        "/core/v1/agent",
+        Agent,
         body=_values(
             convert.required("name", name),
             convert.required("profile", profile),
@@ -73,7 +72,6 @@ def create(
             availability,
             phone_country,
         ),
-        result=Agent,
         safe_to_repeat=False,
     )
 
@@ -107,15 +105,13 @@ def update(
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
     values = _values(name, profile, email, phone_number, availability, phone_country)
-    return Request(
-        method="PUT",
-        route="/core/v1/agent/{id}",
-        path_params=_id(agent_id),
+    return build.put(
+        "/core/v1/agent/{id}",
+        Agent,
+        _id(agent_id),
         body=convert.changes(
             values | convert.given(shortName=convert.text("short_name", short_name)), clear, _CLEARABLE
         ),
-        result=Agent,
-        safe_to_repeat=True,
     )
 
 
@@ -136,13 +132,11 @@ def delete(
     if (resolution == SessionResolution.TRANSFER) != (receiver is not None):
         msg = "TRANSFER and a user to transfer to go together; give both or none"
         raise WtsChatArgumentError("session_resolution, transfer_user_id", msg)
-    return Request(
-        method="DELETE",
-        route="/core/v1/agent/{id}",
-        path_params=_id(agent_id),
+    return build.delete(
+        "/core/v1/agent/{id}",
+        type(None),
+        _id(agent_id),
         body=convert.given(sessionResolution=resolution, transferUserId=receiver),
-        result=type(None),
-        safe_to_repeat=True,
     )
 
 
@@ -158,10 +152,10 @@ def update_departments(agent_id: str, *, action: str, departments: Sequence[Mapp
     :raises WtsChatArgumentError: if an argument is refused
     """
     rows = convert.rows("departments", convert.required("departments", departments), _DEPARTMENT) or []
-    return Request(
-        method="POST",
-        route="/core/v1/agent/{id}/departments",
-        path_params=_id(agent_id),
+    return build.post(
+        "/core/v1/agent/{id}/departments",
+        type(None),
+        _id(agent_id),
         body={
             "action": convert.choice("action", convert.required("action", action), MembershipAction),
             "items": [
@@ -173,7 +167,6 @@ def update_departments(agent_id: str, *, action: str, departments: Sequence[Mapp
                 for i, row in enumerate(rows)
             ],
         },
-        result=type(None),
         # It says what is to be the case: a second time changes nothing.
         safe_to_repeat=True,
     )
@@ -188,12 +181,11 @@ def change_status(agent_id: str, status: str) -> Request[Agent]:
     :raises WtsChatArgumentError: if an argument is refused
     """
     access = convert.choice("status", convert.required("status", status), AgentAccess, never=(AgentAccess.UNDEFINED,))
-    return Request(
-        method="POST",
-        route="/core/v1/agent/{id}/status",
-        path_params=_id(agent_id),
+    return build.post(
+        "/core/v1/agent/{id}/status",
+        Agent,
+        _id(agent_id),
         body={"status": access},
-        result=Agent,
         # It says what is to be the case: a second time changes nothing.
         safe_to_repeat=True,
     )
@@ -206,11 +198,10 @@ def logout(agent_id: str) -> Request[None]:
     :param agent_id: ``id`` of the agent, which is not the agent's ``userId``
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="POST",
-        route="/core/v1/agent/{id}/logout",
-        path_params=_id(agent_id),
-        result=type(None),
+    return build.post(
+        "/core/v1/agent/{id}/logout",
+        type(None),
+        _id(agent_id),
         # Who is logged out stays so.
         safe_to_repeat=True,
     )

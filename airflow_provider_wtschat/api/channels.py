@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Channel, ChannelType
@@ -16,10 +17,6 @@ def list_(*, channel_type: str | None = None) -> Request[list[Channel]]:
     :param channel_type: kind, see :class:`~airflow_provider_wtschat.api.types.ChannelType`. Default: left to the API
     :raises WtsChatArgumentError: if it is not one of them
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/channel",
-        query=convert.query(ChannelType=convert.choice("channel_type", channel_type, ChannelType)),
-        result=list[Channel],
-        safe_to_repeat=True,
+    return build.get(
+        "/chat/v1/channel", list[Channel], ChannelType=convert.choice("channel_type", channel_type, ChannelType)
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Chatbot as _Chatbot
 from airflow_provider_wtschat.api._shared import ChatbotSession, Listed, Metadata, Recipient, taking
@@ -45,7 +46,6 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Chatbot`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     kinds = convert.some("types", convert.choices("types", types, ChatbotType))
     channels = convert.some("channel_ids", convert.uuids("channel_ids", channel_ids))
     departments = convert.some(
@@ -57,9 +57,10 @@ def list_(
     usages = convert.some(
         "automation_usages", convert.choices("automation_usages", automation_usages, ChatbotAutomationUsage)
     )
-    return PagedRequest(
-        method="GET",
-        route="/chat/v1/chatbot",
+    return build.listing(
+        "/chat/v1/chatbot",
+        Chatbot,
+        shared,
         query=convert.query(
             Name=convert.text("name", name),
             Types=kinds,
@@ -67,11 +68,7 @@ def list_(
             DefaultDepartmentIds=departments,
             PublishStatuses=statuses,
             AutomationUsages=usages,
-        )
-        + period,
-        result=Chatbot,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
+        ),
         filters=convert.filters(
             type=kinds,
             channelIds=channels,
@@ -80,15 +77,11 @@ def list_(
             automationUsage=usages,
         ),
         may_be_null=("channelIds", "publishStatus", "automationUsage"),
-        **order,
     )
 
 
 @taking(Recipient, Metadata, ChatbotSession)
-def send(
-    bot_key: str,
-    **shared: Unpack[_Chatbot],
-) -> Request[SessionV1]:
+def send(bot_key: str, **shared: Unpack[_Chatbot]) -> Request[SessionV1]:
     """
     Start a chatbot in a conversation: ``POST /chat/v1/chatbot/send``.
 
@@ -97,10 +90,4 @@ def send(
     :param bot_key: key of the chatbot, which is not its id
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/chatbot/send",
-        body=_bodies.chatbot(bot_key, **shared),
-        result=SessionV1,
-        safe_to_repeat=False,
-    )
+    return build.post("/chat/v1/chatbot/send", SessionV1, body=_bodies.chatbot(bot_key, **shared), safe_to_repeat=False)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, TypedDict, Unpack
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields as fields_of
 from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api._shared import Listed, taking
-from airflow_provider_wtschat.api.instants import When
-from airflow_provider_wtschat.api.request import PagedRequest, Paging, Request
+from airflow_provider_wtschat.api.request import PagedRequest, Paging, Query, Request
 from airflow_provider_wtschat.api.types import (
     Contact,
     ContactDetail,
@@ -88,20 +88,17 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Contact`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     wanted = _status(status)
-    return PagedRequest(
-        method="GET",
-        route="/core/v1/contact",
-        query=convert.query(Status=wanted, IncludeDetails=_details(include_details)) + period,
-        result=Contact,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
+    return build.listing(
+        "/core/v1/contact",
+        Contact,
+        shared,
+        query=convert.query(Status=wanted, IncludeDetails=_details(include_details)),
         filters=convert.filters(status=wanted),
-        **order,
     )
 
 
+@taking(Listed)
 def filter(
     *,
     status: str | None = None,
@@ -117,15 +114,9 @@ def filter(
     origin: str | None = None,
     custom_fields: Mapping[str, Any] | str | None = None,
     metadata: Mapping[str, str] | str | None = None,
-    created_after: When | None = None,
-    created_before: When | None = None,
-    updated_after: When | None = None,
-    updated_before: When | None = None,
-    timezone: str = "UTC",
     phone_country: str = phones.DEFAULT_COUNTRY,
     include_details: Sequence[str] | str | None = None,
-    order_by: str | None = None,
-    order_direction: str | None = None,
+    **shared: Unpack[Listed],
 ) -> PagedRequest[Contact]:
     """
     Filter contacts: ``POST /core/v1/contact/filter``.
@@ -143,23 +134,14 @@ def filter(
     :param origin: ``CREATED_BY_USER``, ``CREATED_FROM_HUB`` or ``IMPORTED``
     :param custom_fields: value by the field's key, see :func:`airflow_provider_wtschat.api.custom_fields.encode`
     :param metadata: keys and values of the contact's metadata
-    :param created_after: lower bound of the creation
-    :param created_before: upper bound of the creation
-    :param updated_after: lower bound of the last change
-    :param updated_before: upper bound of the last change
-    :param timezone: IANA time zone of dates that have none. Default: UTC
     :param phone_country: calling code of a phone number written without one. Default: 55 (Brazil)
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
-    :param order_by: order of your own, such as ``CreatedAt``, read by page number: rows that change meanwhile can slip
-        from one page to another. Default: read by key
-    :param order_direction: ``ASCENDING`` or ``DESCENDING``
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Contact`
     :raises WtsChatArgumentError: if an argument is refused
     """
+    period, order = convert.listed(**shared)
     wanted = _status(status)
     made = convert.choice("origin", origin, ContactOrigin)
-    created = convert.window("CreatedAt", created_after, created_before, timezone, argument="created")
-    updated = convert.window("UpdatedAt", updated_after, updated_before, timezone, argument="updated")
     said = convert.texts_by_key("metadata", metadata)
     fields = convert.some("custom_fields", fields_of.encode(None, custom_fields))
     for key, value in (fields or {}).items():
@@ -187,8 +169,7 @@ def filter(
             customFields=fields,
             metadata=said,
             includeDetails=_details(include_details),
-            createdAt=_bounds(created),
-            updatedAt=_bounds(updated),
+            **_bounds(period),
         ),
         result=Contact,
         safe_to_repeat=True,
@@ -198,7 +179,7 @@ def filter(
         filters=convert.filters(**held, metadata=said),
         # Lists without details, and what a contact has not got, are both null.
         may_be_null=("tagIds", "tagNames", "portfolioIds", "portfolioNames", "metadata"),
-        **convert.order(order_by, order_direction),
+        **order,
     )
 
 
@@ -210,14 +191,7 @@ def get(contact_id: str, *, include_details: Sequence[str] | str | None = None) 
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ContactDetail`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/core/v1/contact/{id}",
-        path_params=_id(contact_id),
-        query=convert.query(IncludeDetails=_details(include_details)),
-        result=Contact,
-        safe_to_repeat=True,
-    )
+    return build.get("/core/v1/contact/{id}", Contact, _id(contact_id), IncludeDetails=_details(include_details))
 
 
 def get_by_phone(
@@ -234,13 +208,11 @@ def get_by_phone(
     :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/core/v1/contact/phonenumber/{phone}",
-        path_params=_phone(phone_number, phone_country),
-        query=convert.query(IncludeDetails=_details(include_details)),
-        result=Contact,
-        safe_to_repeat=True,
+    return build.get(
+        "/core/v1/contact/phonenumber/{phone}",
+        Contact,
+        _phone(phone_number, phone_country),
+        IncludeDetails=_details(include_details),
     )
 
 
@@ -328,11 +300,10 @@ def create(
     body = _known(_values(phone_number=phone_number, **shared))
     options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
     finds = options.get("upsert") or options.get("getIfExists")
-    return Request(
-        method="POST",
-        route="/core/v1/contact",
+    return build.post(
+        "/core/v1/contact",
+        Contact,
         body={**body, **convert.given(options=options or None)},
-        result=Contact,
         # Told to look for the contact first, the API finds at the second time what it made at the first.
         safe_to_repeat=bool(finds) and _is_found_again(body, options),
     )
@@ -365,11 +336,10 @@ def batch_save(
     given = convert.batch("contacts", contacts, _OF_AN_ITEM)
     items = [_item(f"contacts[{i}]", contact, phone_country) for i, contact in enumerate(given)]
     options = _upsert_options(upsert, upsert_fields, upsert_tag_operation, get_if_exists)
-    return Request(
-        method="POST",
-        route="/core/v2/contact/batch",
+    return build.post(
+        "/core/v2/contact/batch",
+        list[Contact],
         body=convert.given(items=items, options=options or None),
-        result=list[Contact],
         safe_to_repeat=all(_is_found_again(item, options) for item in items),
     )
 
@@ -472,8 +442,12 @@ def _details(value: Any) -> list[str] | None:
     return convert.choices("include_details", value, ContactDetail)
 
 
-def _bounds(window: Mapping[str, str | None]) -> dict[str, str] | None:
-    return {name.rpartition("__")[2].lower(): value for name, value in window.items() if value} or None
+def _bounds(period: Query) -> dict[str, dict[str, str]]:
+    bounds: dict[str, dict[str, str]] = {}
+    for name, value in period:
+        field, _, end = name.partition(".")
+        bounds.setdefault(field[:1].lower() + field[1:], {})[end.lower()] = value
+    return bounds
 
 
 def _values(
@@ -587,12 +561,11 @@ def _updating(
             convert.refuse("tags_operation", operation, "ReplaceAll is what clearing the tags means")
         body["tagIds"], operation = [], TagOperation.REPLACE_ALL.value
     renumbered = "phone" in path_params and "phoneNumber" in body
-    return Request(
-        method="PUT",
-        route=route,
-        path_params=path_params,
+    return build.put(
+        route,
+        Contact,
+        path_params,
         body={**body, **convert.given(options=None if operation is None else {"tagsOperation": operation})},
-        result=Contact,
         # A contact that enters a sequence is written to, each time it enters; and a number that was changed finds
         # nobody at the second time, or somebody else.
         safe_to_repeat=not body.get("sequenceIds") and not renumbered,
@@ -607,12 +580,11 @@ def _tagging(route: str, path_params: dict[str, str], tag_ids: Any, tag_names: A
     if not body:
         msg = "no tags were given; give one of them"
         raise WtsChatArgumentError("tag_ids, tag_names", msg)
-    return Request(
-        method="POST",
-        route=route,
-        path_params=path_params,
+    return build.post(
+        route,
+        Contact,
+        path_params,
         body={**body, "operation": convert.required("operation", convert.choice("operation", operation, TagOperation))},
-        result=Contact,
         # Adding what is there, removing what is not and replacing by the same change nothing.
         safe_to_repeat=True,
     )

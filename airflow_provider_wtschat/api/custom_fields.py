@@ -8,6 +8,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.request import Request
@@ -26,15 +27,11 @@ def list_(*, entity_type: str | None = None, nested_list: bool | None = None) ->
     :param nested_list: put fields inside their groups. Default of the API: false, groups and fields in one list
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/core/v1/custom-field",
-        query=convert.query(
-            EntityType=convert.choice("entity_type", entity_type, CustomFieldEntity),
-            NestedList=convert.boolean("nested_list", nested_list),
-        ),
-        result=list[CustomField],
-        safe_to_repeat=True,
+    return build.get(
+        "/core/v1/custom-field",
+        list[CustomField],
+        EntityType=convert.choice("entity_type", entity_type, CustomFieldEntity),
+        NestedList=convert.boolean("nested_list", nested_list),
     )
 
 
@@ -45,12 +42,8 @@ def list_for_contacts(*, nested_list: bool | None = None) -> Request[list[Custom
     :param nested_list: put fields inside their groups. Default of the API: false, groups and fields in one list
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/core/v1/contact/custom-field",
-        query=convert.query(NestedList=convert.boolean("nested_list", nested_list)),
-        result=list[CustomField],
-        safe_to_repeat=True,
+    return build.get(
+        "/core/v1/contact/custom-field", list[CustomField], NestedList=convert.boolean("nested_list", nested_list)
     )
 
 

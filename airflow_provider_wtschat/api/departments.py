@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import taking
 from airflow_provider_wtschat.api.request import Request
@@ -35,7 +36,7 @@ _CLEARABLE = {
 
 def list_() -> Request[list[Department]]:
     """List the departments of the account: ``GET /core/v2/department``."""
-    return Request(method="GET", route="/core/v2/department", result=list[Department], safe_to_repeat=True)
+    return build.get("/core/v2/department", list[Department])
 
 
 def get(department_id: str, *, include_details: str | None = None) -> Request[DepartmentV1]:
@@ -46,13 +47,11 @@ def get(department_id: str, *, include_details: str | None = None) -> Request[De
     :param include_details: what to add: one of ``All``, ``Agents`` and ``Channels``
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/core/v1/department/{id}",
-        path_params=_id(department_id),
-        query=convert.query(includeDetails=convert.choice("include_details", include_details, DepartmentDetail)),
-        result=DepartmentV1,
-        safe_to_repeat=True,
+    return build.get(
+        "/core/v1/department/{id}",
+        DepartmentV1,
+        _id(department_id),
+        includeDetails=convert.choice("include_details", include_details, DepartmentDetail),
     )
 
 
@@ -92,11 +91,10 @@ def create(
     :param agents: its agents, each a mapping of ``user_id`` and, optionally, ``is_agent`` and ``is_supervisor``
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="POST",
-        route="/core/v1/department",
+    return build.post(
+        "/core/v1/department",
+        DepartmentV1,
         body=_values(convert.required("name", name), **shared) | convert.given(agents=_agents("agents", agents)),
-        result=DepartmentV1,
         safe_to_repeat=False,
     )
 
@@ -120,18 +118,16 @@ def update(
         ``distribution_config``, ``channels_config``
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
-    return Request(
-        method="PUT",
-        route="/core/v1/department/{id}",
-        path_params=_id(department_id),
+    return build.put(
+        "/core/v1/department/{id}",
+        DepartmentV1,
+        _id(department_id),
         body=convert.changes(
             _values(name, **shared),
             clear,
             _CLEARABLE,
             left_out=("description", "distributionConfig", "channelsConfig"),
         ),
-        result=DepartmentV1,
-        safe_to_repeat=True,
     )
 
 
@@ -142,13 +138,7 @@ def delete(department_id: str) -> Request[None]:
     :param department_id: id of the department
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="DELETE",
-        route="/core/v1/department/{id}",
-        path_params=_id(department_id),
-        result=type(None),
-        safe_to_repeat=True,
-    )
+    return build.delete("/core/v1/department/{id}", type(None), _id(department_id))
 
 
 def list_channels(department_id: str) -> Request[DepartmentChannels]:
@@ -159,13 +149,7 @@ def list_channels(department_id: str) -> Request[DepartmentChannels]:
     :return: the request; its answer is the scope and, where it is ``SELECTED``, the ids of the channels
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/core/v1/department/{id}/channel",
-        path_params=_id(department_id),
-        result=DepartmentChannels,
-        safe_to_repeat=True,
-    )
+    return build.get("/core/v1/department/{id}/channel", DepartmentChannels, _id(department_id))
 
 
 def update_agents(
@@ -180,16 +164,14 @@ def update_agents(
     :param agents: agents, each a mapping of ``user_id`` and, optionally, ``is_agent`` and ``is_supervisor``
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="PUT",
-        route="/core/v1/department/{id}/agents",
-        path_params=_id(department_id),
+    return build.put(
+        "/core/v1/department/{id}/agents",
+        DepartmentAgents,
+        _id(department_id),
         body={
             "action": convert.choice("action", convert.required("action", action), MembershipAction),
             "items": _agents("agents", convert.required("agents", agents)),
         },
-        result=DepartmentAgents,
-        safe_to_repeat=True,
     )
 
 

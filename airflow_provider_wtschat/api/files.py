@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from urllib.parse import urlsplit
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import FileType, SavedFile, UploadUrl
@@ -37,16 +38,12 @@ def get_upload_url(
     :param mime_type: media type. Default of the API: from type or extension
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/core/v2/file",
-        query=convert.query(
-            Type=convert.choice("file_type", convert.required("file_type", file_type), FileType),
-            Name=convert.required_text("name", name),
-            MimeType=convert.text("mime_type", mime_type),
-        ),
-        result=UploadUrl,
-        safe_to_repeat=True,
+    return build.get(
+        "/core/v2/file",
+        UploadUrl,
+        Type=convert.choice("file_type", convert.required("file_type", file_type), FileType),
+        Name=convert.required_text("name", name),
+        MimeType=convert.text("mime_type", mime_type),
     )
 
 
@@ -57,11 +54,10 @@ def save(temp_file_id: str) -> Request[SavedFile]:
     :param temp_file_id: ``tempFileId`` of :func:`get_upload_url`
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="POST",
-        route="/core/v2/file",
+    return build.post(
+        "/core/v2/file",
+        SavedFile,
         body={"tempFileId": convert.required_uuid("temp_file_id", temp_file_id)},
-        result=SavedFile,
         # At worst the same content is there under two ids, one of which no message names.
         safe_to_repeat=True,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Content, Listed, NewSession, taking
 from airflow_provider_wtschat.api._shared import Message as _Message
@@ -15,10 +16,7 @@ __all__ = ["delete", "get", "get_status", "list_", "send", "send_sync"]
 
 
 @taking(Listed)
-def list_(
-    session_id: str,
-    **shared: Unpack[Listed],
-) -> PagedRequest[Message]:
+def list_(session_id: str, **shared: Unpack[Listed]) -> PagedRequest[Message]:
     """
     List the messages of a session: ``GET /chat/v1/message``.
 
@@ -26,17 +24,9 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Message`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     session = convert.required_uuid("session_id", session_id)
-    return PagedRequest(
-        method="GET",
-        route="/chat/v1/message",
-        query=convert.query(SessionId=session) + period,
-        result=Message,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
-        filters={"sessionId": (session,)},
-        **order,
+    return build.listing(
+        "/chat/v1/message", Message, shared, query=convert.query(SessionId=session), filters={"sessionId": (session,)}
     )
 
 
@@ -47,13 +37,7 @@ def get(message_id: str) -> Request[Message]:
     :param message_id: id of the message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/message/{id}",
-        path_params={"id": convert.required_uuid("message_id", message_id)},
-        result=Message,
-        safe_to_repeat=True,
-    )
+    return build.get("/chat/v1/message/{id}", Message, {"id": convert.required_uuid("message_id", message_id)})
 
 
 def delete(message_id: str) -> Request[Message]:
@@ -63,13 +47,7 @@ def delete(message_id: str) -> Request[Message]:
     :param message_id: id of the message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="DELETE",
-        route="/chat/v1/message/{id}",
-        path_params={"id": convert.required_uuid("message_id", message_id)},
-        result=Message,
-        safe_to_repeat=True,
-    )
+    return build.delete("/chat/v1/message/{id}", Message, {"id": convert.required_uuid("message_id", message_id)})
 
 
 def get_status(message_id: str) -> Request[MessageDelivery]:
@@ -81,12 +59,8 @@ def get_status(message_id: str) -> Request[MessageDelivery]:
     :param message_id: id of the message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/message/{id}/status",
-        path_params={"id": convert.required_uuid("message_id", message_id)},
-        result=MessageDelivery,
-        safe_to_repeat=True,
+    return build.get(
+        "/chat/v1/message/{id}/status", MessageDelivery, {"id": convert.required_uuid("message_id", message_id)}
     )
 
 
@@ -111,7 +85,7 @@ def send(
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
     body = _body(to, from_channel, bot_key, **shared)
-    return Request(method="POST", route="/chat/v1/message/send", body=body, result=QueuedMessage, safe_to_repeat=False)
+    return build.post("/chat/v1/message/send", QueuedMessage, body=body, safe_to_repeat=False)
 
 
 @taking(Content, NewSession)
@@ -135,7 +109,7 @@ def send_sync(
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
     body = _body(to, from_channel, bot_key, **shared)
-    return Request(method="POST", route="/chat/v1/message/send-sync", body=body, result=Message, safe_to_repeat=False)
+    return build.post("/chat/v1/message/send-sync", Message, body=body, safe_to_repeat=False)
 
 
 def _body(

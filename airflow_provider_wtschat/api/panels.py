@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields as fields_of
 from airflow_provider_wtschat.api._shared import Listed, taking
@@ -78,22 +79,17 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Panel`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     kind = convert.choice("panel_type", panel_type, PanelType)
-    return PagedRequest(
-        method="GET",
-        route="/crm/v2/panel",
+    return build.listing(
+        "/crm/v2/panel",
+        Panel,
+        shared,
         query=convert.query(
             Title=convert.text("title", title),
             Type=kind,
             IncludeDetails=convert.choices("include_details", include_details, PanelDetail),
-        )
-        + period,
-        result=Panel,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
+        ),
         filters=convert.filters(type=kind),
-        **order,
     )
 
 
@@ -105,13 +101,11 @@ def get(panel_id: str, *, include_details: Sequence[str] | str | None = None) ->
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.PanelByIdDetail`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/crm/v1/panel/{id}",
-        path_params=_panel(panel_id),
-        query=convert.query(IncludeDetails=convert.choices("include_details", include_details, PanelByIdDetail)),
-        result=Panel,
-        safe_to_repeat=True,
+    return build.get(
+        "/crm/v1/panel/{id}",
+        Panel,
+        _panel(panel_id),
+        IncludeDetails=convert.choices("include_details", include_details, PanelByIdDetail),
     )
 
 
@@ -123,21 +117,16 @@ def list_custom_fields(panel_id: str, *, nested_list: bool | None = None) -> Req
     :param nested_list: put fields inside their groups. Default of the API: false, groups and fields in one list
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/crm/v1/panel/{id}/custom-fields",
-        path_params=_panel(panel_id),
-        query=convert.query(NestedList=convert.boolean("nested_list", nested_list)),
-        result=list[CustomField],
-        safe_to_repeat=True,
+    return build.get(
+        "/crm/v1/panel/{id}/custom-fields",
+        list[CustomField],
+        _panel(panel_id),
+        NestedList=convert.boolean("nested_list", nested_list),
     )
 
 
 @taking(Listed)
-def list_lost_reasons(
-    panel_id: str,
-    **shared: Unpack[Listed],
-) -> PagedRequest[LostReasonItem]:
+def list_lost_reasons(panel_id: str, **shared: Unpack[Listed]) -> PagedRequest[LostReasonItem]:
     """
     List the loss reasons of a panel: ``GET /crm/v1/panel/{id}/lost-reason``.
 
@@ -145,18 +134,9 @@ def list_lost_reasons(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.LostReasonItem`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     path_params = _panel(panel_id)
-    return PagedRequest(
-        method="GET",
-        route="/crm/v1/panel/{id}/lost-reason",
-        path_params=path_params,
-        query=period,
-        result=LostReasonItem,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
-        filters={"panelId": (path_params["id"],)},
-        **order,
+    return build.listing(
+        "/crm/v1/panel/{id}/lost-reason", LostReasonItem, shared, path_params, filters={"panelId": (path_params["id"],)}
     )
 
 
@@ -187,15 +167,15 @@ def list_cards(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Card`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     panel = convert.required_uuid("panel_id", panel_id)
     step = convert.uuid("step_id", step_id)
     user = convert.uuid("responsible_user_id", responsible_user_id)
     wanted = convert.some("statuses", convert.choices("statuses", statuses, CardStatus))
     contact = convert.uuid("contact_id", contact_id)
-    return PagedRequest(
-        method="GET",
-        route="/crm/v2/panel/card",
+    return build.listing(
+        "/crm/v2/panel/card",
+        Card,
+        shared,
         query=convert.query(
             PanelId=panel,
             StepId=step,
@@ -204,14 +184,9 @@ def list_cards(
             TextFilter=convert.text("text_filter", text_filter),
             IncludeDetails=_details(include_details),
             Statuses=wanted,
-        )
-        + period,
-        result=Card,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
+        ),
         filters=convert.filters(panelId=panel, stepId=step, responsibleUserId=user, contactIds=contact, status=wanted),
         may_be_null=("contactIds",),
-        **order,
     )
 
 
@@ -223,14 +198,7 @@ def get_card(card_id: str, *, include_details: Sequence[str] | str | None = None
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.CardDetail`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/crm/v2/panel/card/{id}",
-        path_params=_card(card_id, "id"),
-        query=convert.query(IncludeDetails=_details(include_details)),
-        result=Card,
-        safe_to_repeat=True,
-    )
+    return build.get("/crm/v2/panel/card/{id}", Card, _card(card_id, "id"), IncludeDetails=_details(include_details))
 
 
 class _Fields(TypedDict, total=False):
@@ -277,12 +245,11 @@ def create_card(
     :raises WtsChatArgumentError: if an argument is refused
     """
     values = _values(step_id=convert.required("step_id", step_id), title=convert.required("title", title), **shared)
-    return Request(
-        method="POST",
-        route="/crm/v2/panel/card",
+    return build.post(
+        "/crm/v2/panel/card",
+        Card,
         # Unlike in an update, the contract does not call these UUIDs.
         body={**values, **convert.given(contactIds=convert.list_of("contact_ids", contact_ids, convert.identifier))},
-        result=Card,
         safe_to_repeat=False,
     )
 
@@ -336,19 +303,17 @@ def update_card(
     operation = convert.choice("upsert_tag_operation", upsert_tag_operation, TagOperation)
     if "tagIds" in body and body["tagIds"] is None and operation not in (None, TagOperation.REPLACE_ALL):
         convert.refuse("upsert_tag_operation", operation, "ReplaceAll is what clearing the tags means")
-    return Request(
-        method="PUT",
-        route="/crm/v3/panel/card/{id}",
+    return build.put(
+        "/crm/v3/panel/card/{id}",
+        Card,
         # The contract does not call this id a UUID.
-        path_params={"id": convert.identifier("card_id", card_id)},
+        {"id": convert.identifier("card_id", card_id)},
         body={
             **body,
             **convert.given(
                 lostReasonId=reason, options=None if operation is None else {"upsertTagOperation": operation}
             ),
         },
-        result=Card,
-        safe_to_repeat=True,
     )
 
 
@@ -373,21 +338,17 @@ def duplicate_card(
         archiveOriginalCard=convert.boolean("archive_original_card", archive_original_card),
         fields=convert.choices("fields", fields, CardCopyField, never=(CardCopyField.UNDEFINED,)),
     )
-    return Request(
-        method="POST",
-        route="/crm/v2/panel/card/{id}/duplicate",
-        path_params=_card(card_id, "id"),
+    return build.post(
+        "/crm/v2/panel/card/{id}/duplicate",
+        Card,
+        _card(card_id, "id"),
         body=convert.given(copyToStepId=convert.uuid("copy_to_step_id", copy_to_step_id), options=options or None),
-        result=Card,
         safe_to_repeat=False,
     )
 
 
 @taking(Listed)
-def list_card_notes(
-    card_id: str,
-    **shared: Unpack[Listed],
-) -> PagedRequest[CardNote]:
+def list_card_notes(card_id: str, **shared: Unpack[Listed]) -> PagedRequest[CardNote]:
     """
     List the notes of a card: ``GET /crm/v1/panel/card/{cardId}/note``.
 
@@ -395,18 +356,9 @@ def list_card_notes(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.CardNote`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     path_params = _card(card_id)
-    return PagedRequest(
-        method="GET",
-        route="/crm/v1/panel/card/{cardId}/note",
-        path_params=path_params,
-        query=period,
-        result=CardNote,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
-        filters={"cardId": (path_params["cardId"],)},
-        **order,
+    return build.listing(
+        "/crm/v1/panel/card/{cardId}/note", CardNote, shared, path_params, filters={"cardId": (path_params["cardId"],)}
     )
 
 
@@ -429,14 +381,7 @@ def create_card_note(
     if not any(body.values()):
         msg = "a note needs one of them"
         raise WtsChatArgumentError("text, file_urls", msg)
-    return Request(
-        method="POST",
-        route="/crm/v1/panel/card/{cardId}/note",
-        path_params=_card(card_id),
-        body=body,
-        result=CardNote,
-        safe_to_repeat=False,
-    )
+    return build.post("/crm/v1/panel/card/{cardId}/note", CardNote, _card(card_id), body=body, safe_to_repeat=False)
 
 
 def delete_card_note(card_id: str, note_id: str) -> Request[None]:
@@ -447,12 +392,10 @@ def delete_card_note(card_id: str, note_id: str) -> Request[None]:
     :param note_id: id of the note
     :raises WtsChatArgumentError: if one is not an id
     """
-    return Request(
-        method="DELETE",
-        route="/crm/v1/panel/card/{cardId}/note/{noteId}",
-        path_params={**_card(card_id), "noteId": convert.required_uuid("note_id", note_id)},
-        result=type(None),
-        safe_to_repeat=True,
+    return build.delete(
+        "/crm/v1/panel/card/{cardId}/note/{noteId}",
+        type(None),
+        {**_card(card_id), "noteId": convert.required_uuid("note_id", note_id)},
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
@@ -29,16 +30,11 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Portfolio`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
-    return PagedRequest(
-        method="GET",
-        route="/core/v1/portfolio",
-        query=convert.query(IncludeDetails=convert.choices("include_details", include_details, PortfolioDetail))
-        + period,
-        result=Portfolio,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
-        **order,
+    return build.listing(
+        "/core/v1/portfolio",
+        Portfolio,
+        shared,
+        query=convert.query(IncludeDetails=convert.choices("include_details", include_details, PortfolioDetail)),
     )
 
 
@@ -143,12 +139,11 @@ def add_contact(
     :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of contact and phone number is given
     """
-    return Request(
-        method="POST",
-        route="/core/v1/portfolio/{id}/contact",
-        path_params=_id(portfolio_id),
+    return build.post(
+        "/core/v1/portfolio/{id}/contact",
+        PortfolioContact,
+        _id(portfolio_id),
         body=_bodies.contact(contact_id, phone_number, phone_country),
-        result=PortfolioContact,
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
     )
@@ -170,13 +165,11 @@ def remove_contact(
     :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of contact and phone number is given
     """
-    return Request(
-        method="DELETE",
-        route="/core/v1/portfolio/{id}/contact",
-        path_params=_id(portfolio_id),
+    return build.delete(
+        "/core/v1/portfolio/{id}/contact",
+        type(None),
+        _id(portfolio_id),
         body=_bodies.contact(contact_id, phone_number, phone_country),
-        result=type(None),
-        safe_to_repeat=True,
     )
 
 
@@ -197,12 +190,11 @@ def add_contacts(
     :return: the request; its answer is the envelope of a page
     :raises WtsChatArgumentError: if an argument is refused, or no contacts are given
     """
-    return Request(
-        method="POST",
-        route="/core/v1/portfolio/{id}/contact/batch",
-        path_params=_id(portfolio_id),
+    return build.post(
+        "/core/v1/portfolio/{id}/contact/batch",
+        Page,
+        _id(portfolio_id),
         body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
-        result=Page,
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
     )
@@ -224,13 +216,11 @@ def remove_contacts(
     :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or no contacts are given
     """
-    return Request(
-        method="DELETE",
-        route="/core/v1/portfolio/{id}/contact/batch",
-        path_params=_id(portfolio_id),
+    return build.delete(
+        "/core/v1/portfolio/{id}/contact/batch",
+        type(None),
+        _id(portfolio_id),
         body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
-        result=type(None),
-        safe_to_repeat=True,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.instants import When
@@ -62,16 +63,16 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.ScheduledMessage`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     timezone = shared.get("timezone", "UTC")
     kind = convert.choice("message_type", message_type, ScheduledMessageType)
     state = convert.choice("status", status, ScheduledMessageStatus)
     channel = _bodies.channel(from_channel, phone_country)
     recipient = convert.address("to", to, phone_country, ids=True)
     agent, group = convert.text("user", user), convert.text("department", department)
-    return PagedRequest(
-        method="GET",
-        route="/chat/v1/scheduled-message",
+    return build.listing(
+        "/chat/v1/scheduled-message",
+        ScheduledMessage,
+        shared,
         query=convert.query(
             Status=state,
             Type=kind,
@@ -81,10 +82,7 @@ def list_(
             Department=group,
             IncludeDetails=_details(include_details),
             **convert.window("ScheduledAt", scheduled_after, scheduled_before, timezone, argument="scheduled"),
-        )
-        + period,
-        result=ScheduledMessage,
-        safe_to_repeat=True,
+        ),
         bounds=("CreatedAt", "UpdatedAt", "ScheduledAt"),
         # A row has ids only, so a filter by a number or a name cannot be held.
         filters=convert.filters(
@@ -95,7 +93,6 @@ def list_(
             userId=convert.only_id(agent),
             departmentId=convert.only_id(group),
         ),
-        **order,
     )
 
 
@@ -107,13 +104,11 @@ def get(scheduled_message_id: str, *, include_details: Sequence[str] | str | Non
     :param include_details: what to add, see :class:`~airflow_provider_wtschat.api.types.ScheduledMessageDetail`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/scheduled-message/{id}",
-        path_params=_id(scheduled_message_id),
-        query=convert.query(includeDetails=_details(include_details)),
-        result=ScheduledMessage,
-        safe_to_repeat=True,
+    return build.get(
+        "/chat/v1/scheduled-message/{id}",
+        ScheduledMessage,
+        _id(scheduled_message_id),
+        includeDetails=_details(include_details),
     )
 
 
@@ -182,13 +177,7 @@ def create(
     if "templateParams" in body and "templateId" not in body:
         msg = "were given without a template"
         raise WtsChatArgumentError("template_parameters, file_url, file_id", msg)
-    return Request(
-        method="POST",
-        route="/chat/v1/scheduled-message",
-        body=body,
-        result=ScheduledMessageReceipt,
-        safe_to_repeat=False,
-    )
+    return build.post("/chat/v1/scheduled-message", ScheduledMessageReceipt, body=body, safe_to_repeat=False)
 
 
 @taking(_Fields)
@@ -217,10 +206,10 @@ def update(
     :raises WtsChatArgumentError: if an argument is refused, nothing is to change, or a field is both set and cleared
     """
     values = _body(to=to, scheduling=scheduling, message_type=message_type, template_id=template_id, **shared)
-    return Request(
-        method="PUT",
-        route="/chat/v1/scheduled-message/{id}",
-        path_params=_id(scheduled_message_id),
+    return build.put(
+        "/chat/v1/scheduled-message/{id}",
+        ScheduledMessageReceipt,
+        _id(scheduled_message_id),
         body=convert.changes(
             values,
             clear,
@@ -228,8 +217,6 @@ def update(
             masks={"botKey": ScheduledMessageField.BOT_ID.value},
             left_out=("department", "templateParams"),
         ),
-        result=ScheduledMessageReceipt,
-        safe_to_repeat=True,
     )
 
 
@@ -240,12 +227,8 @@ def cancel(scheduled_message_id: str) -> Request[None]:
     :param scheduled_message_id: id of the scheduled message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/scheduled-message/{id}/cancel",
-        path_params=_id(scheduled_message_id),
-        result=type(None),
-        safe_to_repeat=True,
+    return build.post(
+        "/chat/v1/scheduled-message/{id}/cancel", type(None), _id(scheduled_message_id), safe_to_repeat=True
     )
 
 
@@ -260,13 +243,7 @@ def cancel_batch(scheduled_message_ids: Sequence[str] | str) -> Request[list[Sch
     if not ids:
         msg = "nothing to cancel; give at least one"
         raise WtsChatArgumentError("scheduled_message_ids", msg)
-    return Request(
-        method="POST",
-        route="/chat/v1/scheduled-message/batch-cancel",
-        body=ids,
-        result=list[ScheduledMessage],
-        safe_to_repeat=True,
-    )
+    return build.post("/chat/v1/scheduled-message/batch-cancel", list[ScheduledMessage], body=ids, safe_to_repeat=True)
 
 
 def _id(scheduled_message_id: str) -> dict[str, str]:

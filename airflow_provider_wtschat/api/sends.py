@@ -7,10 +7,10 @@ An unknown number becomes a contact. A WhatsApp conversation can only be started
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import (
     Chatbot,
@@ -50,11 +50,7 @@ _CHATBOT_ITEM = ("to", "session_id", "sender_id", "callback_url", "session_metad
 
 
 @taking(Recipient, Direct, Tracking, NewSession)
-def send_text(
-    *,
-    text: str,
-    **shared: Unpack[DirectSend],
-) -> Request[SentMessage]:
+def send_text(*, text: str, **shared: Unpack[DirectSend]) -> Request[SentMessage]:
     """
     Send a text: ``POST /chat/v1/send/text``.
 
@@ -64,11 +60,7 @@ def send_text(
     :param text: the text. WhatsApp takes free text only while its 24 h window is open
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return _direct(
-        "/chat/v1/send/text",
-        {"text": convert.required_text("text", text)},
-        **shared,
-    )
+    return _direct("/chat/v1/send/text", {"text": convert.required_text("text", text)}, **shared)
 
 
 @taking(Recipient, Direct, Tracking, NewSession)
@@ -88,19 +80,11 @@ def send_image(
     :param text: caption; whether it is shown depends on the channel
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return _direct(
-        "/chat/v1/send/image",
-        {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
-        **shared,
-    )
+    return _direct("/chat/v1/send/image", _file(file, text), **shared)
 
 
 @taking(Recipient, Direct, Tracking, NewSession)
-def send_audio(
-    *,
-    file: str,
-    **shared: Unpack[DirectSend],
-) -> Request[SentMessage]:
+def send_audio(*, file: str, **shared: Unpack[DirectSend]) -> Request[SentMessage]:
     """
     Send an audio recording: ``POST /chat/v1/send/audio``.
 
@@ -110,11 +94,7 @@ def send_audio(
     :param file: public URL of the file, or id of an uploaded file
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return _direct(
-        "/chat/v1/send/audio",
-        {"fileIdOrUrl": convert.file("file", convert.required("file", file))},
-        **shared,
-    )
+    return _direct("/chat/v1/send/audio", _file(file), **shared)
 
 
 @taking(Recipient, Direct, Tracking, NewSession)
@@ -134,11 +114,7 @@ def send_video(
     :param text: caption; whether it is shown depends on the channel
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return _direct(
-        "/chat/v1/send/video",
-        {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
-        **shared,
-    )
+    return _direct("/chat/v1/send/video", _file(file, text), **shared)
 
 
 @taking(Recipient, Direct, Tracking, NewSession)
@@ -158,11 +134,7 @@ def send_document(
     :param text: caption; whether it is shown depends on the channel
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return _direct(
-        "/chat/v1/send/document",
-        {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)},
-        **shared,
-    )
+    return _direct("/chat/v1/send/document", _file(file, text), **shared)
 
 
 @taking(Tracking, NewSession)
@@ -230,9 +202,9 @@ def send_template_batch(
     # First, because it is here that a misspelt argument is found.
     options = _bodies.options(**shared)
     phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
-    return Request(
-        method="POST",
-        route="/chat/v1/send/template/batch",
+    return build.post(
+        "/chat/v1/send/template/batch",
+        SentMessages,
         body=convert.given(
             **{"from": _bodies.channel(convert.required("from_channel", from_channel), phone_country)},
             templateId=convert.identifier("template_id", template_id),
@@ -242,16 +214,12 @@ def send_template_batch(
                 for i, item in enumerate(convert.batch("messages", messages, _TEMPLATE_ITEM))
             ],
         ),
-        result=SentMessages,
         safe_to_repeat=False,
     )
 
 
 @taking(Recipient, Metadata, ChatbotSession)
-def send_chatbot(
-    bot_key: str,
-    **shared: Unpack[Chatbot],
-) -> Request[SentMessage]:
+def send_chatbot(bot_key: str, **shared: Unpack[Chatbot]) -> Request[SentMessage]:
     """
     Send a chatbot: ``POST /chat/v1/send/chatbot``.
 
@@ -260,12 +228,8 @@ def send_chatbot(
     :param bot_key: key of the chatbot, which is not its id
     :raises WtsChatArgumentError: if an argument is refused, or neither ``to`` nor ``session_id`` is given
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/send/chatbot",
-        body=_bodies.chatbot(bot_key, **shared),
-        result=SentMessage,
-        safe_to_repeat=False,
+    return build.post(
+        "/chat/v1/send/chatbot", SentMessage, body=_bodies.chatbot(bot_key, **shared), safe_to_repeat=False
     )
 
 
@@ -291,9 +255,9 @@ def send_chatbot_batch(
     # First, because it is here that a misspelt argument is found.
     options = _bodies.chatbot_options(**shared)
     phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
-    return Request(
-        method="POST",
-        route="/chat/v1/send/chatbot/batch",
+    return build.post(
+        "/chat/v1/send/chatbot/batch",
+        SentMessages,
         body=convert.given(
             **{"from": _bodies.channel(from_channel, phone_country)},
             botKey=convert.required_uuid("bot_key", bot_key),
@@ -303,7 +267,6 @@ def send_chatbot_batch(
                 for i, item in enumerate(convert.batch("messages", messages, _CHATBOT_ITEM))
             ],
         ),
-        result=SentMessages,
         safe_to_repeat=False,
     )
 
@@ -332,17 +295,17 @@ def send_otp(
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/send/otp",
+    return build.post(
+        "/chat/v1/send/otp",
+        SentOtp,
         body=convert.given(
-            **_addressed(to, from_channel, phone_country),
+            **{"from": _bodies.channel(convert.required("from_channel", from_channel), phone_country)},
+            to=_bodies.phone_recipient("to", convert.required("to", to), phone_country),
             templateId=None if template_id is None else convert.identifier("template_id", template_id),
             code=convert.text("code", code),
             callbackUrl=convert.url("callback_url", callback_url),
             senderId=convert.text("sender_id", sender_id),
         ),
-        result=SentOtp,
         safe_to_repeat=False,
     )
 
@@ -354,11 +317,10 @@ def send_typing(session_id: str) -> Request[None]:
     :param session_id: id of the session, which must be an active one
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/send/typing",
+    return build.post(
+        "/chat/v1/send/typing",
+        type(None),
         body={"sessionId": convert.required_uuid("session_id", session_id)},
-        result=type(None),
         # Nothing reaches the contact but a sign that fades by itself.
         safe_to_repeat=True,
     )
@@ -373,13 +335,7 @@ def get_message_status(message_id: str) -> Request[SentMessage]:
     :param message_id: id that the sending answered with
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/send/message/{id}",
-        path_params={"id": convert.identifier("message_id", message_id)},
-        result=SentMessage,
-        safe_to_repeat=True,
-    )
+    return build.get("/chat/v1/send/message/{id}", SentMessage, {"id": convert.identifier("message_id", message_id)})
 
 
 def get_chatbot_status(send_id: str) -> Request[SentMessage]:
@@ -389,13 +345,7 @@ def get_chatbot_status(send_id: str) -> Request[SentMessage]:
     :param send_id: id that the sending answered with
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/send/chatbot/{id}",
-        path_params={"id": convert.identifier("send_id", send_id)},
-        result=SentMessage,
-        safe_to_repeat=True,
-    )
+    return build.get("/chat/v1/send/chatbot/{id}", SentMessage, {"id": convert.identifier("send_id", send_id)})
 
 
 def get_otp_status(otp_id: str) -> Request[OtpDelivery]:
@@ -405,26 +355,29 @@ def get_otp_status(otp_id: str) -> Request[OtpDelivery]:
     :param otp_id: id that the sending answered with, or the ``sender_id`` it was given
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/send/otp/{id}",
-        path_params={"id": convert.identifier("otp_id", otp_id)},
-        result=OtpDelivery,
-        safe_to_repeat=True,
-    )
+    return build.get("/chat/v1/send/otp/{id}", OtpDelivery, {"id": convert.identifier("otp_id", otp_id)})
+
+
+def _file(file: Any, text: Any = None) -> dict[str, Any]:
+    return {"fileIdOrUrl": convert.file("file", convert.required("file", file)), "text": convert.text("text", text)}
 
 
 def _direct(
-    route: str, content: dict[str, Any], *, ref_id: Any = None, delay_typing: Any = None, **shared: Any
+    route: str,
+    content: dict[str, Any],
+    *,
+    to: Any = None,
+    session_id: Any = None,
+    ref_id: Any = None,
+    delay_typing: Any = None,
+    **shared: Any,
 ) -> Request[SentMessage]:
-    phone_country = shared.get("phone_country", phones.DEFAULT_COUNTRY)
-    to, session_id = shared.pop("to", None), shared.pop("session_id", None)
-    content |= {
+    recipient = _bodies.recipient(to, session_id, shared.get("phone_country", phones.DEFAULT_COUNTRY))
+    own = {
         "refId": convert.uuid("ref_id", ref_id),
         "delayTyping": convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
     }
-    request = _send(route, content, **shared)
-    return replace(request, body=_bodies.recipient(to, session_id, phone_country) | request.body)
+    return _send(route, recipient | content | own, **shared)
 
 
 def _send(
@@ -446,14 +399,7 @@ def _send(
         senderId=convert.text("sender_id", sender_id),
         options=options,
     )
-    return Request(method="POST", route=route, body=body, result=SentMessage, safe_to_repeat=False)
-
-
-def _addressed(to: Any, from_channel: Any, phone_country: Any) -> dict[str, Any]:
-    return {
-        "to": _bodies.phone_recipient("to", convert.required("to", to), phone_country),
-        "from": _bodies.channel(convert.required("from_channel", from_channel), phone_country),
-    }
+    return build.post(route, SentMessage, body=body, safe_to_repeat=False)
 
 
 def _template_item(name: str, item: Mapping[str, Any], phone_country: Any) -> dict[str, Any]:

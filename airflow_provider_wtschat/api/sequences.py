@@ -6,6 +6,7 @@ from collections.abc import Sequence as Many
 from typing import Unpack
 
 from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
@@ -31,20 +32,15 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Sequence`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
-    return PagedRequest(
-        method="GET",
-        route="/chat/v1/sequence",
+    return build.listing(
+        "/chat/v1/sequence",
+        Sequence,
+        shared,
         query=convert.query(
             Name=convert.text("name", name),
             ContactId=convert.uuid("contact_id", contact_id),
             IncludeDetails=convert.choices("include_details", include_details, SequenceDetail),
-        )
-        + period,
-        result=Sequence,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
-        **order,
+        ),
     )
 
 
@@ -71,31 +67,26 @@ def list_contacts(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.SequenceContact`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     path_params = _id(sequence_id)
     contact = convert.uuid("contact_id", contact_id)
     phone = convert.phone("phone_number", phone_number, phone_country)
-    return PagedRequest(
-        method="GET",
-        route="/chat/v2/sequence/{id}/contact",
-        path_params=path_params,
+    return build.listing(
+        "/chat/v2/sequence/{id}/contact",
+        SequenceContact,
+        shared,
+        path_params,
         query=convert.query(
             Name=convert.text("name", name),
             ContactId=contact,
             PhoneNumber=phone,
             IncludeDetails=convert.choices("include_details", include_details, SequenceContactDetail),
-        )
-        + period,
-        result=SequenceContact,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
+        ),
         filters=convert.filters(
             sequenceId=path_params["id"],
             contactId=contact,
             contactDetails=None if phone is None else {"phonenumber": phone},
         ),
         may_be_null=("contactDetails",),
-        **order,
     )
 
 
@@ -115,12 +106,11 @@ def add_contact(
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of the two names the contact
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/sequence/{id}/contact",
-        path_params=_id(sequence_id),
+    return build.post(
+        "/chat/v1/sequence/{id}/contact",
+        SequenceContact,
+        _id(sequence_id),
         body=_bodies.contact(contact_id, phone_number, phone_country),
-        result=SequenceContact,
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
     )
@@ -142,12 +132,11 @@ def add_contacts(
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or no contact is given
     """
-    return Request(
-        method="POST",
-        route="/chat/v1/sequence/{id}/contact/batch",
-        path_params=_id(sequence_id),
+    return build.post(
+        "/chat/v1/sequence/{id}/contact/batch",
+        Page,
+        _id(sequence_id),
         body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
-        result=Page,
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
     )
@@ -169,13 +158,11 @@ def remove_contact(
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of the two names the contact
     """
-    return Request(
-        method="DELETE",
-        route="/chat/v1/sequence/{id}/contact",
-        path_params=_id(sequence_id),
+    return build.delete(
+        "/chat/v1/sequence/{id}/contact",
+        type(None),
+        _id(sequence_id),
         body=_bodies.contact(contact_id, phone_number, phone_country),
-        result=type(None),
-        safe_to_repeat=True,
     )
 
 
@@ -195,13 +182,11 @@ def remove_contacts(
     :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or no contact is given
     """
-    return Request(
-        method="DELETE",
-        route="/chat/v1/sequence/{id}/contact/batch",
-        path_params=_id(sequence_id),
+    return build.delete(
+        "/chat/v1/sequence/{id}/contact/batch",
+        type(None),
+        _id(sequence_id),
         body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
-        result=type(None),
-        safe_to_repeat=True,
     )
 
 

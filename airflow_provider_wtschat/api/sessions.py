@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 from airflow_provider_wtschat.api import _bodies
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Content, Listed, taking
 from airflow_provider_wtschat.api.instants import When
-from airflow_provider_wtschat.api.request import PagedRequest, Query, Request
+from airflow_provider_wtschat.api.request import PagedRequest, Request
 from airflow_provider_wtschat.api.types import (
     ClassificationCategory,
     Message,
@@ -39,8 +40,6 @@ __all__ = [
     "transfer",
     "update",
 ]
-
-M = TypeVar("M")
 
 _NEVER_A_STATUS = (SessionStatus.UNDEFINED,)
 _CLEARABLE = {
@@ -100,7 +99,6 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Session`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     timezone = shared.get("timezone", "UTC")
     statuses = convert.some("status", convert.choices("status", status, SessionStatus, never=_NEVER_A_STATUS))
     department = convert.uuid("department_id", department_id)
@@ -109,9 +107,10 @@ def list_(
     contact = convert.uuid("contact_id", contact_id)
     kind = convert.choice("session_type", session_type, SessionType)
     pairs = convert.texts_by_key("metadata", metadata)
-    return PagedRequest(
-        method="GET",
-        route="/chat/v2/session",
+    return build.listing(
+        "/chat/v2/session",
+        Session,
+        shared,
         query=convert.query(
             Status=statuses,
             DepartmentId=department,
@@ -132,10 +131,7 @@ def list_(
                 timezone,
                 argument="last_interaction",
             ),
-        )
-        + period,
-        result=Session,
-        safe_to_repeat=True,
+        ),
         bounds=("CreatedAt", "UpdatedAt", "LastInteractionAt", "EndAt", "ActiveAt"),
         # A session does not tell its tags.
         filters=convert.filters(
@@ -148,7 +144,6 @@ def list_(
             metadata=pairs,
         ),
         may_be_null=("type", "metadata"),
-        **order,
     )
 
 
@@ -160,14 +155,7 @@ def get(session_id: str, *, include_details: Sequence[str] | str | None = None) 
     :param include_details: what to add to ids, see :class:`~airflow_provider_wtschat.api.types.SessionDetail`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="GET",
-        route="/chat/v2/session/{id}",
-        path_params=_id(session_id),
-        query=convert.query(includeDetails=_details(include_details)),
-        result=Session,
-        safe_to_repeat=True,
-    )
+    return build.get("/chat/v2/session/{id}", Session, _id(session_id), includeDetails=_details(include_details))
 
 
 def conclude(
@@ -184,16 +172,14 @@ def conclude(
     :param stop_bot_in_execution: stop a chatbot that is running in the session. Default of the API: false
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="PUT",
-        route="/chat/v1/session/{id}/complete",
-        path_params=_id(session_id),
+    return build.put(
+        "/chat/v1/session/{id}/complete",
+        SessionV1,
+        _id(session_id),
         body=convert.given(
             reactivateOnNewMessage=convert.boolean("reactivate_on_new_message", reactivate_on_new_message),
             stopBotInExecution=convert.boolean("stop_bot_in_execution", stop_bot_in_execution),
         ),
-        result=SessionV1,
-        safe_to_repeat=True,
     )
 
 
@@ -206,16 +192,14 @@ def change_status(session_id: str, status: str, *, stop_bot_in_execution: bool |
     :param stop_bot_in_execution: stop a chatbot that is running in the session. Default of the API: false
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="PUT",
-        route="/chat/v1/session/{id}/status",
-        path_params=_id(session_id),
+    return build.put(
+        "/chat/v1/session/{id}/status",
+        SessionV1,
+        _id(session_id),
         body=convert.given(
             newStatus=_status(convert.required("status", status)),
             options=_options(stop_bot_in_execution),
         ),
-        result=SessionV1,
-        safe_to_repeat=True,
     )
 
 
@@ -277,10 +261,10 @@ def update(
     if not fields:
         msg = "nothing to update; give at least one field a new value, or name one to empty in clear"
         raise WtsChatArgumentError("clear", msg)
-    return Request(
-        method="PUT",
-        route="/chat/v2/session/{id}/partial",
-        path_params=_id(session_id),
+    return build.put(
+        "/chat/v2/session/{id}/partial",
+        SessionV1,
+        _id(session_id),
         body={
             **convert.given(companyId=convert.uuid("company_id", company_id), options=_options(stop_bot_in_execution)),
             **values,
@@ -288,8 +272,6 @@ def update(
             **{name: None for name in cleared if name != "classification"},
             "fields": fields,
         },
-        result=SessionV1,
-        safe_to_repeat=True,
     )
 
 
@@ -313,18 +295,16 @@ def transfer(
         msg = "a transfer needs its destination: a department, or a department and a user of it"
         raise WtsChatArgumentError("department_id", msg)
     user = convert.uuid("user_id", user_id)
-    return Request(
-        method="PUT",
-        route="/chat/v1/session/{id}/transfer",
-        path_params=_id(session_id),
+    return build.put(
+        "/chat/v1/session/{id}/transfer",
+        SessionV1,
+        _id(session_id),
         body=convert.given(
             type=(TransferType.USER if user else TransferType.DEPARTMENT).value,
             newDepartmentId=convert.uuid("department_id", department_id),
             newUserId=user,
             options=_options(stop_bot_in_execution),
         ),
-        result=SessionV1,
-        safe_to_repeat=True,
     )
 
 
@@ -337,24 +317,19 @@ def assign(session_id: str, user_id: str, *, stop_bot_in_execution: bool | None 
     :param stop_bot_in_execution: stop a chatbot that is running in the session. Default of the API: false
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="PUT",
-        route="/chat/v1/session/{id}/assignee",
-        path_params=_id(session_id),
+    return build.put(
+        "/chat/v1/session/{id}/assignee",
+        SessionV1,
+        _id(session_id),
         body=convert.given(
             userId=convert.required_uuid("user_id", user_id),
             options=_options(stop_bot_in_execution),
         ),
-        result=SessionV1,
-        safe_to_repeat=True,
     )
 
 
 @taking(Content)
-def send(
-    session_id: str,
-    **shared: Unpack[Content],
-) -> Request[QueuedMessage]:
+def send(session_id: str, **shared: Unpack[Content]) -> Request[QueuedMessage]:
     """
     Send a message into a session: ``POST /chat/v1/session/{id}/message``.
 
@@ -363,15 +338,17 @@ def send(
     :param session_id: id of the session
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    body = _bodies.message(**shared)
-    return _sending(session_id, "/chat/v1/session/{id}/message", body, QueuedMessage)
+    return build.post(
+        "/chat/v1/session/{id}/message",
+        QueuedMessage,
+        _id(session_id),
+        body=_bodies.message(**shared),
+        safe_to_repeat=False,
+    )
 
 
 @taking(Content)
-def send_sync(
-    session_id: str,
-    **shared: Unpack[Content],
-) -> Request[Message]:
+def send_sync(session_id: str, **shared: Unpack[Content]) -> Request[Message]:
     """
     Send a message into a session and wait for the channel: ``POST /chat/v1/session/{id}/message/sync``.
 
@@ -380,48 +357,35 @@ def send_sync(
     :param session_id: id of the session
     :raises WtsChatArgumentError: if an argument is refused, or text, file and template are not one message
     """
-    body = _bodies.message(**shared)
-    return _sending(session_id, "/chat/v1/session/{id}/message/sync", body, Message)
+    return build.post(
+        "/chat/v1/session/{id}/message/sync",
+        Message,
+        _id(session_id),
+        body=_bodies.message(**shared),
+        safe_to_repeat=False,
+    )
 
 
 @taking(Listed)
-def list_messages(
-    session_id: str,
-    **shared: Unpack[Listed],
-) -> PagedRequest[Message]:
+def list_messages(session_id: str, **shared: Unpack[Listed]) -> PagedRequest[Message]:
     """
     List the messages of a session: ``GET /chat/v1/session/{id}/message``.
 
     :param session_id: id of the session
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
-    return _children(
-        "/chat/v1/session/{id}/message",
-        session_id,
-        period,
-        order,
-    )
+    return _children("/chat/v1/session/{id}/message", session_id, shared)
 
 
 @taking(Listed)
-def list_notes(
-    session_id: str,
-    **shared: Unpack[Listed],
-) -> PagedRequest[Message]:
+def list_notes(session_id: str, **shared: Unpack[Listed]) -> PagedRequest[Message]:
     """
     List the internal notes of a session: ``GET /chat/v1/session/{id}/note``.
 
     :param session_id: id of the session
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
-    return _children(
-        "/chat/v1/session/{id}/note",
-        session_id,
-        period,
-        order,
-    )
+    return _children("/chat/v1/session/{id}/note", session_id, shared)
 
 
 def create_note(
@@ -448,14 +412,7 @@ def create_note(
     if not any(body.values()):
         msg = "a note needs one of them"
         raise WtsChatArgumentError("text, file_urls, file_ids", msg)
-    return Request(
-        method="POST",
-        route="/chat/v1/session/{id}/note",
-        path_params=_id(session_id),
-        body=body,
-        result=Message,
-        safe_to_repeat=False,
-    )
+    return build.post("/chat/v1/session/{id}/note", Message, _id(session_id), body=body, safe_to_repeat=False)
 
 
 def get_note(note_id: str) -> Request[Message]:
@@ -465,13 +422,7 @@ def get_note(note_id: str) -> Request[Message]:
     :param note_id: id of the note
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/chat/v1/session/note/{id}",
-        path_params={"id": convert.required_uuid("note_id", note_id)},
-        result=Message,
-        safe_to_repeat=True,
-    )
+    return build.get("/chat/v1/session/note/{id}", Message, {"id": convert.required_uuid("note_id", note_id)})
 
 
 def delete_note(note_id: str) -> Request[Message]:
@@ -481,13 +432,7 @@ def delete_note(note_id: str) -> Request[Message]:
     :param note_id: id of the note
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="DELETE",
-        route="/chat/v1/session/note/{id}",
-        path_params={"id": convert.required_uuid("note_id", note_id)},
-        result=Message,
-        safe_to_repeat=True,
-    )
+    return build.delete("/chat/v1/session/note/{id}", Message, {"id": convert.required_uuid("note_id", note_id)})
 
 
 def _id(session_id: str) -> dict[str, str]:
@@ -522,22 +467,6 @@ def _classification(value: Any) -> dict[str, Any] | None:
     )
 
 
-def _sending(session_id: str, route: str, body: dict[str, Any], result: type[M]) -> Request[M]:
-    return Request(
-        method="POST", route=route, path_params=_id(session_id), body=body, result=result, safe_to_repeat=False
-    )
-
-
-def _children(route: str, session_id: str, query: Query, order: convert.Order) -> PagedRequest[Message]:
+def _children(route: str, session_id: str, listed: Listed) -> PagedRequest[Message]:
     path_params = _id(session_id)
-    return PagedRequest(
-        method="GET",
-        route=route,
-        path_params=path_params,
-        query=query,
-        result=Message,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
-        filters={"sessionId": (path_params["id"],)},
-        **order,
-    )
+    return build.listing(route, Message, listed, path_params, filters={"sessionId": (path_params["id"],)})

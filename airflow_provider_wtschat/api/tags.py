@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Tag, TagColor
@@ -20,12 +21,12 @@ _COLORS = frozenset(
 
 def list_() -> Request[list[Tag]]:
     """List the tags of the account: ``GET /core/v1/tag``."""
-    return Request(method="GET", route="/core/v1/tag", result=list[Tag], safe_to_repeat=True)
+    return build.get("/core/v1/tag", list[Tag])
 
 
 def list_colors() -> Request[list[TagColor]]:
     """List the colours that a tag can have: ``GET /core/v1/tag/color``."""
-    return Request(method="GET", route="/core/v1/tag/color", result=list[TagColor], safe_to_repeat=True)
+    return build.get("/core/v1/tag/color", list[TagColor])
 
 
 def create(*, name: str, color: str | None = None) -> Request[Tag]:
@@ -36,7 +37,7 @@ def create(*, name: str, color: str | None = None) -> Request[Tag]:
     :param color: a colour such as ``BLUE_500``, see :func:`list_colors`. Default of the API: ``GRAY_600``
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(method="POST", route="/core/v1/tag", body=_body(name, color), result=Tag, safe_to_repeat=False)
+    return build.post("/core/v1/tag", Tag, body=_body(name, color), safe_to_repeat=False)
 
 
 def update(tag_id: str, *, name: str, color: str | None = None) -> Request[Tag]:
@@ -48,14 +49,7 @@ def update(tag_id: str, *, name: str, color: str | None = None) -> Request[Tag]:
     :param color: a colour such as ``BLUE_500``, see :func:`list_colors`. Default: the tag's own
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="PUT",
-        route="/core/v1/tag/{id}",
-        path_params=_id(tag_id),
-        body=_body(name, color),
-        result=Tag,
-        safe_to_repeat=True,
-    )
+    return build.put("/core/v1/tag/{id}", Tag, _id(tag_id), body=_body(name, color))
 
 
 def delete(tag_id: str, *, remove_from_contacts: bool | None = None) -> Request[None]:
@@ -67,13 +61,11 @@ def delete(tag_id: str, *, remove_from_contacts: bool | None = None) -> Request[
         in use. Default of the API: false
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="DELETE",
-        route="/core/v1/tag/{id}",
-        path_params=_id(tag_id),
+    return build.delete(
+        "/core/v1/tag/{id}",
+        type(None),
+        _id(tag_id),
         body=convert.given(removeFromContacts=convert.boolean("remove_from_contacts", remove_from_contacts)),
-        result=type(None),
-        safe_to_repeat=True,
     )
 
 

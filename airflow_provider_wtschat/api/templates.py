@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import Listed, taking
 from airflow_provider_wtschat.api.request import PagedRequest
@@ -40,13 +41,13 @@ def list_(
     :return: the request; its rows are :class:`~airflow_provider_wtschat.api.types.Template`
     :raises WtsChatArgumentError: if an argument is refused
     """
-    period, order = convert.listed(**shared)
     in_archive = convert.boolean("archived", archived)
     channel = convert.uuid("channel_id", channel_id)
     approved = convert.boolean("approved_only", approved_only)
-    return PagedRequest(
-        method="GET",
-        route="/chat/v1/template",
+    return build.listing(
+        "/chat/v1/template",
+        Template,
+        shared,
         query=convert.query(
             Archived=in_archive,
             Name=convert.text("name", name),
@@ -55,13 +56,8 @@ def list_(
             ApprovedOnly=approved,
             Type=convert.choice("template_type", template_type, TemplateType),
             IncludeDetails=convert.choices("include_details", include_details, TemplateDetail),
-        )
-        + period,
-        result=Template,
-        safe_to_repeat=True,
-        bounds=("CreatedAt", "UpdatedAt"),
+        ),
         # The filter names other types than the rows.
         filters=convert.filters(archived=in_archive, channelId=channel, status=_APPROVED if approved else None),
         may_be_null=("channelId",),
-        **order,
     )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import WebhookEvent, WebhookSubscription
@@ -20,14 +21,12 @@ _EVENT = re.compile(r"[A-Z][A-Z_]*")
 
 def list_events() -> Request[list[WebhookEvent]]:
     """List the events that can be subscribed: ``GET /core/v1/webhook/event``."""
-    return Request(method="GET", route="/core/v1/webhook/event", result=list[WebhookEvent], safe_to_repeat=True)
+    return build.get("/core/v1/webhook/event", list[WebhookEvent])
 
 
 def list_() -> Request[list[WebhookSubscription]]:
     """List the subscriptions, active or not: ``GET /core/v1/webhook/subscription``."""
-    return Request(
-        method="GET", route="/core/v1/webhook/subscription", result=list[WebhookSubscription], safe_to_repeat=True
-    )
+    return build.get("/core/v1/webhook/subscription", list[WebhookSubscription])
 
 
 def get(subscription_id: str) -> Request[WebhookSubscription]:
@@ -37,13 +36,7 @@ def get(subscription_id: str) -> Request[WebhookSubscription]:
     :param subscription_id: id of the subscription
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="GET",
-        route="/core/v1/webhook/subscription/{subscriptionId}",
-        path_params=_id(subscription_id),
-        result=WebhookSubscription,
-        safe_to_repeat=True,
-    )
+    return build.get("/core/v1/webhook/subscription/{subscriptionId}", WebhookSubscription, _id(subscription_id))
 
 
 def create(
@@ -58,13 +51,12 @@ def create(
     :param enabled: whether it is active at once. Default of the API: true
     :raises WtsChatArgumentError: if an argument is refused
     """
-    return Request(
-        method="POST",
-        route="/core/v1/webhook/subscription",
+    return build.post(
+        "/core/v1/webhook/subscription",
+        WebhookSubscription,
         body=_values(
             convert.required("name", name), convert.required("url", url), convert.required("events", events), enabled
         ),
-        result=WebhookSubscription,
         # A second subscription would deliver every event twice.
         safe_to_repeat=False,
     )
@@ -90,13 +82,11 @@ def update(
     :param enabled: whether it is active
     :raises WtsChatArgumentError: if an argument is refused, or nothing is to change
     """
-    return Request(
-        method="PUT",
-        route="/core/v1/webhook/subscription/{subscriptionId}",
-        path_params=_id(subscription_id),
+    return build.put(
+        "/core/v1/webhook/subscription/{subscriptionId}",
+        WebhookSubscription,
+        _id(subscription_id),
         body=convert.changes(_values(name, url, events, enabled), None, {}, argument="name, url, events, enabled"),
-        result=WebhookSubscription,
-        safe_to_repeat=True,
     )
 
 
@@ -107,13 +97,7 @@ def delete(subscription_id: str) -> Request[None]:
     :param subscription_id: id of the subscription
     :raises WtsChatArgumentError: if it is not an id
     """
-    return Request(
-        method="DELETE",
-        route="/core/v1/webhook/subscription/{subscriptionId}",
-        path_params=_id(subscription_id),
-        result=type(None),
-        safe_to_repeat=True,
-    )
+    return build.delete("/core/v1/webhook/subscription/{subscriptionId}", type(None), _id(subscription_id))
 
 
 def _id(subscription_id: str) -> dict[str, str]:
