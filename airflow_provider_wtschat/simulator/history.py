@@ -56,6 +56,8 @@ class History:
         """Where a life has come to another instant than the beginning of the account."""
         self.files: tuple[Record, ...] = ()
         """What messages from before the start may carry."""
+        self.members: list[list[str]] = []
+        """The agents of each department at the start: who comes or goes later has no part in what was said before."""
         self._distributions = Distributions(**world.options.lives)
 
     def live(self, seq: int, begin: int, limit: int, status: str) -> Life:
@@ -170,20 +172,18 @@ class History:
                     created=one.at,
                     updated=one.at,
                     session_id=session.id,
-                    user_id=self._agent(session, life, one),
+                    user_id=self._agent(life, one),
                     **looks,
                 )
             )
         return messages
 
-    def _agent(self, session: Session, life: Life, one: Said) -> str | None:
+    def _agent(self, life: Life, one: Said) -> str | None:
         if one.by not in ("agent", "note"):
             return None
-        departments = list(self._world.departments)
         turn = next(turn for turn in reversed(life.turns) if turn.at <= one.at and turn.agent is not None)
-        members = list(departments[(turn.department or 0) % len(departments)]["_agents"])
-        agent: str = members[(turn.agent or 0) % len(members)]
-        return agent
+        members = self.members[(turn.department or 0) % len(self.members)]
+        return members[(turn.agent or 0) % len(members)]
 
     def _note(self, one: Said) -> dict[str, Any]:
         return {"type": "NOTE", "text": "Cliente pediu retorno", "course": ((one.at, "READ"),)}

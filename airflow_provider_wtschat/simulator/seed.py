@@ -330,6 +330,7 @@ class _Seeder:
         channels = [channel.id for channel in world.channels]
         bots = [bot.id for bot in world.chatbots]
         history = world.history
+        history.members = members
         tie = self.now - self.span // 3
         made: list[Session] = []
         first: dict[str, int] = {}

@@ -250,6 +250,7 @@ def test_portfolio_contacts_page_in_their_own_way(api: Client) -> None:
     ids = [row["contactId"] for row in first["items"] + second["items"]]
     assert (first["totalItems"], len(set(ids))) == (20, 20)
     assert (second["totalItems"], second["hasMorePages"]) == (0, False)
+    assert api.refused("GET", path, {"NextPageToken": "second"}) == (500, "FORM_ERROR")
 
 
 def test_odd_characters_come_through(start: Start) -> None:

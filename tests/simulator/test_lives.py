@@ -130,6 +130,8 @@ def test_the_past_is_the_same_whenever_somebody_looks() -> None:
     seen = {session_id: early.history.of(session_id) for session_id in ids}
     late.clock.advance(60)
     late.settle()
+    for department in list(late.departments):
+        late.change(late.departments, department, _agents={})
     for session_id in ids:
         assert late.history.of(session_id)[: len(seen[session_id])] == seen[session_id]
 

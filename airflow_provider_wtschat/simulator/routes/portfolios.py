@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_wtschat.simulator import views
-from airflow_provider_wtschat.simulator.errors import not_found
+from airflow_provider_wtschat.simulator.errors import form_error, not_found
 from airflow_provider_wtschat.simulator.openapi import Query
 from airflow_provider_wtschat.simulator.records import Contact, Record, member_id
 from airflow_provider_wtschat.simulator.routes.call import (
@@ -47,7 +47,10 @@ def list_contacts(call: Call) -> Any:
     rows = [row for row in _members(world, _portfolio(call)) if not wanted or row["contactId"] in wanted]
     rows = list(filter(_null_test(query), rows))
     descending = query.get("OrderByDesc")
-    number = int(query.get("NextPageToken") or query.get("Page", 1))
+    token = query.get("NextPageToken")
+    if token and not token.isdecimal():
+        raise form_error("Página inválida")
+    number = int(token or query.get("Page", 1))
     direction = "DESCENDING" if descending else "ASCENDING" if query.get("OrderBy") else None
     result = page(
         world,
