@@ -104,6 +104,8 @@ CASES: dict[str, tuple[int, bytes, type[WtsChatError], type[WtsChatError], bool]
     "redirect": (302, b"", WtsChatServerError, WtsChatUncertainError, False),
     "permanent redirect": (308, HTML, WtsChatServerError, WtsChatUncertainError, False),
 }  # fmt: skip
+# Of these a reading alone makes a fault.
+NOTHING = ("empty", "blank", "null")
 
 
 @pytest.mark.parametrize(("status", "content", "expected", "_sent", "later"), CASES.values(), ids=CASES)
@@ -129,6 +131,17 @@ def test_a_send_of_which_nobody_knows_is_uncertain(status, content, _read, expec
         assert isinstance(caught.value.__cause__, WtsChatServerError)
     assert "Maria" not in str(caught.value)
     assert "1190000" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [CHANGE, CANCEL], ids=repr)
+@pytest.mark.parametrize("case", [name for name in CASES if name not in NOTHING])
+def test_a_change_that_may_be_repeated_fails_but_never_uncertainly(change, case):
+    status, content, read, sent, later = CASES[case]
+    expected = read if sent is WtsChatUncertainError else sent
+    with pytest.raises(WtsChatError) as caught:
+        judge(change, status, {}, content)
+    assert type(caught.value) is expected
+    assert caught.value.retryable is (later and expected is read)
 
 
 @pytest.mark.parametrize("content", [b"", b" ", b"null"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,12 +163,16 @@ def test_results_belong_to_their_recipients(account: Account, once: Tries, order
     assert {row["status"] for row in results if "id" not in row} <= {"UNKNOWN"}
 
 
-def test_a_message_that_the_api_refuses_has_its_reason(account: Account, once: Tries):
+def test_a_message_that_fails_at_once_has_its_reason(account: Account, once: Tries, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(account.world, "options", replace(account.world.options, message_step_s=0.0))
     operator = to_many(account, 2)
     operator.messages[0] |= {"sender_id": "order-17"}
     account.world.failing_recipients.add(f"+55|{recipients(operator)[1][2:]}")
     results = once(operator)
     assert results[0]["senderId"] == "order-17"
+    assert [(row["status"] == "FAILED", row["failedReason"]) for row in results] == [
+        (False, None), (True, "Número não está no WhatsApp"),
+    ]  # fmt: skip
     assert account.sent_to(recipients(operator)[0])[0].sender_id == "order-17"
 
 

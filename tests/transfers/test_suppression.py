@@ -191,6 +191,7 @@ def test_whoever_wants_no_more_is_remembered(
     unhappy = {sender_id("reminders", "2")}
     monkeypatch.setattr(simulator.application, "_perform", perform)
     assert dispatch()["refused"] == 1
+    assert [row.reason for row in any_warehouse.rows() if row.status == "refused"] == [reason]
     assert dispatch(campaign="next")["suppressed"] == 1
     assert left_out(any_warehouse) == {2: reason}
     assert dispatch(campaign="all the same", ignore_suppression=True)["sent"] == 5
