@@ -372,12 +372,13 @@ def _direct(
     delay_typing: Any = None,
     **shared: Any,
 ) -> Request[SentMessage]:
-    recipient = _bodies.recipient(to, session_id, shared.get("phone_country", phones.DEFAULT_COUNTRY))
-    own = {
+    content |= {
         "refId": convert.uuid("ref_id", ref_id),
         "delayTyping": convert.integer("delay_typing", delay_typing, minimum=0, maximum=_LONGEST_TYPING),
     }
-    return _send(route, recipient | content | own, **shared)
+    request = _send(route, content, **shared)
+    recipient = _bodies.recipient(to, session_id, shared.get("phone_country", phones.DEFAULT_COUNTRY))
+    return request.having(body=recipient | request.body)
 
 
 def _send(

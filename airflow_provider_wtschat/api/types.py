@@ -636,6 +636,13 @@ class Identified(TypedDict):
     id: Uuid
 
 
+class _Dated(Identified, total=False):
+    """What nearly all that has an id also has."""
+
+    createdAt: Instant
+    updatedAt: Instant
+
+
 class FileThumbnail(TypedDict, total=False):
     """The contract's ``PublicFileThumbnailDTO`` (chat)."""
 
@@ -760,11 +767,9 @@ class MessageDetails(TypedDict, total=False):
     waitReply: bool
 
 
-class Message(Identified, total=False):
+class Message(_Dated, total=False):
     """The contract's ``PublicMessageDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     timestamp: Instant | None
     type: str
     senderId: str | None
@@ -795,12 +800,10 @@ class SequenceContactDetails(TypedDict, total=False):
     pictureUrl: str | None
 
 
-class SequenceContact(Identified, total=False):
+class SequenceContact(_Dated, total=False):
     """The contract's ``PublicSequenceContactDTO`` (chat)."""
 
     active: bool
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     sequenceId: Uuid
     contactId: Uuid
@@ -823,11 +826,9 @@ class ChannelIdentity(TypedDict, total=False):
     displayName: str | None
 
 
-class Channel(Identified, total=False):
+class Channel(_Dated, total=False):
     """The contract's ``PublicChannelDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     active: bool
     type: str
     number: str | None
@@ -835,12 +836,10 @@ class Channel(Identified, total=False):
     identity: ChannelIdentity | None
 
 
-class Chatbot(Identified, total=False):
+class Chatbot(_Dated, total=False):
     """The contract's ``PublicChatbotDTO`` (chat)."""
 
     key: Uuid
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     archived: bool
     name: str | None
@@ -851,11 +850,9 @@ class Chatbot(Identified, total=False):
     automationUsage: list[str] | None
 
 
-class MessageDelivery(Identified, total=False):
+class MessageDelivery(_Dated, total=False):
     """The contract's ``PublicMessageQuickSendDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     sessionId: Uuid | None
     status: str
     failureReason: str | None
@@ -916,38 +913,9 @@ class ScheduledMessageTemplate(TypedDict, total=False):
     templateParams: ScheduledMessageTemplateParams | None
 
 
-class ScheduledMessage(Identified, total=False):
-    """The contract's ``PublicScheduledMessageDTO`` (chat)."""
-
-    createdAt: Instant
-    updatedAt: Instant
-    active: bool
-    companyId: Uuid
-    sessionId: Uuid | None
-    contactId: Uuid
-    userId: Uuid
-    channelId: Uuid
-    departmentId: Uuid | None
-    status: str
-    type: str
-    templateId: Uuid | None
-    botId: Uuid | None
-    scheduling: Instant
-    hiddenSession: bool
-    failureReason: str | None
-    contact: ScheduledMessageContact | None
-    user: ScheduledMessageUser | None
-    channel: ScheduledMessageChannel | None
-    department: ScheduledMessageDepartment | None
-    chatbot: ScheduledMessageChatBot | None
-    template: ScheduledMessageTemplate | None
-
-
-class ScheduledMessageReceipt(Identified, total=False):
+class ScheduledMessageReceipt(_Dated, total=False):
     """The contract's ``PublicReqScheduledMessageDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     active: bool
     companyId: Uuid
     contactId: Uuid
@@ -967,6 +935,12 @@ class ScheduledMessageReceipt(Identified, total=False):
     department: ScheduledMessageDepartment | None
     chatbot: ScheduledMessageChatBot | None
     template: ScheduledMessageTemplate | None
+
+
+class ScheduledMessage(ScheduledMessageReceipt, total=False):
+    """The contract's ``PublicScheduledMessageDTO`` (chat)."""
+
+    sessionId: Uuid | None
 
 
 class SentMessage(Identified, total=False):
@@ -985,11 +959,9 @@ class SentMessage(Identified, total=False):
     waitReply: bool | None
 
 
-class OtpDelivery(Identified, total=False):
+class OtpDelivery(_Dated, total=False):
     """The contract's ``PublicSendOtpStatusDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     code: str | None
     status: str
     templateId: Uuid
@@ -1003,12 +975,10 @@ class OtpDelivery(Identified, total=False):
     failedReason: str | None
 
 
-class Sequence(Identified, total=False):
+class Sequence(_Dated, total=False):
     """The contract's ``PublicSequenceDTO`` (chat)."""
 
     active: bool
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     name: str | None
     enabled: bool
@@ -1034,11 +1004,9 @@ class TemplateParam(TypedDict, total=False):
     templateId: Uuid
 
 
-class Template(Identified, total=False):
+class Template(_Dated, total=False):
     """The contract's ``PublicTemplateDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     active: bool
     archived: bool
     channelId: Uuid | None
@@ -1105,11 +1073,9 @@ class SessionClassification(TypedDict, total=False):
     categoryName: str | None
 
 
-class SessionV1(Identified, total=False):
+class SessionV1(_Dated, total=False):
     """The contract's ``PublicSessionDTO`` (chat)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     startAt: Instant
     endAt: Instant | None
     status: str
@@ -1159,8 +1125,6 @@ class SentMessages(TypedDict, total=False):
 _SentOtp = TypedDict(
     "_SentOtp",
     {
-        "createdAt": Instant,
-        "updatedAt": Instant,
         "code": str | None,
         "status": str,
         "from": str | None,
@@ -1179,7 +1143,7 @@ _SentOtp = TypedDict(
 )
 
 
-class SentOtp(Identified, _SentOtp, total=False):
+class SentOtp(_Dated, _SentOtp, total=False):
     """The contract's answer to a one-time password that is sent (chat)."""
 
 
@@ -1193,11 +1157,9 @@ class AgentDepartment(TypedDict, total=False):
     isSupervisor: bool
 
 
-class Agent(Identified, total=False):
+class Agent(_Dated, total=False):
     """The contract's ``PublicAgentDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     userId: Uuid
     name: str | None
@@ -1250,11 +1212,9 @@ class PortfolioContactDetails(TypedDict, total=False):
     annotation: str | None
 
 
-class PortfolioContact(Identified, total=False):
+class PortfolioContact(_Dated, total=False):
     """The contract's ``PublicContactPortfolioDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     active: bool
     companyId: Uuid
     portfolioId: Uuid
@@ -1262,11 +1222,9 @@ class PortfolioContact(Identified, total=False):
     contactDetails: PortfolioContactDetails | None
 
 
-class Tag(Identified, total=False):
+class Tag(_Dated, total=False):
     """The contract's ``PublicTagDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     name: str | None
     color: str | None
 
@@ -1278,11 +1236,9 @@ class WebhookEvent(TypedDict, total=False):
     description: str | None
 
 
-class WebhookSubscription(Identified, total=False):
+class WebhookSubscription(_Dated, total=False):
     """The contract's ``PublicWebhookSubscriptionDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     name: str | None
     url: str | None
@@ -1315,11 +1271,9 @@ class OfficeHours(TypedDict, total=False):
     days: list[OfficeHoursDay] | None
 
 
-class Contact(Identified, total=False):
+class Contact(_Dated, total=False):
     """The contract's ``PublicContactDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     name: str | None
     nameWhatsapp: str | None
@@ -1350,11 +1304,9 @@ class CustomFieldOption(TypedDict, total=False):
     name: str | None
 
 
-class CustomField(Identified, total=False):
+class CustomField(_Dated, total=False):
     """The contract's ``PublicCustomFieldDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     parentId: Uuid | None
     type: str
     entityType: str
@@ -1384,11 +1336,9 @@ class PortfolioDepartment(TypedDict, total=False):
     userIds: list[Uuid] | None
 
 
-class Portfolio(Identified, total=False):
+class Portfolio(_Dated, total=False):
     """The contract's ``PublicPortfolioDTO`` (core)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     active: bool
     companyId: Uuid
     name: str | None
@@ -1407,13 +1357,11 @@ class TagColor(TypedDict, total=False):
     textColor: str | None
 
 
-class Department(Identified, total=False):
+class Department(_Dated, total=False):
     """The contract's ``PublicDepartmentDTOV2`` (core)."""
 
     companyId: Uuid
-    createdAt: Instant
     directLinks: dict[str, str | None] | None
-    updatedAt: Instant
     name: str | None
     isDefault: bool
     distribuitionEnabled: bool
@@ -1465,11 +1413,9 @@ class DepartmentAgents(TypedDict, total=False):
     items: list[DepartmentAgentItem]
 
 
-class CardNote(Identified, total=False):
+class CardNote(_Dated, total=False):
     """The contract's ``PublicPanelCardNoteDTO`` (crm)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     panelId: Uuid
     cardId: Uuid
@@ -1584,11 +1530,9 @@ class PanelStep(TypedDict, total=False):
     cards: PanelStepCards | None
 
 
-class Panel(Identified, total=False):
+class Panel(_Dated, total=False):
     """The contract's ``PublicPanelDTO`` (crm)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     archived: bool
     scope: str
@@ -1607,11 +1551,9 @@ class Panel(Identified, total=False):
     autoLossDays: int | None
 
 
-class LostReasonItem(Identified, total=False):
+class LostReasonItem(_Dated, total=False):
     """The contract's ``PublicPanelCardResultDTO`` (crm)."""
 
-    createdAt: Instant
-    updatedAt: Instant
     companyId: Uuid
     panelId: Uuid
     description: str | None
