@@ -82,13 +82,7 @@ class Books:
         :param name: ``requests``, ``writes``, ``sends`` or ``violations``.
         :param since: how many of the oldest to leave out.
         """
-        entries: dict[str, Sequence[Any]] = {
-            "requests": self.requests,
-            "writes": self.writes,
-            "sends": self.sends,
-            "violations": self.violations,
-        }
-        return [asdict(entry) for entry in entries[name][since:]]
+        return [asdict(entry) for entry in getattr(self, name)[since:]]
 
 
 class ContractBroken(AssertionError):

@@ -114,8 +114,7 @@ class Control:
     def _fail_recipient(self, phone: str) -> None:
         stored = stored_phone(phone)
         if stored is None:
-            msg = f"{phone!r} is no phone"
-            raise ValueError(msg)
+            raise ValueError(f"{phone!r} is no phone")
         self._world.failing_recipients.add(stored)
 
     def _set_token(self, token: str | None) -> None:

@@ -246,8 +246,7 @@ def find_fault(name: str) -> Fault:
     :raises ValueError: there is none.
     """
     if name not in FAULTS:
-        msg = f"unknown fault {name!r}; known are all, {', '.join(FAULTS)}"
-        raise ValueError(msg)
+        raise ValueError(f"unknown fault {name!r}; known are all, {', '.join(FAULTS)}")
     return FAULTS[name]
 
 

@@ -124,8 +124,10 @@ class History:
         """Return messages and notes of a session, oldest first."""
         return list(self._past(session_id).values())
 
-    def find(self, message_id: str) -> Message | None:
+    def find(self, message_id: str | None) -> Message | None:
         """Return a message or a note by its id."""
+        if message_id is None:
+            return None
         session_id = self._session_of.get(message_id)
         if session_id is None:
             # The id of a made-up message begins with its session's position.

@@ -86,16 +86,13 @@ class Options:
         for item in fields(self):
             choices = item.metadata.get("choices")
             if choices and getattr(self, item.name) not in choices:
-                msg = f"{item.name} must be one of {', '.join(choices)}, not {getattr(self, item.name)!r}"
-                raise ValueError(msg)
+                raise ValueError(f"{item.name} must be one of {', '.join(choices)}, not {getattr(self, item.name)!r}")
         unknown = sorted(set(self.lives) - {item.name for item in fields(Distributions)})
         if unknown:
             known = ", ".join(item.name for item in fields(Distributions))
-            msg = f"lives has no {', '.join(unknown)}; there are {known}"
-            raise ValueError(msg)
+            raise ValueError(f"lives has no {', '.join(unknown)}; there are {known}")
         if self.now is not None and parse_instant(self.now) is None:
-            msg = f"now must be an instant such as 2026-01-31T12:00:00Z, not {self.now!r}"
-            raise ValueError(msg)
+            raise ValueError(f"now must be an instant such as 2026-01-31T12:00:00Z, not {self.now!r}")
 
     @property
     def start(self) -> int | None:
@@ -142,7 +139,6 @@ def parse_shares(text: str) -> dict[str, float]:
         except ValueError:
             value = -1.0
         if not equals or value < 0:
-            msg = f"{part!r} is not of the form NAME=SHARE"
-            raise ValueError(msg)
+            raise ValueError(f"{part!r} is not of the form NAME=SHARE")
         shares[name.strip()] = value
     return shares

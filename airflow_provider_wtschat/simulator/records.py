@@ -17,13 +17,24 @@ OPEN_STATUSES = frozenset({"STARTED", "PENDING", "IN_PROGRESS", "HIDDEN"})
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A conversation. Instants are microseconds since the epoch."""
+class Row:
+    """What all of it has. Instants are microseconds since the epoch."""
 
     seq: int
+    """Position among all rows ever created; breaks ties."""
     id: str
     created: int
     updated: int
+
+    def changed(self, at: int, **values: Any) -> Self:
+        """Return the next version."""
+        return replace(self, updated=at, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class Session(Row):
+    """A conversation."""
+
     start: int
     interaction: int
     status: str
@@ -49,19 +60,11 @@ class Session:
     type: str = "INDIVIDUAL"
     reactivate: bool = False
 
-    def changed(self, at: int, **values: Any) -> Self:
-        """Return the next version."""
-        return replace(self, updated=at, **values)
-
 
 @dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Row):
     """A person."""
 
-    seq: int
-    id: str
-    created: int
-    updated: int
     name: str | None = None
     phone: str | None = None
     """As stored, e.g. ``+55|11900000001``."""
@@ -78,19 +81,11 @@ class Contact:
     picture_url: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def changed(self, at: int, **values: Any) -> Self:
-        """Return the next version."""
-        return replace(self, updated=at, **values)
-
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(Row):
     """A message or an internal note of a session."""
 
-    seq: int
-    id: str
-    created: int
-    updated: int
     session_id: str
     type: str = "TEXT"
     direction: str = "TO_HUB"
@@ -126,23 +121,19 @@ class Message:
         """Return the time of the last change up to an instant: a status that moves on is one."""
         return max(self.updated, self.state(now)[1])
 
-    def changed(self, at: int, **values: Any) -> Self:
-        """Return the next version."""
-        return replace(self, updated=at, **values)
-
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Record(Row):
     """Anything else: its data is a mapping in the contract's own names."""
 
-    seq: int
-    id: str
-    created: int
-    updated: int
     data: Mapping[str, Any]
 
     def __getitem__(self, name: str) -> Any:
         return self.data[name]
+
+    def public(self) -> dict[str, Any]:
+        """Return the data but for what only the simulator knows."""
+        return {name: value for name, value in self.data.items() if name[0] != "_"}
 
     def changed(self, at: int, **values: Any) -> Self:
         """Return the next version."""

@@ -60,8 +60,7 @@ def find_channel(world: World, wanted: str | None) -> Record:
         name = channel["identity"]["displayName"]
         if wanted in (channel.id, name) or (phone is not None and phone == channel["number"]):
             return channel
-    text = f"Canal de comunicação não encontrado ({wanted})"
-    raise not_found(text)
+    raise not_found(f"Canal de comunicação não encontrado ({wanted})")
 
 
 def find_recipient(world: World, wanted: str | None) -> Contact:
@@ -99,8 +98,7 @@ def find_template(world: World, wanted: str, channel: Record, parameters: Mappin
         raise form_error("O modelo de mensagem não está aprovado")
     missing = [name for name in template["_params"] if (parameters or {}).get(name) in (None, "")]
     if missing:
-        text = f"Parâmetro obrigatório não informado: {', '.join(missing)}"
-        raise form_error(text)
+        raise form_error(f"Parâmetro obrigatório não informado: {', '.join(missing)}")
     return template
 
 
@@ -215,10 +213,7 @@ def deliver(world: World, operation: str, session: Session, outgoing: Outgoing) 
         for name, value in (outgoing.parameters or {}).items():
             text = text.replace(f"{{{{{name}}}}}", str(value))
     message = Message(
-        seq=world.next_seq(),
-        id=world.new_id(),
-        created=now,
-        updated=now,
+        **world.fresh(now),
         session_id=session.id,
         type=outgoing.kind,
         origin="BOT" if outgoing.bot_key else "API",

@@ -193,8 +193,7 @@ class Simulator:
             if self._server.started:
                 return self
             tick.wait(0.005)
-        msg = f"the simulator did not start within {_STARTUP_S:.0f} s"
-        raise TimeoutError(msg)
+        raise TimeoutError(f"the simulator did not start within {_STARTUP_S:.0f} s")
 
     def stop(self) -> None:
         """Stop serving; the books stay readable."""
@@ -245,8 +244,7 @@ class SpawnedSimulator:
         )
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            msg = f"the simulator ended with code {self._process.wait()} before it was ready"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"the simulator ended with code {self._process.wait()} before it was ready")
         ready = json.loads(line)
         self.url: str = ready["url"]
         """Base URL."""

@@ -10,28 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
-
-class Row(Protocol):
-    """What a table needs to know of a row."""
-
-    @property
-    def seq(self) -> int:
-        """Position among all rows ever created; breaks ties."""
-
-    @property
-    def id(self) -> str:
-        """Id within the table."""
-
-    @property
-    def created(self) -> int:
-        """Microseconds since the epoch."""
-
-    @property
-    def updated(self) -> int:
-        """Microseconds since the epoch."""
-
+from airflow_provider_wtschat.simulator.records import Row
 
 R = TypeVar("R", bound=Row)
 

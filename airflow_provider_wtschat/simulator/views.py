@@ -9,7 +9,7 @@ from airflow_provider_wtschat.simulator.instants import SECOND, instant_text
 from airflow_provider_wtschat.simulator.phones import formatted_phone
 
 if TYPE_CHECKING:
-    from airflow_provider_wtschat.simulator.records import Contact, Message, Record, Session
+    from airflow_provider_wtschat.simulator.records import Contact, Message, Record, Row, Session
     from airflow_provider_wtschat.simulator.world import World
 
 NOTHING: frozenset[str] = frozenset()
@@ -40,15 +40,17 @@ def _clock(micros: int | None) -> str | None:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-def record(row: Record) -> dict[str, Any]:
-    """Print a record: its public data after id and instants."""
-    public = {name: value for name, value in row.data.items() if name[0] != "_"}
+def _head(row: Row, updated: int) -> dict[str, Any]:
     return {
         "id": row.id,
         "createdAt": instant_text(row.created, row.seq),
-        "updatedAt": instant_text(row.updated, row.seq + 1),
-        **public,
+        "updatedAt": instant_text(updated, row.seq + 1),
     }
+
+
+def record(row: Record) -> dict[str, Any]:
+    """Print a record: its public data after id and instants."""
+    return {**_head(row, row.updated), **row.public()}
 
 
 # Sessions and messages
@@ -59,9 +61,7 @@ def session(world: World, row: Session, details: Collection[str] = NOTHING, *, v
     seq = row.seq
     channel = world.channels.get(row.channel_id)
     result = {
-        "id": row.id,
-        "createdAt": instant_text(row.created, seq),
-        "updatedAt": instant_text(row.updated, seq + 1),
+        **_head(row, row.updated),
         "startAt": instant_text(row.start, seq + 2),
         "endAt": _maybe(row.end, seq + 3),
         "status": row.status,
@@ -96,14 +96,6 @@ def session(world: World, row: Session, details: Collection[str] = NOTHING, *, v
     }
     if version >= 2:
         result["type"] = row.type
-    if details:
-        _add_session_details(world, row, channel, details, result)
-    return result
-
-
-def _add_session_details(
-    world: World, row: Session, channel: Record | None, details: Collection[str], result: dict[str, Any]
-) -> None:
     if "ContactDetails" in details:
         result["contactDetails"] = _session_contact(world, world.contacts.get(row.contact_id))
     if "AgentDetails" in details:
@@ -134,6 +126,7 @@ def _add_session_details(
         result["channelType"] = channel["_code"]
     if "ClassificationDetails" in details:
         result["classification"] = row.classification
+    return result
 
 
 def _session_contact(world: World, row: Contact | None) -> dict[str, Any] | None:
@@ -160,9 +153,7 @@ def message(world: World, row: Message) -> dict[str, Any]:
     files = [file_of_message(world, file_id) for file_id in row.file_ids]
     failure = {"errors": [_error(row, now)]} if status == "FAILED" and row.failed_reason else {}
     return {
-        "id": row.id,
-        "createdAt": instant_text(row.created, row.seq),
-        "updatedAt": instant_text(row.updated_by(now), row.seq + 1),
+        **_head(row, row.updated_by(now)),
         "timestamp": instant_text(row.created, row.seq + 2),
         "type": row.type,
         "senderId": None if world.options.sender_lookup == "none" else row.sender_id,
@@ -221,9 +212,7 @@ def queued_message(world: World, row: Message) -> dict[str, Any]:
     """Print what an asynchronous send of the older kind answers."""
     now = world.now()
     return {
-        "id": row.id,
-        "createdAt": instant_text(row.created, row.seq),
-        "updatedAt": instant_text(row.updated_by(now), row.seq + 1),
+        **_head(row, row.updated_by(now)),
         "sessionId": row.session_id,
         "senderId": row.sender_id,
         "status": row.status(now),
@@ -244,9 +233,7 @@ def sent_message(world: World, row: Message) -> dict[str, Any]:
     status = row.status(now)
     sent = next((at for at, name in row.course if name == "SENT" and at <= now), None)
     return {
-        "id": row.id,
-        "createdAt": instant_text(row.created, row.seq),
-        "updatedAt": instant_text(row.updated_by(now), row.seq + 1),
+        **_head(row, row.updated_by(now)),
         "companyId": world.company_id,
         "sessionId": row.session_id,
         "status": status,
@@ -267,9 +254,7 @@ def contact(world: World, row: Contact, details: Collection[str] = NOTHING) -> d
     with_tags, with_portfolios = "Tags" in details, "Portfolios" in details
     portfolios = [world.portfolios.get(portfolio_id) for portfolio_id in row.portfolio_ids]
     return {
-        "id": row.id,
-        "createdAt": instant_text(row.created, row.seq),
-        "updatedAt": instant_text(row.updated, row.seq + 1),
+        **_head(row, row.updated),
         "companyId": world.company_id,
         "name": row.name,
         "nameWhatsapp": None,
@@ -426,7 +411,7 @@ def file_of_message(world: World, file_id: str) -> dict[str, Any] | None:
 
 def file(row: Record) -> dict[str, Any]:
     """Print a stored file."""
-    return {"id": row.id, **{name: value for name, value in row.data.items() if name[0] != "_"}}
+    return {"id": row.id, **row.public()}
 
 
 def template(row: Record, details: Collection[str]) -> dict[str, Any]:
@@ -548,7 +533,7 @@ def scheduled(world: World, row: Record, details: Collection[str], *, with_sessi
     result["scheduling"] = instant_text(row["scheduling"], row.seq + 2)
     result["status"], result["failureReason"] = scheduled_status(world, row)
     if with_session:
-        sent = world.history.find(row["_message"]) if row["_message"] else None
+        sent = world.history.find(row["_message"])
         result["sessionId"] = sent.session_id if sent else None
     person = world.contacts.get(row["contactId"])
     channel = world.channels.get(row["channelId"])
@@ -585,7 +570,7 @@ _SCHEDULED_STATUS = {"QUEUED": "PROCESSED", "PROCESSING": "PROCESSED", "SAVED": 
 
 def scheduled_status(world: World, row: Record) -> tuple[str, str | None]:
     """Return the status of a scheduled message and why it failed."""
-    sent = world.history.find(row["_message"]) if row["_message"] else None
+    sent = world.history.find(row["_message"])
     if sent is None:
         return row["_status"], row["_failure"]
     status = sent.status(world.now())

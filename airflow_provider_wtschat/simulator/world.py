@@ -17,10 +17,10 @@ from airflow_provider_wtschat.simulator.instants import DAY, SECOND, Clock, date
 from airflow_provider_wtschat.simulator.lives import Times, Turn
 from airflow_provider_wtschat.simulator.options import Options
 from airflow_provider_wtschat.simulator.phones import stored_phone
-from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Contact, Message, Record, Session
+from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Contact, Message, Record, Row, Session
 from airflow_provider_wtschat.simulator.seed import populate
 from airflow_provider_wtschat.simulator.sending import send_scheduled
-from airflow_provider_wtschat.simulator.tables import Changes, Manners, Row, Table
+from airflow_provider_wtschat.simulator.tables import Changes, Manners, Table
 
 
 class World:
@@ -119,6 +119,10 @@ class World:
         self._seq += 1
         return self._seq
 
+    def fresh(self, at: int) -> dict[str, Any]:
+        """Return what a new row begins with."""
+        return {"seq": self.next_seq(), "id": self.new_id(), "created": at, "updated": at}
+
     def record(self, table: Table[Record], *, at: int | None = None, row_id: str | None = None, **data: Any) -> Record:
         """Create a row of a table."""
         now = self.now() if at is None else at
@@ -176,10 +180,7 @@ class World:
             channel = self.channels.get(channel_id) or next(iter(self.channels))
             last_in = {"ACTIVE": now, "EXPIRED": now - 2 * DAY, "NOT_STARTED": None}[window]
             session = Session(
-                seq=self.next_seq(),
-                id=self.new_id(),
-                created=now,
-                updated=now,
+                **self.fresh(now),
                 start=now,
                 interaction=now,
                 status=status,
@@ -306,10 +307,7 @@ class World:
             elif status in ("COMPLETED", "HIDDEN"):
                 session = self.turn(session, now, "PENDING")
             message = Message(
-                seq=self.next_seq(),
-                id=self.new_id(),
-                created=now,
-                updated=now,
+                **self.fresh(now),
                 session_id=session.id,
                 direction="FROM_HUB",
                 origin="GATEWAY",
@@ -329,10 +327,7 @@ class World:
             session = self._session(session_id)
             now = self.now() if at is None else at
             message = Message(
-                seq=self.next_seq(),
-                id=self.new_id(),
-                created=now,
-                updated=now,
+                **self.fresh(now),
                 session_id=session.id,
                 origin="DEFAULT",
                 text=text,
@@ -353,8 +348,7 @@ class World:
         with self.lock:
             message = self.history.find(message_id)
             if message is None:
-                msg = f"there is no message {message_id}"
-                raise KeyError(msg)
+                raise KeyError(f"there is no message {message_id}")
             now = self.now()
             past = tuple(step for step in message.course if step[0] < now)
             changed = message.changed(now, course=(*past, (now, status)), failed_reason=reason)
@@ -368,10 +362,7 @@ class World:
         with self.lock:
             now = self.now() if at is None else at
             contact = Contact(
-                seq=self.next_seq(),
-                id=self.new_id(),
-                created=now,
-                updated=now,
+                **self.fresh(now),
                 phone=None if phone is None else stored_phone(phone),
                 **values,
             )
@@ -383,8 +374,7 @@ class World:
         with self.lock:
             contact = self.contacts.get(contact_id)
             if contact is None:
-                msg = f"there is no contact {contact_id}"
-                raise KeyError(msg)
+                raise KeyError(f"there is no contact {contact_id}")
             changed = contact.changed(self.now(), **values)
             if contact.phone and changed.phone != contact.phone:
                 self._contacts_by_phone.pop(contact.phone, None)
@@ -428,8 +418,7 @@ class World:
     def _session(self, session_id: str) -> Session:
         session = self.sessions.get(session_id)
         if session is None:
-            msg = f"there is no session {session_id}"
-            raise KeyError(msg)
+            raise KeyError(f"there is no session {session_id}")
         return session
 
     def _note_session(self, session: Session) -> None:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from airflow_provider_wtschat.simulator.errors import ApiError, ProblemError
 from airflow_provider_wtschat.simulator.instants import parse_instant
 from airflow_provider_wtschat.simulator.openapi import Operation, Query
-from airflow_provider_wtschat.simulator.records import Record
-from airflow_provider_wtschat.simulator.tables import Bound, Row, Selection, Table, select_from
+from airflow_provider_wtschat.simulator.records import Record, Row
+from airflow_provider_wtschat.simulator.tables import Bound, Selection, Table, select_from
 from airflow_provider_wtschat.simulator.world import World
 
 R = TypeVar("R", bound=Row)

@@ -98,8 +98,7 @@ def save_contacts(call: Call) -> Any:
     """Save at most 100 contacts: those with a known phone, Instagram name or e-mail are updated."""
     items = call.body["items"]
     if not 0 < len(items) <= BATCH:
-        text = f"Informe de 1 a {BATCH} contatos por requisição"
-        raise form_error(text)
+        raise form_error(f"Informe de 1 a {BATCH} contatos por requisição")
     options = {"upsert": True, **{k: v for k, v in (call.body.get("options") or {}).items() if k != "upsert"}}
     return [_printed(call, _create(call, item, options)) for item in items]
 
@@ -151,8 +150,7 @@ def find_tags(known: Mapping[str, str], body: Mapping[str, Any]) -> list[str]:
         ids = [by_name.get(name, name) for name in body.get("tagNames") or ()]
     unknown = [tag_id for tag_id in ids if tag_id not in known]
     if unknown:
-        text = f"Etiqueta não encontrada ({', '.join(unknown)})"
-        raise not_found(text)
+        raise not_found(f"Etiqueta não encontrada ({', '.join(unknown)})")
     return ids
 
 

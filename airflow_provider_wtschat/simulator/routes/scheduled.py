@@ -132,7 +132,7 @@ def _by_id(world: World, row_id: str) -> Record:
 
 def _current(world: World, row: Record) -> Record:
     """Return the version that the status of its message has made of a row."""
-    sent = world.history.find(row["_message"]) if row["_message"] else None
+    sent = world.history.find(row["_message"])
     return row if sent is None else row.changed(max(row.updated, sent.updated_by(world.now())))
 
 

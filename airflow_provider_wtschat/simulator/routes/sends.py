@@ -226,8 +226,7 @@ def _session(world: World, session_id: str) -> Session:
 
 def _batch(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if not 0 < len(items) <= BATCH:
-        text = f"Informe de 1 a {BATCH} mensagens por requisição"
-        raise form_error(text)
+        raise form_error(f"Informe de 1 a {BATCH} mensagens por requisição")
     return items
 
 
@@ -273,7 +272,7 @@ def _look_up(call: Call, *, bot: bool) -> Message:
     world, wanted = call.world, call.path["id"]
     message = world.history.find(wanted.lower()) if is_uuid(wanted) else None
     if message is None and world.options.sender_lookup == "all":
-        message = world.history.find(world.messages_by_sender.get(wanted, world.company_id))
+        message = world.history.find(world.messages_by_sender.get(wanted))
     if message is None or message.type == "NOTE" or (message.origin == "BOT") != bot:
         raise _unknown()
     return message

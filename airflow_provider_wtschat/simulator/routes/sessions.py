@@ -151,10 +151,7 @@ def create_note(call: Call) -> Any:
         by_id(world.files, file_id, "Arquivo não encontrado")
     now = world.now()
     note = Message(
-        seq=world.next_seq(),
-        id=world.new_id(),
-        created=now,
-        updated=now,
+        **world.fresh(now),
         session_id=session.id,
         type="NOTE",
         text=text,
