@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -79,12 +80,9 @@ class Control:
     def summary(self) -> dict[str, Any]:
         """Count what is in the books."""
         books = self._world.books
-        statuses: dict[str, int] = {}
-        for entry in books.requests:
-            statuses[str(entry.status)] = statuses.get(str(entry.status), 0) + 1
         return {
             "requests": len(books.requests),
-            "statuses": statuses,
+            "statuses": Counter(str(entry.status) for entry in books.requests),
             "writes": len(books.writes),
             "sends": len(books.sends),
             "violations": len(books.violations),

@@ -100,11 +100,6 @@ class Operation:
         """Method and path, the operation's name throughout the simulator."""
         return f"{self.method} {self.path}"
 
-    @property
-    def is_send(self) -> bool:
-        """Whether the operation draws on the limit of the sends."""
-        return self.path.startswith("/chat/v1/send/")
-
     @cached_property
     def body_validator(self) -> Validator | None:
         """Validator of request bodies; None if the operation takes none."""

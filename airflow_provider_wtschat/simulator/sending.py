@@ -72,7 +72,7 @@ def find_recipient(world: World, wanted: str | None) -> Contact:
         raise form_error("Informe o destinatário")
     if wanted.startswith("@"):
         name = wanted.removeprefix("@")
-        found = world.find_contact(lambda contact: contact.instagram in (name, wanted))
+        found = next((contact for contact in world.contacts if contact.instagram in (name, wanted)), None)
         if found is None:
             raise form_error("Contato não encontrado")
         return found

@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 from typing import Generic, TypeVar
@@ -23,6 +23,13 @@ class Bound:
 
     after: int | None = None
     before: int | None = None
+
+    def limits(self, inclusive: bool) -> tuple[int, int]:
+        """Return the lowest and the highest instant inside."""
+        step = 0 if inclusive else 1
+        lowest = -(2**63) if self.after is None else self.after + step
+        highest = 2**63 if self.before is None else self.before - step
+        return lowest, highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +210,7 @@ class Table(Generic[R]):
     ) -> tuple[list[R], int]:
         """Return one page of a list, and how many rows the list has."""
         if manners.ignore_bounds:
-            selection = Selection(
-                {}, selection.matches, selection.signature, selection.order, descending=selection.descending
-            )
+            selection = replace(selection, bounds={})
         order = self._indexes[selection.order]
         others = {name: bound for name, bound in selection.bounds.items() if name != selection.order}
         rows: Sequence[R]
@@ -244,7 +249,7 @@ class Table(Generic[R]):
         for name, bound in selection.bounds.items():
             if name != narrowest:
                 key = self._indexes[name].key
-                lowest, highest = _limits(bound, manners.inclusive)
+                lowest, highest = bound.limits(manners.inclusive)
                 candidates = [row for row in candidates if lowest <= key(row) <= highest]
         if selection.matches is not None:
             candidates = list(filter(selection.matches, candidates))
@@ -256,27 +261,6 @@ class Table(Generic[R]):
             if len(self._results) > self._REMEMBERED:
                 self._results.popitem(last=False)
         return candidates
-
-
-def select_from(
-    rows: Iterable[R],
-    selection: Selection[R],
-    start: int,
-    size: int,
-    manners: Manners,
-    rng: Random,
-) -> tuple[list[R], int]:
-    """Do what `Table.select` does for a handful of rows that no table holds."""
-    table: Table[R] = Table()
-    table.load(rows)
-    return table.select(selection, start, size, manners, rng)
-
-
-def _limits(bound: Bound, inclusive: bool) -> tuple[int, int]:
-    step = 0 if inclusive else 1
-    lowest = -(2**63) if bound.after is None else bound.after + step
-    highest = 2**63 if bound.before is None else bound.before - step
-    return lowest, highest
 
 
 def _shuffle_ties(

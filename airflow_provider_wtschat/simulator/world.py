@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from random import Random
 from threading import RLock
 from typing import Any
@@ -390,10 +390,6 @@ class World:
         """Find a contact by its phone in any spelling."""
         stored = stored_phone(phone)
         return None if stored is None else self.contacts.get(self._contacts_by_phone.get(stored))
-
-    def find_contact(self, matches: Callable[[Contact], bool]) -> Contact | None:
-        """Find a contact by anything."""
-        return next(filter(matches, self.contacts), None)
 
     # What others point at
 

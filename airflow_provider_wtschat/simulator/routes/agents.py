@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_wtschat.simulator import views
-from airflow_provider_wtschat.simulator.errors import cannot_save, form_error, not_found
+from airflow_provider_wtschat.simulator.errors import cannot_save, form_error
 from airflow_provider_wtschat.simulator.phones import formatted_phone, stored_phone
 from airflow_provider_wtschat.simulator.records import OPEN_STATUSES, Record
-from airflow_provider_wtschat.simulator.routes.call import Call, by_id, found, handles, masked
+from airflow_provider_wtschat.simulator.routes.call import Call, by_id, check_unique, handles, masked, user
 from airflow_provider_wtschat.simulator.world import World
 
 _PARTIAL = {
@@ -84,7 +84,7 @@ def delete_agent(call: Call) -> Any:
     if resolution == "TRANSFER":
         if not body.get("transferUserId"):
             raise form_error("Informe o usuário de destino")
-        heir = found(world.agent_of(body["transferUserId"].lower()), not_found("Usuário não encontrado"))
+        heir = user(world, body["transferUserId"])
     for session in [one for one in world.sessions if one.user_id == row["userId"] and one.status in OPEN_STATUSES]:
         if resolution == "COMPLETE":
             world.conclude_session(session.id)
@@ -156,6 +156,5 @@ def _phone(text: str | None) -> str | None:
 
 
 def _check_email(world: World, email: str | None, own: Record | None) -> None:
-    for agent in world.agents:
-        if email and agent["email"] == email and (own is None or agent.id != own.id):
-            raise form_error("Já existe um usuário com este e-mail")
+    if email:
+        check_unique(world.agents, "email", email, own, "Já existe um usuário com este e-mail")

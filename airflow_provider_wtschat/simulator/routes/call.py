@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
 
-from airflow_provider_wtschat.simulator.errors import ApiError, ProblemError
+from airflow_provider_wtschat.simulator.errors import (
+    ApiError,
+    ProblemError,
+    cannot_save,
+    form_error,
+    not_found,
+    session_not_found,
+)
 from airflow_provider_wtschat.simulator.instants import parse_instant
 from airflow_provider_wtschat.simulator.openapi import Operation, Query
-from airflow_provider_wtschat.simulator.records import Record, Row
-from airflow_provider_wtschat.simulator.tables import Bound, Selection, Table, select_from
+from airflow_provider_wtschat.simulator.records import Record, Row, Session
+from airflow_provider_wtschat.simulator.tables import Bound, Selection, Table
 from airflow_provider_wtschat.simulator.world import World
 
 R = TypeVar("R", bound=Row)
@@ -61,11 +68,11 @@ HANDLERS: dict[str, Handler] = {}
 """By operation, e.g. ``GET /chat/v2/session``."""
 
 
-def handles(operation: str) -> Callable[[Handler], Handler]:
-    """Register a handler."""
+def handles(*operations: str) -> Callable[[Handler], Handler]:
+    """Register a handler of one operation, or of several that differ in how they name a row only."""
 
     def register(handler: Handler) -> Handler:
-        HANDLERS[operation] = handler
+        HANDLERS.update(dict.fromkeys(operations, handler))
         return handler
 
     return register
@@ -85,23 +92,13 @@ def found(row: R | None, otherwise: ApiError) -> R:
 class Paging:
     """What a request says about pages and order."""
 
-    number: int
-    size: int
-    order_by: str | None
-    direction: str | None
+    number: int = 1
+    size: int = DEFAULT_PAGE_SIZE
+    order_by: str | None = None
+    direction: str | None = None
 
 
 _echo = count()
-
-
-def query_paging(query: Query) -> Paging:
-    """Read the paging of a list."""
-    return Paging(
-        query.get("PageNumber", 1),
-        query.get("PageSize", DEFAULT_PAGE_SIZE),
-        query.get("OrderBy"),
-        query.get("OrderDirection"),
-    )
 
 
 def query_bounds(query: Query, names: Iterable[str]) -> dict[str, Bound]:
@@ -122,8 +119,8 @@ def page(
     rows: Table[R] | Iterable[R],
     view: Callable[[R], Any],
     *,
-    paging: Paging,
-    bounds: Mapping[str, Bound],
+    paging: Paging | None = None,
+    bounds: Mapping[str, Bound] | None = None,
     matches: Callable[[R], bool] | None = None,
     signature: Hashable = None,
 ) -> dict[str, Any]:
@@ -134,22 +131,26 @@ def page(
     :param signature: equal for lists whose ``matches`` are equal.
     :raises ApiError: the page is too large.
     """
+    paging = paging or Paging()
     if not 1 <= paging.size <= LARGEST_PAGE_SIZE:
         raise ApiError(500, None, "Ocorreu um erro inesperado")
-    orders = rows.orders if isinstance(rows, Table) else frozenset({"createdat", "updatedat"})
+    if isinstance(rows, Table):
+        table = rows
+    else:
+        table = Table()
+        table.load(rows)
     order = (paging.order_by or "").lower()
-    known = order in orders and not world.options.ignore_order_by
+    known = order in table.orders and not world.options.ignore_order_by
     direction = paging.direction or ("ASCENDING" if known else "DESCENDING")
     selection: Selection[R] = Selection(
-        bounds=bounds,
+        bounds=bounds or {},
         matches=matches,
         signature=signature,
         order=order if known else "createdat",
         descending=True if world.options.ignore_order_by else direction == "DESCENDING",
     )
     number = max(1, paging.number)
-    choose = rows.select if isinstance(rows, Table) else _choose_from(rows)
-    chosen, total = choose(selection, (number - 1) * paging.size, paging.size, world.manners, world.ties)
+    chosen, total = table.select(selection, (number - 1) * paging.size, paging.size, world.manners, world.ties)
     pages = -(-total // paging.size)
     shown = direction if next(_echo) % 2 else {"ASCENDING": "asc", "DESCENDING": "desc"}[direction]
     return {
@@ -162,10 +163,6 @@ def page(
         "totalPages": pages,
         "hasMorePages": number < pages,
     }
-
-
-def _choose_from(rows: Iterable[R]) -> Callable[..., tuple[list[R], int]]:
-    return lambda *arguments: select_from(rows, *arguments)
 
 
 def list_page(
@@ -182,14 +179,15 @@ def list_page(
         call.world,
         rows,
         view,
-        paging=query_paging(query),
+        paging=Paging(**{field: query.values[name] for name, field in _PAGING.items() if name in query.values}),
         bounds=query_bounds(query, bounds),
         matches=matches,
         signature=(call.operation.key, call.path.get("id"), _filters(query)) if matches else None,
     )
 
 
-_NO_FILTERS = {"PageNumber", "PageSize", "OrderBy", "OrderDirection", "IncludeDetails"}
+_PAGING = {"PageNumber": "number", "PageSize": "size", "OrderBy": "order_by", "OrderDirection": "direction"}
+_NO_FILTERS = {*_PAGING, "IncludeDetails"}
 
 
 def _filters(query: Query) -> Hashable:
@@ -210,9 +208,38 @@ def masked(call: Call, fields: Mapping[str, str]) -> dict[str, Any]:
     return {fields[name]: body.get(fields[name]) for name in body.get("fields") or () if name in fields}
 
 
+def user(world: World, user_id: str) -> Record:
+    """Return the agent with a ``userId``.
+
+    :raises ApiError: there is no such agent.
+    """
+    return found(world.agent_of(user_id.lower()), not_found("Usuário não encontrado"))
+
+
+def open_session(world: World, session_id: str) -> Session:
+    """Return a session that is not over.
+
+    :raises ApiError: there is no such session, or it is over.
+    """
+    session = found(world.sessions.get(session_id.lower()), session_not_found())
+    if session.status == "COMPLETED":
+        raise cannot_save("O atendimento já foi concluído")
+    return session
+
+
+def check_unique(table: Table[Record], name: str, value: str, own: Record | None, refusal: str) -> None:
+    """Make sure that no other row has the same.
+
+    :param own: the row that is to have the value; None for a new one.
+    :raises ApiError: one has.
+    """
+    if any(row[name] == value and (own is None or row.id != own.id) for row in table):
+        raise form_error(refusal)
+
+
 def by_id(table: Table[Record], row_id: str | None, text: str) -> Record:
     """Return a row of a table, or refuse with ``ENTITY_NOT_FOUND``.
 
     :raises ApiError: there is no such row.
     """
-    return found(table.get(row_id.lower() if row_id else None), ApiError(500, "ENTITY_NOT_FOUND", text))
+    return found(table.get(row_id.lower() if row_id else None), not_found(text))

@@ -11,7 +11,6 @@ from airflow_provider_wtschat.simulator.instants import HOUR
 from airflow_provider_wtschat.simulator.lives import CLOSES, OPENS, TIMEZONE_HOURS, WORKDAYS
 from airflow_provider_wtschat.simulator.records import Record
 from airflow_provider_wtschat.simulator.routes.call import Call, by_id, handles, masked
-from airflow_provider_wtschat.simulator.routes.contacts import contact_fields
 
 _OPEN = {"startTime": f"{OPENS // HOUR:02}:00", "endTime": f"{CLOSES // HOUR:02}:00"}
 _WEEK = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
@@ -38,13 +37,7 @@ EVENTS = {
 _PARTIAL = {"Name": "name", "Url": "url", "Events": "events", "Enabled": "enabled"}
 
 
-@handles("GET /core/v1/contact/custom-field")
-def list_contact_fields(call: Call) -> Any:
-    """List the custom fields of contacts, without an envelope."""
-    return views.custom_fields(contact_fields(call.world), nested=call.query.get("NestedList", False))
-
-
-@handles("GET /core/v1/custom-field")
+@handles("GET /core/v1/contact/custom-field", "GET /core/v1/custom-field")
 def list_fields(call: Call) -> Any:
     """List the custom fields of contacts or of all panels, without an envelope."""
     entity = call.query.get("EntityType", "CONTACT")

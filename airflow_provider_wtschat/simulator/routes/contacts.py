@@ -11,7 +11,6 @@ from airflow_provider_wtschat.simulator.errors import form_error, not_found
 from airflow_provider_wtschat.simulator.phones import stored_phone
 from airflow_provider_wtschat.simulator.records import Contact, Record, member_id, merged
 from airflow_provider_wtschat.simulator.routes.call import (
-    DEFAULT_PAGE_SIZE,
     Call,
     Paging,
     by_id,
@@ -21,12 +20,12 @@ from airflow_provider_wtschat.simulator.routes.call import (
     list_page,
     page,
 )
-from airflow_provider_wtschat.simulator.tables import Bound
+from airflow_provider_wtschat.simulator.tables import Bound, Table
 from airflow_provider_wtschat.simulator.world import World
 
 BATCH = 100
 
-_PAGING = ("pageNumber", "pageSize", "orderBy", "orderDirection", "includeDetails")
+_PAGING = {"pageNumber": "number", "pageSize": "size", "orderBy": "order_by", "orderDirection": "direction"}
 
 # What the mask calls a field, and how the body spells it.
 _PLAIN = {"Name": "name", "Instagram": "instagram", "Annotation": "annotation", "Utm": "utm"}
@@ -58,33 +57,21 @@ def filter_contacts(call: Call) -> Any:
         bound = Bound(*(call.instant(given[end]) if given.get(end) else None for end in ("after", "before")))
         if bound != Bound():
             bounds[name.lower()] = bound
-    paging = Paging(
-        body.get("pageNumber", 1),
-        body.get("pageSize", DEFAULT_PAGE_SIZE),
-        body.get("orderBy"),
-        body.get("orderDirection"),
-    )
     return page(
         world,
         world.contacts,
         lambda row: views.contact(world, row, details),
-        paging=paging,
+        paging=Paging(**{field: body[name] for name, field in _PAGING.items() if name in body}),
         bounds=bounds,
         matches=_filter(world, body),
-        signature=json.dumps({**body, **dict.fromkeys(_PAGING)}, sort_keys=True),
+        signature=json.dumps({**body, **dict.fromkeys(_PAGING), "includeDetails": None}, sort_keys=True),
     )
 
 
-@handles("GET /core/v1/contact/{id}")
+@handles("GET /core/v1/contact/{id}", "GET /core/v1/contact/phonenumber/{phone}")
 def get_contact(call: Call) -> Any:
     """Get a contact."""
     return views.contact(call.world, _contact(call), call.query.many("IncludeDetails"))
-
-
-@handles("GET /core/v1/contact/phonenumber/{phone}")
-def get_contact_by_phone(call: Call) -> Any:
-    """Get a contact by its phone in any spelling; an unknown one is a 500."""
-    return views.contact(call.world, _contact_by_phone(call), call.query.many("IncludeDetails"))
 
 
 @handles("POST /core/v1/contact")
@@ -103,28 +90,18 @@ def save_contacts(call: Call) -> Any:
     return [_printed(call, _create(call, item, options)) for item in items]
 
 
-@handles("PUT /core/v2/contact/{id}")
+@handles("PUT /core/v2/contact/{id}", "PUT /core/v1/contact/phonenumber/{phone}")
 def update_contact(call: Call) -> Any:
     """Update the fields named in the mask."""
     return _printed(call, _update(call, _contact(call)))
 
 
-@handles("PUT /core/v1/contact/phonenumber/{phone}")
-def update_contact_by_phone(call: Call) -> Any:
-    """Update the fields named in the mask."""
-    return _printed(call, _update(call, _contact_by_phone(call)))
-
-
-@handles("POST /core/v1/contact/{id}/tags")
+@handles("POST /core/v1/contact/{id}/tags", "POST /core/v1/contact/phonenumber/{phone}/tags")
 def update_tags(call: Call) -> Any:
     """Add, remove or replace tags."""
-    return _printed(call, _tag(call, _contact(call)))
-
-
-@handles("POST /core/v1/contact/phonenumber/{phone}/tags")
-def update_tags_by_phone(call: Call) -> Any:
-    """Add, remove or replace tags."""
-    return _printed(call, _tag(call, _contact_by_phone(call)))
+    row, given = _contact(call), find_tags(_tag_names(call.world), call.body)
+    tag_ids = tags_after(row.tag_ids, given, call.body.get("operation"))
+    return _printed(call, call.world.change_contact(row.id, tag_ids=tag_ids))
 
 
 def tags_after(old: tuple[str, ...] | list[str], given: list[str], operation: str | None) -> tuple[str, ...]:
@@ -190,16 +167,10 @@ def _printed(call: Call, row: Contact) -> dict[str, Any]:
 
 
 def _contact(call: Call) -> Contact:
+    """Find a contact by its id, or by its phone in any spelling, where an unknown one is another error."""
+    if "phone" in call.path:
+        return found(call.world.contact_by_phone(call.path["phone"]), form_error("Contato não encontrado"))
     return found(call.world.contacts.get(call.path["id"].lower()), not_found("Contato não encontrado"))
-
-
-def _contact_by_phone(call: Call) -> Contact:
-    return found(call.world.contact_by_phone(call.path["phone"]), form_error("Contato não encontrado"))
-
-
-def _tag(call: Call, row: Contact) -> Contact:
-    given = find_tags(_tag_names(call.world), call.body)
-    return call.world.change_contact(row.id, tag_ids=tags_after(row.tag_ids, given, call.body.get("operation")))
 
 
 def _tag_names(world: World) -> dict[str, str]:
@@ -218,15 +189,10 @@ def _phone(text: str | None) -> str | None:
 def _existing(world: World, body: Mapping[str, Any]) -> Contact | None:
     phone = _phone(body.get("phoneNumber"))
     known = world.contact_by_phone(phone) if phone else None
-    if known is not None:
-        return known
     for name in ("instagram", "email"):
-        wanted = body.get(name)
-        if wanted:
-            known = world.find_contact(lambda row, name=name, wanted=wanted: getattr(row, name) == wanted)  # type: ignore[misc]
-            if known is not None:
-                return known
-    return None
+        if known is None and body.get(name):
+            known = next((row for row in world.contacts if getattr(row, name) == body[name]), None)
+    return known
 
 
 def _create(call: Call, body: Mapping[str, Any], options: Mapping[str, Any]) -> Contact:
@@ -356,38 +322,33 @@ def join_portfolio(world: World, portfolio: Record, contact: Contact) -> Contact
     return world.change_contact(contact.id, portfolio_ids=(*contact.portfolio_ids, portfolio.id))
 
 
+def _named(table: Table[Record], ids: list[str] | None, names: list[str] | None) -> tuple[set[str], bool]:
+    """Return the ids of the rows that a filter names, and whether it names any."""
+    return {*(ids or ()), *(row.id for row in table if row["name"] in (names or ()))}, bool(ids or names)
+
+
 def _filter(world: World, body: Mapping[str, Any]) -> Callable[[Contact], bool]:
     status = body.get("status") or "ACTIVE"
     phone = body.get("phoneNumber")
     stored = stored_phone(phone) if phone else None
-    tag_ids = set(body.get("tagIds") or ())
-    tag_names = set(body.get("tagNames") or ())
-    portfolio_names = set(body.get("portfolioNames") or ())
-    wanted_tags = tag_ids | {tag.id for tag in world.tags if tag["name"] in tag_names}
-    portfolios = set(body.get("portfolioIds") or ())
-    portfolios |= {one.id for one in world.portfolios if one["name"] in portfolio_names}
-    by_portfolio = bool(portfolios or portfolio_names)
+    tag_ids, by_tag = _named(world.tags, body.get("tagIds"), body.get("tagNames"))
+    portfolio_ids, by_portfolio = _named(world.portfolios, body.get("portfolioIds"), body.get("portfolioNames"))
     text = body.get("textFilter")
     digits = "".join(sign for sign in phone or "" if sign.isdigit())
 
+    fields, metadata = body.get("customFields") or {}, body.get("metadata") or {}
+
     def matches(row: Contact) -> bool:
-        if row.status != status or (body.get("origin") and row.origin != body["origin"]):
-            return False
-        if not contains(row.name, body.get("name")) or not contains(row.email, body.get("email")):
-            return False
-        if not contains(row.instagram, body.get("instagram")):
-            return False
-        if phone and row.phone != stored and digits not in (row.phone or "").replace("|", ""):
-            return False
-        if (tag_ids or tag_names) and wanted_tags.isdisjoint(row.tag_ids):
-            return False
-        if by_portfolio and portfolios.isdisjoint(row.portfolio_ids):
-            return False
-        if text and not any(contains(part, text) for part in (row.name, row.phone, row.email, row.instagram)):
-            return False
-        fields = body.get("customFields") or {}
-        if any(row.custom_fields.get(key) != value for key, value in fields.items()):
-            return False
-        return all(row.metadata.get(key) == value for key, value in (body.get("metadata") or {}).items())
+        return (
+            row.status == status
+            and (not body.get("origin") or row.origin == body["origin"])
+            and all(contains(getattr(row, name), body.get(name)) for name in ("name", "email", "instagram"))
+            and (not phone or row.phone == stored or digits in (row.phone or "").replace("|", ""))
+            and (not by_tag or not tag_ids.isdisjoint(row.tag_ids))
+            and (not by_portfolio or not portfolio_ids.isdisjoint(row.portfolio_ids))
+            and (not text or any(contains(part, text) for part in (row.name, row.phone, row.email, row.instagram)))
+            and all(row.custom_fields.get(key) == value for key, value in fields.items())
+            and all(row.metadata.get(key) == value for key, value in metadata.items())
+        )
 
     return matches

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_wtschat.simulator import views
-from airflow_provider_wtschat.simulator.errors import form_error, not_found
+from airflow_provider_wtschat.simulator.errors import form_error
 from airflow_provider_wtschat.simulator.records import Record
-from airflow_provider_wtschat.simulator.routes.call import Call, by_id, found, handles, masked
+from airflow_provider_wtschat.simulator.routes.call import Call, by_id, check_unique, handles, masked, user
 from airflow_provider_wtschat.simulator.sending import find_channel
 from airflow_provider_wtschat.simulator.world import World
 
@@ -23,6 +23,7 @@ _PARTIAL = {
     "RestrictionType": "restrictionType",
     "DistributionConfig": "distributionConfig",
 }
+_NAME_TAKEN = "Já existe uma equipe com este nome"
 _NO_DISTRIBUTION = {"expirationIsEnabled": False, "maximumDurationInMinutes": 0, "inactivityTimeInMinutes": 0}
 
 
@@ -46,10 +47,10 @@ def create_department(call: Call) -> Any:
     name = body.get("name")
     if not name:
         raise form_error("Informe o nome da equipe")
-    _check_name(world, name, None)
+    check_unique(world.departments, "name", name, None, _NAME_TAKEN)
     members = {}
     for item in body.get("agents") or ():
-        agent = found(world.agent_of(item["userId"].lower()), not_found("Usuário não encontrado"))
+        agent = user(world, item["userId"])
         members[agent["userId"]] = (item.get("isAgent", False), item.get("isSupervisor", False))
     row = world.record(
         world.departments,
@@ -77,7 +78,7 @@ def update_department(call: Call) -> Any:
     if "name" in given:
         if not given["name"]:
             raise form_error("Informe o nome da equipe")
-        _check_name(world, given["name"], row)
+        check_unique(world.departments, "name", given["name"], row, _NAME_TAKEN)
         changes["name"] = given["name"]
     if "description" in given:
         changes["description"] = None
@@ -113,7 +114,7 @@ def update_agents(call: Call) -> Any:
     world, row, action = call.world, _department(call), call.body["action"]
     members = {} if action == "ReplaceAll" else dict(row["_agents"])
     for item in call.body["items"]:
-        agent = found(world.agent_of(str(item.get("userId", "")).lower()), not_found("Usuário não encontrado"))
+        agent = user(world, item.get("userId") or "")
         if action == "Remove":
             members.pop(agent["userId"], None)
         else:
@@ -141,12 +142,6 @@ def _department(call: Call) -> Record:
 def _printed(call: Call, row: Record) -> Any:
     call.touched(row.id)
     return views.department(call.world, row, _ALL)
-
-
-def _check_name(world: World, name: str, own: Record | None) -> None:
-    for department in world.departments:
-        if department["name"] == name and (own is None or department.id != own.id):
-            raise form_error("Já existe uma equipe com este nome")
 
 
 def _channels(world: World, config: Mapping[str, Any] | None) -> dict[str, Any]:

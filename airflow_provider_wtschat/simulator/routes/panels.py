@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.errors import form_error, not_found
 from airflow_provider_wtschat.simulator.records import Record, merged
-from airflow_provider_wtschat.simulator.routes.call import Call, by_id, contains, found, handles, list_page
+from airflow_provider_wtschat.simulator.routes.call import Call, by_id, contains, found, handles, list_page, user
 from airflow_provider_wtschat.simulator.routes.contacts import accepted_fields, find_tags, tags_after
 from airflow_provider_wtschat.simulator.world import World
 
@@ -250,7 +250,7 @@ def _tag_names(panel: Record) -> dict[str, str]:
 def _user_id(world: World, wanted: str | None) -> str | None:
     if wanted is None:
         return None
-    user_id: str = found(world.agent_of(wanted.lower()), not_found("Usuário não encontrado"))["userId"]
+    user_id: str = user(world, wanted)["userId"]
     return user_id
 
 

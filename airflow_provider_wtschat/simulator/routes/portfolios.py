@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.errors import form_error, not_found
-from airflow_provider_wtschat.simulator.openapi import Query
 from airflow_provider_wtschat.simulator.records import Contact, Record, member_id
 from airflow_provider_wtschat.simulator.routes.call import (
     DEFAULT_PAGE_SIZE,
@@ -20,7 +18,7 @@ from airflow_provider_wtschat.simulator.routes.call import (
     query_bounds,
 )
 from airflow_provider_wtschat.simulator.routes.contacts import join_portfolio
-from airflow_provider_wtschat.simulator.routes.sequences import first_page, many_contacts, one_contact
+from airflow_provider_wtschat.simulator.routes.sequences import many_contacts, one_contact
 from airflow_provider_wtschat.simulator.world import World
 
 
@@ -45,7 +43,8 @@ def list_contacts(call: Call) -> Any:
     world, query = call.world, call.query
     wanted = frozenset(query.many("ContactIds"))
     rows = [row for row in _members(world, _portfolio(call)) if not wanted or row["contactId"] in wanted]
-    rows = list(filter(_null_test(query), rows))
+    if query.get("CreatedAt.IsNull") or query.get("UpdatedAt.IsNull"):
+        rows = []  # no row lacks these instants
     descending = query.get("OrderByDesc")
     token = query.get("NextPageToken")
     if token and not token.isdecimal():
@@ -75,7 +74,7 @@ def add_contacts(call: Call) -> Any:
     """Put many contacts into a portfolio; unknown phones are left out."""
     world = call.world
     rows = [_add(call, contact) for contact in many_contacts(world, call.body, create=False)]
-    return first_page(world, rows, lambda row: views.portfolio_contact(world, row))
+    return page(world, rows, lambda row: views.portfolio_contact(world, row))
 
 
 @handles("DELETE /core/v1/portfolio/{id}/contact")
@@ -117,9 +116,3 @@ def _remove(call: Call, contact: Contact) -> bool:
     world.change_contact(contact.id, portfolio_ids=rest)
     call.touched(row.id)
     return True
-
-
-def _null_test(query: Query) -> Callable[[Record], bool]:
-    # No row lacks these instants, so asking for those that do finds none.
-    nothing = query.get("CreatedAt.IsNull") or query.get("UpdatedAt.IsNull")
-    return lambda row: not nothing

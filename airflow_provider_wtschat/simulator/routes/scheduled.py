@@ -176,8 +176,8 @@ def _what(world: World, body: Mapping[str, Any], channel: Record) -> dict[str, A
 
 def _filter(call: Call) -> Callable[[Record], bool]:
     world, query = call.world, call.query
-    margin = 0 if world.manners.inclusive else 1
     bound = Bound(query.get("ScheduledAt.After"), query.get("ScheduledAt.Before"))
+    lowest, highest = bound.limits(world.manners.inclusive)
     channel = find_channel(world, query.get("From")).id if query.get("From") else None
     to = query.get("To")
     phone = stored_phone(to) if to else None
@@ -200,8 +200,7 @@ def _filter(call: Call) -> Callable[[Record], bool]:
             and is_recipient(row)
             and is_named(query.get("User"), row["userId"], user["name"] if user else None)
             and is_named(query.get("Department"), row["departmentId"], department["name"] if department else None)
-            and (bound.after is None or row["scheduling"] >= bound.after + margin)
-            and (bound.before is None or row["scheduling"] <= bound.before - margin)
+            and lowest <= row["scheduling"] <= highest
         )
 
     return matches

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from airflow_provider_wtschat.simulator import views
-from airflow_provider_wtschat.simulator.errors import ApiError, ProblemError, cannot_save, form_error, session_not_found
+from airflow_provider_wtschat.simulator.errors import ApiError, ProblemError, cannot_save, form_error
 from airflow_provider_wtschat.simulator.instants import instant_text
 from airflow_provider_wtschat.simulator.openapi import is_uuid
 from airflow_provider_wtschat.simulator.records import Message, Record, Session, merged
-from airflow_provider_wtschat.simulator.routes.call import Call, found, handles
+from airflow_provider_wtschat.simulator.routes.call import Call, handles, open_session
 from airflow_provider_wtschat.simulator.sending import (
     Opening,
     Outgoing,
@@ -29,23 +29,21 @@ from airflow_provider_wtschat.simulator.world import World
 
 BATCH = 100
 LONGEST_TYPING_S = 25
+_KINDS = {
+    "text": "TEXT",
+    "audio": "AUDIO",
+    "document": "DOCUMENT",
+    "image": "IMAGE",
+    "video": "VIDEO",
+    "template": "TEXT",
+}
 
 
-def _single(kind: str) -> Callable[[Call], Any]:
-    """Make the handler of a send that differs from the others by its kind only."""
-
-    def handler(call: Call) -> Any:
-        return views.sent_message(call.world, _send(call, _content(call.body, kind)))
-
-    return handler
-
-
-handles("POST /chat/v1/send/text")(_single("TEXT"))
-handles("POST /chat/v1/send/audio")(_single("AUDIO"))
-handles("POST /chat/v1/send/document")(_single("DOCUMENT"))
-handles("POST /chat/v1/send/image")(_single("IMAGE"))
-handles("POST /chat/v1/send/video")(_single("VIDEO"))
-handles("POST /chat/v1/send/template")(_single("TEXT"))
+@handles(*(f"POST /chat/v1/send/{name}" for name in _KINDS))
+def send_one(call: Call) -> Any:
+    """Send one message."""
+    kind = _KINDS[call.operation.path.rpartition("/")[2]]
+    return views.sent_message(call.world, _send(call, _content(call.body, kind)))
 
 
 @handles("POST /chat/v1/send/template/batch")
@@ -118,10 +116,7 @@ def send_one_time_password(call: Call) -> Any:
 @handles("POST /chat/v1/send/typing")
 def show_typing(call: Call) -> Any:
     """Show that somebody is typing."""
-    session = found(call.world.sessions.get(call.body["sessionId"].lower()), session_not_found())
-    if session.status == "COMPLETED":
-        raise cannot_save("O atendimento já foi concluído")
-    return None
+    open_session(call.world, call.body["sessionId"])
 
 
 @handles("GET /chat/v1/send/message/{id}")
@@ -163,7 +158,7 @@ def start_bot(call: Call, body: Mapping[str, Any], bot_key: str | None, sender: 
     )
     options = body.get("options") or {}
     if body.get("sessionId"):
-        session = _session(world, body["sessionId"])
+        session = open_session(world, body["sessionId"])
         _check_free(world, session, options)
         message = send_into(world, call.operation.key, session, outgoing)
     else:
@@ -209,19 +204,12 @@ def _content(body: Mapping[str, Any], kind: str) -> Outgoing:
 def _send(call: Call, outgoing: Outgoing) -> Message:
     world, body = call.world, call.body
     if body.get("sessionId"):
-        message = send_into(world, call.operation.key, _session(world, body["sessionId"]), outgoing)
+        message = send_into(world, call.operation.key, open_session(world, body["sessionId"]), outgoing)
     else:
         how = opening(world, body.get("options"))
         message = send_to(world, call.operation.key, body.get("to"), body.get("from"), how, outgoing)
     call.touched(message.id)
     return message
-
-
-def _session(world: World, session_id: str) -> Session:
-    session = found(world.sessions.get(session_id.lower()), session_not_found())
-    if session.status == "COMPLETED":
-        raise cannot_save("O atendimento já foi concluído")
-    return session
 
 
 def _batch(items: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,9 +10,7 @@ from airflow_provider_wtschat.simulator.errors import form_error, not_found
 from airflow_provider_wtschat.simulator.phones import stored_phone
 from airflow_provider_wtschat.simulator.records import Contact, Record, member_id
 from airflow_provider_wtschat.simulator.routes.call import (
-    DEFAULT_PAGE_SIZE,
     Call,
-    Paging,
     by_id,
     contains,
     found,
@@ -81,7 +79,7 @@ def add_contacts(call: Call) -> Any:
     world, sequence = call.world, _sequence(call)
     rows = [join_sequence(world, sequence, contact) for contact in many_contacts(world, call.body)]
     call.touched(*(row.id for row in rows))
-    return first_page(world, rows, lambda row: views.sequence_contact(world, row))
+    return page(world, rows, lambda row: views.sequence_contact(world, row))
 
 
 @handles("DELETE /chat/v1/sequence/{id}/contact")
@@ -123,11 +121,6 @@ def many_contacts(world: World, body: Mapping[str, Any], *, create: bool = True)
         if known is not None:
             contacts.append(known)
     return list({contact.id: contact for contact in contacts}.values())
-
-
-def first_page(world: World, rows: list[Record], view: Any) -> dict[str, Any]:
-    """Answer what a batch did in the envelope of a list."""
-    return page(world, rows, view, paging=Paging(1, DEFAULT_PAGE_SIZE, None, None), bounds={})
 
 
 def _sequence(call: Call) -> Record:

@@ -9,7 +9,16 @@ from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.errors import cannot_save, form_error, not_found, session_not_found
 from airflow_provider_wtschat.simulator.openapi import Query
 from airflow_provider_wtschat.simulator.records import Message, Session, merged
-from airflow_provider_wtschat.simulator.routes.call import Call, by_id, found, handles, list_page, masked
+from airflow_provider_wtschat.simulator.routes.call import (
+    Call,
+    by_id,
+    found,
+    handles,
+    list_page,
+    masked,
+    open_session,
+    user,
+)
 from airflow_provider_wtschat.simulator.routes.messages import content, messages_page, synchronous
 from airflow_provider_wtschat.simulator.sending import send_into
 from airflow_provider_wtschat.simulator.tables import Bound
@@ -78,7 +87,7 @@ def transfer(call: Call) -> Any:
     else:
         if not body.get("newUserId"):
             raise form_error("Informe o usuário de destino")
-        changes = {"status": "IN_PROGRESS", "user_id": _user_id(call.world, body["newUserId"])}
+        changes = {"status": "IN_PROGRESS", "user_id": user(call.world, body["newUserId"])["userId"]}
     return _saved(call, call.world.change_session(session.id, department_id=department.id, **changes))
 
 
@@ -86,7 +95,7 @@ def transfer(call: Call) -> Any:
 def assign(call: Call) -> Any:
     """Assign to a user."""
     session = _open(call)
-    user_id = _user_id(call.world, call.body["userId"])
+    user_id = user(call.world, call.body["userId"])["userId"]
     return _saved(call, call.world.change_session(session.id, user_id=user_id, status="IN_PROGRESS"))
 
 
@@ -103,7 +112,7 @@ def update(call: Call) -> Any:
     if "endAt" in given:
         changes["end"] = None if given["endAt"] is None else call.instant(given["endAt"])
     if "userId" in given:
-        changes["user_id"] = None if given["userId"] is None else _user_id(world, given["userId"])
+        changes["user_id"] = None if given["userId"] is None else user(world, given["userId"])["userId"]
     if "departmentId" in given:
         wanted = given["departmentId"]
         changes["department_id"] = wanted and by_id(world.departments, wanted, "Equipe não encontrada").id
@@ -184,21 +193,12 @@ def _session(call: Call) -> Session:
 
 
 def _open(call: Call) -> Session:
-    session = _session(call)
-    if session.status == "COMPLETED":
-        raise cannot_save("O atendimento já foi concluído")
-    return session
+    return open_session(call.world, call.path["id"])
 
 
 def _saved(call: Call, session: Session) -> Any:
     call.touched(session.id)
     return views.session(call.world, session, version=1)
-
-
-def _user_id(world: World, wanted: str) -> str:
-    agent = found(world.agent_of(wanted.lower()), not_found("Usuário não encontrado"))
-    user_id: str = agent["userId"]
-    return user_id
 
 
 def _classification(world: World, given: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -268,14 +268,11 @@ def _equals(attribute: str, wanted: str) -> Callable[[Session], bool]:
 
 
 def _within(attribute: str, bound: Bound, inclusive: bool) -> Callable[[Session], bool]:
-    margin = 0 if inclusive else 1
+    lowest, highest = bound.limits(inclusive)
 
     def test(row: Session) -> bool:
         at = getattr(row, attribute)
-        if at is None:
-            return False
-        late_enough = bound.after is None or at >= bound.after + margin
-        return late_enough and (bound.before is None or at <= bound.before - margin)
+        return at is not None and lowest <= at <= highest
 
     return test
 

@@ -8,9 +8,9 @@ from typing import Any
 from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.errors import form_error
 from airflow_provider_wtschat.simulator.records import Record
-from airflow_provider_wtschat.simulator.routes.call import Call, by_id, handles
-from airflow_provider_wtschat.simulator.world import World
+from airflow_provider_wtschat.simulator.routes.call import Call, by_id, check_unique, handles
 
+_NAME_TAKEN = "Já existe uma etiqueta com este nome"
 _HUES = {
     "BROWN": 25,
     "PURPLE": 270,
@@ -34,7 +34,7 @@ def list_tags(call: Call) -> Any:
 def create_tag(call: Call) -> Any:
     """Create a tag."""
     world, body = call.world, call.body
-    _check_name(world, body["name"], None)
+    check_unique(world.tags, "name", body["name"], None, _NAME_TAKEN)
     row = world.record(world.tags, name=body["name"], color=body.get("color") or "GRAY_600")
     return _printed(call, row)
 
@@ -43,7 +43,7 @@ def create_tag(call: Call) -> Any:
 def update_tag(call: Call) -> Any:
     """Update name and colour of a tag."""
     row, body = _tag(call), call.body
-    _check_name(call.world, body["name"], row)
+    check_unique(call.world.tags, "name", body["name"], row, _NAME_TAKEN)
     color = body.get("color") or row["color"]
     return _printed(call, call.world.change(call.world.tags, row, name=body["name"], color=color))
 
@@ -84,9 +84,3 @@ def _tag(call: Call) -> Record:
 def _printed(call: Call, row: Record) -> Any:
     call.touched(row.id)
     return views.record(row)
-
-
-def _check_name(world: World, name: str, own: Record | None) -> None:
-    for tag in world.tags:
-        if tag["name"] == name and (own is None or tag.id != own.id):
-            raise form_error("Já existe uma etiqueta com este nome")
