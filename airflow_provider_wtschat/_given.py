@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,11 @@ class CheckedOperator(BaseOperator):
 
     ``None`` in the text of a Dag is how one says "not given"; a template, or the output of a task, that has no value
     when the task runs is a mistake.
+
+    Every argument is templated: ``template_fields`` are the constructor's arguments, unless a class sets its own.
     """
+
+    ui_color = "#d9f2e3"
 
     if TYPE_CHECKING:
 
@@ -36,8 +40,13 @@ class CheckedOperator(BaseOperator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        own: dict[str, Any] = {}
         if "__init__" in vars(cls):
-            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
+            own = _arguments(cls.__init__)
+            cls.__init__ = _recording(cls.__init__, own)  # type: ignore[method-assign]
+        if "template_fields" not in vars(cls):
+            inherited = (name for base in cls.__bases__ for name in getattr(base, "template_fields", ()))
+            cls.template_fields = tuple(dict.fromkeys([*own, *inherited]))
 
     @classmethod
     def partial(cls, **kwargs: Any) -> Any:
@@ -86,13 +95,14 @@ def refuse_empty(name: str, value: Any, *, path: str = "") -> None:
         raise WtsChatArgumentError(path or name, reason)
 
 
-def _recording(constructor: Callable[..., None]) -> Callable[..., None]:
+def _arguments(constructor: Callable[..., None]) -> dict[str, Any]:
+    """Return a constructor's own arguments, with their defaults."""
+    parameters = inspect.signature(constructor).parameters.values()
+    return {parameter.name: parameter.default for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def _recording(constructor: Callable[..., None], own: Mapping[str, Any]) -> Callable[..., None]:
     """Let a constructor record which of its own arguments were given, since rendering replaces their values."""
-    own = {
-        parameter.name: parameter.default
-        for parameter in inspect.signature(constructor).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
 
     @wraps(constructor)
     def recording(self: CheckedOperator, **kwargs: Any) -> None:

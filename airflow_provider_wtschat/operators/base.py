@@ -94,8 +94,7 @@ class WtsChatBaseOperator(ConnectedOperator):
     Send one request and return what it was answered with.
 
     A subclass names the function of :mod:`airflow_provider_wtschat.api` that builds the request, and has an argument
-    for each of the function's. Every argument is templated, so ``template_fields`` are the constructor's arguments;
-    a subclass with another one sets its own. Arguments are checked after rendering, when the request is built.
+    for each of the function's. Arguments are checked after rendering, when the request is built.
 
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
@@ -108,7 +107,6 @@ class WtsChatBaseOperator(ConnectedOperator):
     """The same for arguments that take a list of ids."""
     renamed: ClassVar[Mapping[str, str]] = {}
     """By parameter of the operation, the argument that stands for it where it has another name."""
-    template_fields: Sequence[str] = ("wtschat_conn_id",)
     template_fields_renderers: ClassVar[dict[str, str]] = dict.fromkeys(
         (
             "arguments", "classification", "contact_metadata", "contacts", "custom_fields", "messages", "metadata",
@@ -116,16 +114,6 @@ class WtsChatBaseOperator(ConnectedOperator):
         ),
         "json",
     )  # fmt: skip
-    ui_color = "#d9f2e3"
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "template_fields" not in vars(cls):
-            names = [
-                *_arguments(cls),
-                *(name for base in cls.__bases__ for name in getattr(base, "template_fields", ())),
-            ]
-            cls.template_fields = tuple(dict.fromkeys(names))
 
     def __init__(self, *, wtschat_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -251,12 +239,6 @@ def name_argument(argument: str) -> str:
     if argument.endswith("_ids"):
         return argument.removesuffix("_ids") + "_names"
     return argument.removesuffix("_id").removesuffix("_key") + "_name"
-
-
-def _arguments(cls: type) -> list[str]:
-    constructor = vars(cls).get("__init__")
-    parameters = inspect.signature(constructor).parameters.values() if constructor else ()
-    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
 
 
 class WtsChatSessionBaseOperator(WtsChatBaseOperator):

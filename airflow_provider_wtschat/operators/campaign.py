@@ -71,9 +71,6 @@ class WtsChatCampaignControlOperator(ActingOperator):
     :param table: name of the table (templated). Default: ``wtschat_campaign``
     """
 
-    template_fields: Sequence[str] = ("campaign", "action", "table_conn_id", "table")
-    ui_color = "#d9f2e3"
-
     def __init__(
         self, *, campaign: str, action: str, table_conn_id: str, table: str = DEFAULT_TABLE, **kwargs: Any
     ) -> None:
@@ -133,11 +130,6 @@ class WtsChatCampaignReportOperator(ConnectedOperator):
         below 1, were refused, are uncertain, or failed afterwards (templated). Default: such rows are only counted
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
-
-    template_fields: Sequence[str] = (
-        "campaign", "table_conn_id", "table", "suppression_table", "look", "look_back", "max_failed", "wtschat_conn_id",
-    )  # fmt: skip
-    ui_color = "#d9f2e3"
 
     def __init__(
         self,
@@ -230,13 +222,8 @@ class WtsChatOptOutOperator(ConnectedOperator):
     :param wtschat_conn_id: id of the connection, for the tag (templated). Default: ``wtschat_default``
     """
 
-    template_fields: Sequence[str] = (
-        "sql", "sql_conn_id", "recipient_column", "text_column", "words", "tag_name", "table_conn_id",
-        "suppression_table", "phone_country", "wtschat_conn_id",
-    )  # fmt: skip
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
-    ui_color = "#d9f2e3"
 
     def __init__(
         self,
@@ -351,12 +338,6 @@ class WtsChatErasePersonOperator(ActingOperator):
     :param landing_tables: by name of a table, the column that holds the contact's id (templated). Default: none
     :param phone_country: calling code of a phone number written without one (templated). Default: 55 (Brazil)
     """
-
-    template_fields: Sequence[str] = (
-        "phone", "table_conn_id", "table", "suppression_table", "contact_id", "sql_conn_id", "landing_tables",
-        "phone_country",
-    )  # fmt: skip
-    ui_color = "#d9f2e3"
 
     def __init__(
         self,

@@ -166,9 +166,6 @@ class ReadWebhooksOperator(ActingOperator):
     :param max_events: so many at most (templated). Default: 1000
     """
 
-    template_fields: Sequence[str] = ("wtschat_conn_id", "events", "consumer", "max_events")
-    ui_color = "#d9f2e3"
-
     def __init__(
         self,
         *,

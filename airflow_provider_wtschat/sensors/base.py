@@ -62,15 +62,6 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
 
     trigger_class: ClassVar[type[WtsChatBaseTrigger]]
     template_fields: Sequence[str] = ("wtschat_conn_id",)
-    ui_color = "#d9f2e3"
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "template_fields" not in vars(cls):
-            own = inspect.signature(vars(cls).get("__init__", cls)).parameters.values()
-            names = [parameter.name for parameter in own if parameter.kind is parameter.KEYWORD_ONLY]
-            names += [name for base in cls.__bases__ for name in getattr(base, "template_fields", ())]
-            cls.template_fields = tuple(dict.fromkeys(names))
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,9 +83,6 @@ class WtsChatOutboundBaseOperator(ConnectedOperator):
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
 
-    template_fields: Sequence[str] = ("wtschat_conn_id",)
-    ui_color = "#d9f2e3"
-
     def __init__(self, *, wtschat_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.wtschat_conn_id = wtschat_conn_id
@@ -140,11 +137,6 @@ class WtsChatReadingBaseOperator(WtsChatOutboundBaseOperator):
     :param workers: threads that read at most (templated). Default: 24
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
-
-    template_fields: Sequence[str] = (
-        "resource", "since", "until", "timezone", "personal_data", "personal_data_conn_id", "exclude", "max_rejects",
-        "workers", "wtschat_conn_id",
-    )  # fmt: skip
 
     def __init__(
         self,
@@ -269,10 +261,6 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
     :param max_requests: for what is read by parent: refuse more requests than this (templated). Default: no bound
     """
 
-    template_fields: Sequence[str] = (
-        *WtsChatReadingBaseOperator.template_fields, "initial_since", "overlap", "filters", "filter_is_snapshot",
-        "settle", "max_requests",
-    )  # fmt: skip
     template_fields_renderers: ClassVar[dict[str, str]] = {"filters": "json"}
 
     def __init__(

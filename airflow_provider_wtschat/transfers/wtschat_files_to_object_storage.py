@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -84,27 +84,6 @@ class WtsChatFilesToObjectStorageOperator(WtsChatOutboundBaseOperator):
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
 
-    template_fields: Sequence[str] = (
-        "path",
-        "allowed_hosts",
-        "object_storage_conn_id",
-        "sql_conn_id",
-        "table",
-        "files",
-        "since",
-        "until",
-        "timezone",
-        "private_addresses",
-        "max_bytes",
-        "file_timeout",
-        "workers",
-        "again",
-        "max_failed",
-        "fail_if_gone",
-        "max_requests",
-        "lock_timeout",
-        "wtschat_conn_id",
-    )
     template_fields_renderers: ClassVar[dict[str, str]] = {"files": "json"}
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -74,20 +73,6 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
     :param max_requests: for messages and notes: refuse more requests than this (templated). Default: no bound
     :param lock_timeout: seconds to wait for another comparison of the same table (templated). Default: 180
     """
-
-    template_fields: Sequence[str] = (
-        *WtsChatReadingBaseOperator.template_fields,
-        "sql_conn_id",
-        "table",
-        "by",
-        "full",
-        "min_share",
-        "max_deletes",
-        "fail_below",
-        "unchanged_for",
-        "max_requests",
-        "lock_timeout",
-    )
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,14 +65,6 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
         window with both ends given (templated). Default: no
     """
 
-    template_fields: Sequence[str] = (
-        *WtsChatLoadingBaseOperator.template_fields,
-        "path",
-        "file_format",
-        "object_storage_conn_id",
-        "part_bytes",
-        "replace",
-    )
     template_fields_renderers: ClassVar[dict[str, str]] = WtsChatLoadingBaseOperator.template_fields_renderers
 
     def __init__(

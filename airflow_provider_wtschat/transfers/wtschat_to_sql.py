@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -75,14 +75,6 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
         ``<table>_periods`` that tells from when to when each was valid (templated). Default: no
     :param lock_timeout: seconds to wait for another run of the same load before failing (templated). Default: 180
     """
-
-    template_fields: Sequence[str] = (
-        *WtsChatLoadingBaseOperator.template_fields,
-        "sql_conn_id",
-        "table",
-        "history",
-        "lock_timeout",
-    )
 
     def __init__(
         self,
