@@ -41,6 +41,7 @@ from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.get_provider_info import get_provider_info
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator
+from airflow_provider_wtschat.simulator.instants import SECOND
 from airflow_provider_wtschat.triggers import feed
 from airflow_provider_wtschat.webhooks.inbox import get_inbox
 from scripts import diagrams, funnel, pictures
@@ -478,11 +479,15 @@ def test_statements_run(simulator: Simulator, warehouse: Path, run_example: Call
 
 @pytest.mark.airflow
 def test_the_first_dag_concludes_stale_sessions(simulator: Simulator, run_example: Callable[..., FinishedRun]):
+    world = simulator.world
+    (support,) = [row.id for row in world.departments if row["name"] == "Suporte"]
+    forgotten = next(row.id for row in world.sessions if world.now() - row.interaction > 8 * 86_400 * SECOND)
+    world.change_session(forgotten, status="PENDING", department_id=support)
     run = run_example("first-dag")
     assert run.state == "success"
     concluded = [write.operation for write in simulator.books]
     assert concluded == ["PUT /chat/v1/session/{id}/complete"] * len(run.xcom("stale"))
-    assert concluded
+    assert forgotten in {row["id"] for row in run.xcom("stale")}
 
 
 def test_what_has_no_operator_is_a_line_of_the_hook(simulator: Simulator, capsys: pytest.CaptureFixture[str]):

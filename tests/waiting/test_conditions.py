@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_wtschat.waiting.conditions import (
     CardHasMoved,
     Condition,
+    ContactHasReplied,
     MessageHasStatus,
     Outcome,
     ScheduledMessageHasStatus,
@@ -20,6 +21,7 @@ from airflow_provider_wtschat.waiting.conditions import (
 
 ID = "00000000-0000-4000-8000-0000000000aa"
 OTHER = "00000000-0000-4000-8000-0000000000bb"
+THIRD = "00000000-0000-4000-8000-0000000000cc"
 
 
 @pytest.mark.parametrize("field", ["failedReason", "failureReason"])
@@ -96,3 +98,22 @@ def test_each_filter_tells_sessions_apart(arguments: dict[str, Any], field: str,
     assert wanted.fits(FITTING)
     assert not wanted.fits({**FITTING, field: other})
     assert SessionFilter().fits({**FITTING, field: other})
+
+
+@pytest.mark.parametrize(
+    ("session", "noticed"),
+    [
+        ({"id": ID}, True),
+        ({"id": ID, "contactId": THIRD}, True),
+        ({"id": THIRD, "contactId": OTHER.upper()}, True),
+        ({"id": THIRD, "contactId": THIRD}, False),
+        ({"id": THIRD}, False),
+    ],
+)
+def test_an_answer_is_noticed_in_the_session_and_in_others_of_its_contact(
+    session: dict[str, Any], noticed: bool
+) -> None:
+    condition = ContactHasReplied(session_id=ID, contact_id=OTHER, since="2026-09-01T08:30:00Z")
+    late = {"lastInteractionDate": "2026-09-01T08:30:00.000001Z"}
+    assert (condition.notice({**session, **late}) is not None) is noticed  # type: ignore[typeddict-item]
+    assert condition.notice({**session, "lastInteractionDate": "2026-09-01T08:30:00Z"}) is None  # type: ignore[typeddict-item]
