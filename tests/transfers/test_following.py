@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.campaigns import dispatch as engine
 from airflow_provider_wtschat.campaigns import following
@@ -29,6 +31,7 @@ COLUMNS = ("template_id", "contact_id", "session_id", "sent_at", "delivered_at",
            "delivery", "status", "message_id", "row_key", "reason")  # fmt: skip
 LIST = "/chat/v1/session/{id}/message"
 SINGLE = "/chat/v1/send/message/{id}"
+OTHER = "00000000-0000-4000-8000-000000000000"
 
 pytestmark = pytest.mark.airflow
 
@@ -131,8 +134,8 @@ def test_webhooks_tell_without_a_request(warehouse: Warehouse, simulator: Simula
     dispatch()
     rows = kept(warehouse)
 
-    def told(kind: str | None, content: dict[str, Any], second: int = 0) -> None:
-        body = {"content": content, "date": f"2030-01-01T00:00:0{second}Z"} if kind else content
+    def told(kind: str | None, content: dict[str, Any], second: int = 0, date: str | None = None) -> None:
+        body = {"content": content, "date": date or f"2030-01-01T00:00:0{second}Z"} if kind else content
         event = WebhookEvent.parse(json.dumps({**({"eventType": kind} if kind else {}), **body}).encode())
         get_inbox().put([("wtschat_default", event)])
 
@@ -143,8 +146,11 @@ def test_webhooks_tell_without_a_request(warehouse: Warehouse, simulator: Simula
         told("MESSAGE_UPDATED", {**message["2"], "status": "DELIVERED"}, second=4)
         told(None, {**message["3"], "status": "SENT", "updatedAt": "2030-01-01T00:00:05Z"})  # to a callbackUrl
         told("MESSAGE_RECEIVED", {"id": message["4"]["id"], "sessionId": message["4"]["sessionId"]})
+        answered = instants.write(instants.read(rows["2"].sent_at) + timedelta(hours=1))
+        told("MESSAGE_RECEIVED", {"id": OTHER, "sessionId": message["2"]["sessionId"]}, date=answered)
+        told("MESSAGE_RECEIVED", {"id": OTHER})  # the API may leave a field out
         told("MESSAGE_UPDATED", {**message["5"], "status": "FAILED"})  # says no reason, so the lists are asked
-        told("MESSAGE_UPDATED", {"id": "00000000-0000-4000-8000-000000000000", "status": "READ"})  # somebody else's
+        told("MESSAGE_UPDATED", {"id": OTHER, "status": "READ"})  # somebody else's
         report()
     found = kept(warehouse)
     assert {key: row.delivery for key, row in found.items()} == {
@@ -155,7 +161,8 @@ def test_webhooks_tell_without_a_request(warehouse: Warehouse, simulator: Simula
         "2030-01-01T00:00:02.000000Z",
     )
     assert found["2"].delivered_at == "2030-01-01T00:00:04.000000Z"
-    assert [key for key, row in found.items() if row.replied_at] == []  # years after the message
+    # The answer to the fourth came years after the message.
+    assert {key: row.replied_at for key, row in found.items() if row.replied_at} == {"2": answered}
 
 
 def test_rows_of_an_earlier_version_are_asked_for_singly(
