@@ -140,18 +140,18 @@ class Paginator(Generic[Row]):
         """Why the reading is not verified."""
         self.ignored: Ignored | None = None
         """What the server was seen to ignore, so that the list is read by page number."""
-        self._after = after
-        self._before = before
-        self._at = dict(at or {})
+        self.after = after
+        self.before = before
+        self.at = dict(at or {})
         self._doubt: Ignored | str | None = None
-        keys = tuple(name for name in _keys(request, key) if name not in self._at)
+        keys = tuple(name for name in _keys(request, key) if name not in self.at)
         self.key = keys[0] if keys else key
-        limits = {name: _limits(request, name) for name in (*keys, *self._at, self.key)}
+        limits = {name: _limits(request, name) for name in (*keys, *self.at, self.key)}
         self._own = limits[self.key]
         self._level: _Level = _Numbers(None, confirm=confirm)
         if keys:
             held: dict[str, datetime] = {}
-            for name, moment in self._at.items():
+            for name, moment in self.at.items():
                 held |= _around(name, moment, limits[name])
             self._level = _Keys(keys, limits, held, start=after, end=before)
 
@@ -171,21 +171,6 @@ class Paginator(Generic[Row]):
         return self._level.by_key
 
     @property
-    def after(self) -> datetime | None:
-        """Where the reading begins."""
-        return self._after
-
-    @property
-    def before(self) -> datetime | None:
-        """Where the reading ends."""
-        return self._before
-
-    @property
-    def at(self) -> Mapping[str, datetime]:
-        """Other fields, and the instant to which each is held."""
-        return self._at
-
-    @property
     def position(self) -> datetime | None:
         """All rows before this instant of the key were given; ``None`` where that is not known."""
         return self._level.position
@@ -198,7 +183,7 @@ class Paginator(Generic[Row]):
     @property
     def ahead(self) -> list[Span]:
         """What is still to be read by key: all of it and then, inside of a tie, what is left of the tie."""
-        return self._level.ahead(self._at)
+        return self._level.ahead(self.at)
 
     def cut(self, before: datetime, *, key: str | None = None, rows: int | None = None) -> None:
         """
@@ -209,7 +194,7 @@ class Paginator(Generic[Row]):
         :param rows: about how many rows are left until there. Default: as many as were
         """
         if key in (None, self.key):
-            self._before = before if self._before is None else min(before, self._before)
+            self.before = before if self.before is None else min(before, self.before)
         self._level.cut(before, key or self.key, rows)
 
     def over(self, span: Span) -> Paginator[Row]:
@@ -266,7 +251,7 @@ class Paginator(Generic[Row]):
         rows = page.get("items") if isinstance(page, dict) else None
         if not isinstance(rows, list):
             msg = f"{self.request.label}: the answer is no page of a list"
-            raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
+            raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.shown_path)
         total, more = page.get("totalItems"), page.get("hasMorePages")
         counted = total if isinstance(total, int) and total >= len(rows) else None
         return _Sight(rows, counted, more if isinstance(more, bool) else None, full=len(rows) >= self.page_size)
@@ -276,7 +261,7 @@ class Paginator(Generic[Row]):
             f"{self.request.label}: the server ignored the filter on {mismatch} and answered with rows that it does "
             "not allow, so the whole account would have come. Nothing of it was taken; check the value of the filter"
         )
-        raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.label)
+        raise WtsChatServerError(msg, status=200, method=self.request.method, path=self.request.shown_path)
 
     def _fall_back(self, ignored: Ignored) -> None:
         self._doubt = None
@@ -290,10 +275,10 @@ class Paginator(Generic[Row]):
     def inside(self, rows: Iterable[Row]) -> list[Row]:
         """Return those of the rows that lie in the window."""
         name = row_field(self.key)
-        held = [(row_field(other), moment) for other, moment in self._at.items()]
+        held = [(row_field(other), moment) for other, moment in self.at.items()]
         low, high = self._own
-        start = max((moment for moment in (low, self._after) if moment is not None), default=None)
-        end = self._before
+        start = max((moment for moment in (low, self.after) if moment is not None), default=None)
+        end = self.before
 
         def lies_inside(row: Row) -> bool:
             moment = _instant(row, name)

@@ -101,11 +101,16 @@ class BaseRequest(Generic[T]):
 
     @property
     def label(self) -> str:
-        """Method and path for logs and errors: ids are shown, other values (phones) are not."""
+        """Method and path for logs and errors, see :attr:`shown_path`."""
+        return f"{self.method} {self.shown_path}"
+
+    @property
+    def shown_path(self) -> str:
+        """The path for errors: ids are shown, other values (phones) are not."""
         shown = {
             name: value if _UUID.fullmatch(value) else "{" + name + "}" for name, value in self.path_params.items()
         }
-        return f"{self.method} {self.route.format(**shown)}"
+        return self.route.format(**shown)
 
     @property
     def is_send(self) -> bool:

@@ -83,7 +83,7 @@ def uncertain(
         "it might reach the customer twice. Look in WTS Chat whether it happened before you run it again"
     )
     return WtsChatUncertainError(
-        msg, interrupted_by=interrupted_by, status=status, method=request.method, path=request.label.partition(" ")[2]
+        msg, interrupted_by=interrupted_by, status=status, method=request.method, path=request.shown_path
     )
 
 
@@ -114,7 +114,7 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
             f"{request.label}: answered with a redirect (HTTP {status}), which is not followed because the token would "
             "travel along. Set the connection's host to the address that the API really has"
         )
-        raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request))
+        raise WtsChatServerError(msg, status=status, method=request.method, path=request.shown_path)
     body: Any = None
     try:
         body = _loaded(content) if content.strip() else None
@@ -123,7 +123,7 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
             kind = "HTML" if content.lstrip()[:1] == b"<" else "text that is no JSON"
             msg = f"{request.label}: HTTP {status} with {kind} in place of an answer of the API, likely from a proxy"
             raise WtsChatServerError(
-                msg, status=status, method=request.method, path=_path(request), retryable=True,
+                msg, status=status, method=request.method, path=request.shown_path, retryable=True,
                 retry_after=retry_after(headers),
             ) from None  # fmt: skip
     if not 200 <= status < 300 or (isinstance(body, dict) and body.get("error") is True):
@@ -133,7 +133,7 @@ def _judged(request: Request[Any], status: int, headers: Mapping[str, str], cont
     # An update may answer with nothing; where the answer is what was asked for, as of lists, nothing is no answer.
     if body is None and (request.method == "GET" or request.result is Page or not request.safe_to_repeat):
         msg = f"{request.label}: HTTP {status} with an empty body in place of an answer"
-        raise WtsChatServerError(msg, status=status, method=request.method, path=_path(request), retryable=True)
+        raise WtsChatServerError(msg, status=status, method=request.method, path=request.shown_path, retryable=True)
     return body
 
 
@@ -157,7 +157,7 @@ def _error(request: Request[Any], status: int, headers: Mapping[str, str], body:
     short_id = identity.get("shortValue") if isinstance(identity, dict) else None
     facts: dict[str, Any] = {
         "status": status, "key": key, "text": text, "short_id": short_id,
-        "method": request.method, "path": _path(request), "retry_after": retry_after(headers),
+        "method": request.method, "path": request.shown_path, "retry_after": retry_after(headers),
     }  # fmt: skip
     said = ", ".join(
         f"{name} {value}" for name, value in (("HTTP", status), ("key", key), ("error id", short_id)) if value
@@ -192,10 +192,6 @@ def _refuses(request: Request[Any], key: str | None) -> bool:
 def _says_not_found(text: str | None) -> bool:
     # ENTITY_NOT_FOUND means "no such thing" and also "this add-on is not enabled": only the text tells them apart.
     return re.search(r"não encontrad|não está n[ao] ", str(text).lower()) is not None
-
-
-def _path(request: Request[Any]) -> str:
-    return request.label.partition(" ")[2]
 
 
 def _http_date(value: str | None) -> datetime | None:

@@ -15,18 +15,15 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from airflow_provider_wtschat._compat import conf
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.hooks.connection import ConnectionSettings
 
-__all__ = ["KeptAnswer", "kept"]
-
-T = TypeVar("T")
+__all__ = ["KeptAnswer"]
 
 LONGEST_WAIT = 5.0
 """Seconds to wait for another process that asks for the same; after them each asks for itself."""
@@ -75,6 +72,7 @@ class KeptAnswer:
 
     def keep(self, value: Any) -> None:
         """Keep an answer that has just come."""
+        self.value = value
         with _memory_lock:
             _memory[self._key] = (self._asking_since, value)
             _memory.move_to_end(self._key)
@@ -108,25 +106,6 @@ class KeptAnswer:
         if young:
             self.found, self.value = True, kept["answer"]
         self._asking_since = time.time()
-
-
-def kept(settings: ConnectionSettings, request: Request[Any], ask: Callable[[], T]) -> T:
-    """
-    Return an answer that is kept, or ask and keep what comes.
-
-    :param request: the request, one that has a ``max_age``
-    :param ask: asks the API
-    """
-    answer = KeptAnswer(settings, request)
-    try:
-        if answer.found:
-            value: T = answer.value
-            return value
-        value = ask()
-        answer.keep(value)
-        return value
-    finally:
-        answer.close()
 
 
 def forget() -> None:

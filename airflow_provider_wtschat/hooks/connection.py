@@ -95,22 +95,12 @@ class ConnectionSettings:
                 base_url=_base_url(connection.host, connection.schema, connection.port),
                 token=token,
                 account=account or hashlib.sha256(token.encode()).hexdigest()[:16],
-                timeout=float(
-                    _or(convert.number("timeout", given.get("timeout"), minimum=1, maximum=600), DEFAULT_TIMEOUT)
+                **convert.given(
+                    timeout=convert.number("timeout", given.get("timeout"), minimum=1, maximum=600),
+                    max_retries=convert.integer("max_retries", given.get("max_retries"), minimum=0, maximum=20),
+                    page_size=convert.integer("page_size", given.get("page_size"), minimum=1, maximum=MAX_PAGE_SIZE),
+                    verify_ssl=convert.boolean("verify_ssl", given.get("verify_ssl")),
                 ),
-                max_retries=int(
-                    _or(
-                        convert.integer("max_retries", given.get("max_retries"), minimum=0, maximum=20),
-                        DEFAULT_MAX_RETRIES,
-                    )
-                ),
-                page_size=int(
-                    _or(
-                        convert.integer("page_size", given.get("page_size"), minimum=1, maximum=MAX_PAGE_SIZE),
-                        MAX_PAGE_SIZE,
-                    )
-                ),
-                verify_ssl=_or(convert.boolean("verify_ssl", given.get("verify_ssl")), True),
                 proxies={
                     scheme: _proxy(scheme, url)
                     for scheme, url in (convert.mapping("proxies", given.get("proxies")) or {}).items()
@@ -127,10 +117,6 @@ class ConnectionSettings:
         from requests.utils import get_environ_proxies, select_proxy
 
         return select_proxy(self.base_url, {**get_environ_proxies(self.base_url), **self.proxies})
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
 
 
 def _proxy(scheme: str, url: Any) -> str:

@@ -169,7 +169,7 @@ def interrupted(request: Request[Any], error: BaseException, *, name: str = "") 
         return response.uncertain(request, reason, interrupted_by=error)
     if isinstance(error, OSError):
         return WtsChatServerError(
-            f"{request.label}: {reason}", method=request.method, path=request.label.partition(" ")[2], retryable=True
+            f"{request.label}: {reason}", method=request.method, path=request.shown_path, retryable=True
         )
     return error
 
@@ -178,7 +178,7 @@ def over_budget(request: Request[Any], error: BudgetTimeoutError) -> WtsChatRate
     """Build the error for a request that the account's budget did not let go in time."""
     msg = f"{request.label}: was not sent, because the account's request limit left no room for it in time ({error})"
     return WtsChatRateLimitError(
-        msg, method=request.method, path=request.label.partition(" ")[2], retryable=True, retry_after=error.wait
+        msg, method=request.method, path=request.shown_path, retryable=True, retry_after=error.wait
     )
 
 
@@ -189,7 +189,7 @@ def _not_connected(request: Request[Any], error: BaseException, cause: OSError |
     return WtsChatConnectionError(
         f"{request.label}: no connection was made ({_words(error, cause)}); nothing was sent",
         method=request.method,
-        path=request.label.partition(" ")[2],
+        path=request.shown_path,
         retryable=not lasting,
     )
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from http.client import HTTPException
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -36,7 +35,8 @@ from airflow_provider_wtschat.exceptions import (
     WtsChatServerError,
 )
 from airflow_provider_wtschat.get_provider_info import CONN_FIELDS, UI_FIELD_BEHAVIOUR
-from airflow_provider_wtschat.hooks import _wire, answers, transport, webhook_address
+from airflow_provider_wtschat.hooks import _wire, transport, webhook_address
+from airflow_provider_wtschat.hooks.answers import KeptAnswer
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings
 
 __all__ = ["TokenAuth", "WtsChatHook"]
@@ -223,10 +223,11 @@ class WtsChatHook(BaseHook):
         """
         transport.refuse_list(request)
         if request.max_age is not None:
-            fresh = request.having(max_age=None)
-            ask = partial(self.answer, fresh, bulk=bulk, max_wait=max_wait, stop=stop)
-            value = answers.kept(self.resolve(), request, lambda: ask().value)
-            return Answer(value, None)
+            with closing(KeptAnswer(self.resolve(), request)) as kept:
+                if not kept.found:
+                    fresh = request.having(max_age=None)
+                    kept.keep(self.answer(fresh, bulk=bulk, max_wait=max_wait, stop=stop).value)
+                return Answer(kept.value, None)
         wait = self.max_wait if max_wait is None else min(max_wait, self.max_wait)
         retrying = self._retrying(request, wait)
         if stop is not None:

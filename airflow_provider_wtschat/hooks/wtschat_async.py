@@ -144,16 +144,12 @@ class WtsChatAsyncHook(BaseHook):
         transport.refuse_list(request)
         settings = await self.resolve()
         if request.max_age is not None:
-            kept = await asyncio.to_thread(KeptAnswer, settings, request)
-            try:
+            with closing(await asyncio.to_thread(KeptAnswer, settings, request)) as kept:
                 if not kept.found:
-                    kept.value = (
-                        await self.answer(request.having(max_age=None), bulk=bulk, max_wait=max_wait, stop=stop)
-                    ).value
-                    await asyncio.to_thread(kept.keep, kept.value)
+                    fresh = request.having(max_age=None)
+                    new = await self.answer(fresh, bulk=bulk, max_wait=max_wait, stop=stop)
+                    await asyncio.to_thread(kept.keep, new.value)
                 return Answer(kept.value, None)
-            finally:
-                kept.close()
         max_retries = settings.max_retries if self.max_retries is None else self.max_retries
         wait = self.max_wait if max_wait is None else min(max_wait, self.max_wait)
         retrying = tenacity.AsyncRetrying(

@@ -316,7 +316,7 @@ class WtsChatListOperator(WtsChatBaseOperator, Generic[R]):
         rows = list(answer.get("items") or ())
         if mismatch := request.mismatch(rows):
             msg = f"{request.label}: the server ignored the filter on {mismatch}; check the value of the filter"
-            raise WtsChatServerError(msg, method=request.method, path=request.label.partition(" ")[2])
+            raise WtsChatServerError(msg, method=request.method, path=request.shown_path)
         total, more = answer.get("totalItems"), answer.get("hasMorePages")
         truncated = bool(more) or number > 1 or (total or 0) > len(rows) or (total is None and len(rows) >= size)
         return rows, total, truncated

@@ -74,10 +74,8 @@ class Condition(ABC, Generic[T]):
     list_key: ClassVar[str | None] = None
     """The field of sessions whose changes may bring it about; ``None`` if no list tells of it."""
 
-    @property
-    def subject(self) -> str | None:
-        """Id of the one thing that it is about."""
-        return None
+    subject: str | None = None
+    """Id of the one thing that it is about."""
 
     @property
     def told_by(self) -> frozenset[str]:
@@ -92,7 +90,7 @@ class Condition(ABC, Generic[T]):
     @classmethod
     def argument_names(cls) -> list[str]:
         """Return the names of its arguments."""
-        return [name for name in inspect.signature(cls).parameters if name != "self"]
+        return list(inspect.signature(cls).parameters)
 
     @abstractmethod
     def arguments(self) -> dict[str, Any]:
@@ -123,13 +121,14 @@ class Condition(ABC, Generic[T]):
 class _HasStatus(Condition[T]):
     """Something with an id reaches one of some statuses."""
 
+    subject: str
     argument: ClassVar[str]
     statuses: ClassVar[type[Enum]]
     never: ClassVar[Collection[Enum]] = ()
     noun: ClassVar[str]
 
     def __init__(self, identity: Any, target_statuses: Any, failure_statuses: Any) -> None:
-        self.id = convert.required_uuid(self.argument, identity)
+        self.subject = convert.required_uuid(self.argument, identity)
         self.target_statuses = self._choices("target_statuses", convert.required("target_statuses", target_statuses))
         self.failure_statuses = self._choices("failure_statuses", failure_statuses)
         if not self.target_statuses:
@@ -141,22 +140,17 @@ class _HasStatus(Condition[T]):
     def _choices(self, name: str, value: Any) -> list[str]:
         return list(dict.fromkeys(convert.choices(name, value, self.statuses, never=self.never) or ()))
 
-    @property
-    def subject(self) -> str:
-        """Id of the one thing that it is about."""
-        return self.id
-
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
         return {
-            self.argument: self.id,
+            self.argument: self.subject,
             "target_statuses": self.target_statuses,
             "failure_statuses": self.failure_statuses,
         }
 
     def describe(self) -> str:
         """Say what is waited for, without personal data."""
-        return f"{self.noun} {self.id} to be {' or '.join(self.target_statuses)}"
+        return f"{self.noun} {self.subject} to be {' or '.join(self.target_statuses)}"
 
     @abstractmethod
     def request(self) -> Request[T]:
@@ -208,7 +202,7 @@ class SessionHasStatus(_HasStatus[Session]):
 
     def request(self) -> Request[Session]:
         """Return the request that reads it."""
-        return sessions.get(self.id)
+        return sessions.get(self.subject)
 
     def notice(self, session: Session) -> Outcome | None:
         """Judge a session that changed: the list says all there is to know."""
@@ -233,18 +227,14 @@ class MessageHasStatus(_HasPassed[MessageDelivery]):
     argument = "message_id"
     statuses = MessageStatus
     noun = "message"
+    told_by = frozenset({"MESSAGE_UPDATED"})
 
     def __init__(self, *, message_id: Any, target_statuses: Any, failure_statuses: Any = ("FAILED", "DELETED")) -> None:
         super().__init__(message_id, target_statuses, failure_statuses)
 
-    @property
-    def told_by(self) -> frozenset[str]:
-        """Types of the webhook events without which it could come about unheard."""
-        return frozenset({"MESSAGE_UPDATED"})
-
     def request(self) -> Request[MessageDelivery]:
         """Return the request that reads it."""
-        return messages.get_status(self.id)
+        return messages.get_status(self.subject)
 
 
 class ScheduledMessageHasStatus(_HasPassed[ScheduledMessage]):
@@ -265,7 +255,7 @@ class ScheduledMessageHasStatus(_HasPassed[ScheduledMessage]):
 
     def request(self) -> Request[ScheduledMessage]:
         """Return the request that reads it."""
-        return scheduled_messages.get(self.id)
+        return scheduled_messages.get(self.subject)
 
 
 class CardHasMoved(Condition[Card]):
@@ -278,10 +268,12 @@ class CardHasMoved(Condition[Card]):
     :raises WtsChatArgumentError: if an argument is refused, or there is nothing to wait for
     """
 
+    subject: str
+
     def __init__(
         self, *, card_id: Any, step_ids: Any = None, target_statuses: Any = None, failure_statuses: Any = None
     ) -> None:
-        self.id = convert.required_uuid("card_id", card_id)
+        self.subject = convert.required_uuid("card_id", card_id)
         self.step_ids = convert.uuids("step_ids", step_ids) or []
         self.target_statuses = convert.choices("target_statuses", target_statuses, CardStatus) or []
         self.failure_statuses = convert.choices("failure_statuses", failure_statuses, CardStatus) or []
@@ -290,11 +282,6 @@ class CardHasMoved(Condition[Card]):
                 argument="step_ids, target_statuses", reason="neither was given; name a step or a status to wait for"
             )
         _refuse_both(self.target_statuses, self.failure_statuses)
-
-    @property
-    def subject(self) -> str:
-        """Id of the one thing that it is about."""
-        return self.id
 
     @property
     def told_by(self) -> frozenset[str]:
@@ -306,7 +293,7 @@ class CardHasMoved(Condition[Card]):
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
         return {
-            "card_id": self.id,
+            "card_id": self.subject,
             "step_ids": self.step_ids,
             "target_statuses": self.target_statuses,
             "failure_statuses": self.failure_statuses,
@@ -315,11 +302,11 @@ class CardHasMoved(Condition[Card]):
     def describe(self) -> str:
         """Say what is waited for, without personal data."""
         wanted = [f"in step {step}" for step in self.step_ids] + self.target_statuses
-        return f"card {self.id} to be {' or '.join(wanted)}"
+        return f"card {self.subject} to be {' or '.join(wanted)}"
 
     def read(self) -> Exchange[Card]:
         """Read what a task that waited for it returns."""
-        return call(panels.get_card(self.id))
+        return call(panels.get_card(self.subject))
 
     def look(self) -> Exchange[Outcome | None]:
         """Look whether it has come about, or cannot any more."""
@@ -342,29 +329,21 @@ class SessionHasReply(Condition[list[Message]]):
     :param since: the moment after which a message counts
     """
 
+    subject: str
     list_key = INTERACTED
+    told_by = frozenset({"MESSAGE_RECEIVED"})
 
     def __init__(self, *, session_id: Any, since: When) -> None:
-        self.id = convert.required_uuid("session_id", session_id)
+        self.subject = convert.required_uuid("session_id", session_id)
         self.since = instants.parse("since", convert.required("since", since))
-
-    @property
-    def subject(self) -> str:
-        """Id of the one thing that it is about."""
-        return self.id
-
-    @property
-    def told_by(self) -> frozenset[str]:
-        """Types of the webhook events without which it could come about unheard."""
-        return frozenset({"MESSAGE_RECEIVED"})
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
-        return {"session_id": self.id, "since": instants.write(self.since)}
+        return {"session_id": self.subject, "since": instants.write(self.since)}
 
     def describe(self) -> str:
         """Say what is waited for, without personal data."""
-        return f"a reply in session {self.id} after {instants.write(self.since)}"
+        return f"a reply in session {self.subject} after {instants.write(self.since)}"
 
     def read(self) -> Exchange[list[Message]]:
         """Read what a task that waited for it returns."""
@@ -390,7 +369,7 @@ class SessionHasReply(Condition[list[Message]]):
         return max((moment for moment in moments if moment > self.since), default=None)
 
     def _request(self) -> PagedRequest[Message]:
-        return sessions.list_messages(self.id, created_after=self.since)
+        return sessions.list_messages(self.subject, created_after=self.since)
 
     def _is_reply(self, message: Message) -> bool:
         return message.get("direction") == FROM_CONTACT and instants.read(message["createdAt"]) > self.since
@@ -415,7 +394,7 @@ class ContactHasReplied(SessionHasReply):
     @property
     def session_id(self) -> str | None:
         """Id of the one session whose changes may bring it about; ``None`` for any session."""
-        return self.id if self.contact_id is None else None
+        return self.subject if self.contact_id is None else None
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that make the same condition, as plain JSON."""
@@ -443,7 +422,7 @@ class ContactHasReplied(SessionHasReply):
 
     def notice(self, session: Session) -> datetime | None:
         """Tell from a session of the contact when somebody last wrote, ``None`` if nobody has since."""
-        ours = session["id"] == self.id or (
+        ours = session["id"] == self.subject or (
             self.contact_id is not None and str(session.get("contactId")).lower() == self.contact_id
         )
         return super().notice(session) if ours else None
@@ -454,7 +433,7 @@ class ContactHasReplied(SessionHasReply):
         found = yield from rows(
             sessions.list_(contact_id=self.contact_id, channel_ids=self.channel_id, last_interaction_after=self.since)
         )
-        return [session for session in found if session["id"] != self.id]
+        return [session for session in found if session["id"] != self.subject]
 
 
 class SessionFilter:

@@ -405,13 +405,15 @@ def test_an_ignored_filter_is_an_error_before_a_row_is_given():
     with pytest.raises(WtsChatServerError, match="ignored the filter on userId") as caught:
         paginator.accept(page)
     assert not caught.value.retryable
+    assert (caught.value.method, caught.value.path) == ("GET", "/chat/v2/session")
     assert user not in str(caught.value)
 
 
 @pytest.mark.parametrize("answer", [[], None, {}, {"items": None}, "text"])
 def test_what_is_no_page_is_an_error(answer):
-    with pytest.raises(WtsChatServerError, match="no page of a list"):
+    with pytest.raises(WtsChatServerError, match="no page of a list") as caught:
         Paginator(sessions.list_()).accept(answer)
+    assert (caught.value.method, caught.value.path) == ("GET", "/chat/v2/session")
 
 
 def test_rows_without_the_key_are_read_by_number():
