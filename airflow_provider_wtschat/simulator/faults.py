@@ -38,50 +38,47 @@ class Fault:
     """One way in which an answer can be wrong."""
 
     name: str
-    acted: bool
-    """Whether the server does what was asked before its answer goes wrong."""
-    passing: bool
-    """Whether asking again may help; faults that are final are never drawn by ``all``."""
     summary: str
+    acted: bool = False
+    """Whether the server does what was asked before its answer goes wrong."""
+    passing: bool = True
+    """Whether asking again may help; faults that are final are never drawn by ``all``."""
 
 
-def _fault(name: str, summary: str, *, acted: bool = False, passing: bool = True) -> tuple[str, Fault]:
-    return name, Fault(name, acted, passing, summary)
-
-
-FAULTS: Mapping[str, Fault] = dict(
-    (
-        _fault("429", "429, Retry-After as the options say"),
-        _fault("429_seconds", "429, Retry-After in seconds"),
-        _fault("429_date", "429, Retry-After as an HTTP date"),
-        _fault("429_bare", "429 without Retry-After"),
-        _fault("502", "502 with HTML of a proxy"),
-        _fault("503", "503 with HTML of a proxy"),
-        _fault("504", "504 with HTML of a proxy"),
-        _fault("502_acted", "502 with HTML, after the server acted", acted=True),
-        _fault("504_acted", "504 with HTML, after the server acted", acted=True),
-        _fault("html", "200 with HTML of a proxy"),
-        _fault("html_acted", "200 with HTML, after the server acted", acted=True),
-        _fault("error200", "200 with an error envelope without a key"),
-        _fault("truncated", "body shorter than its Content-Length, after the server acted", acted=True),
-        _fault("cut_json", "whole answer, cut JSON, after the server acted", acted=True),
-        _fault("empty", "200 without a body, after the server acted", acted=True),
-        _fault("lost_before", "connection reset before the server acted"),
-        _fault("lost_after", "connection reset after the server acted", acted=True),
-        _fault("slow", "answer delayed, after the server acted", acted=True),
-        _fault("500", "500 with an envelope without a key"),
-        _fault("500_acted", "500 with an envelope without a key, after the server acted", acted=True),
-        _fault("error200_keyed", "200 with a business error", passing=False),
-        _fault("form_error", "500 FORM_ERROR", passing=False),
-        _fault("entity_not_found", "500 ENTITY_NOT_FOUND", passing=False),
-        _fault("entity_error_save", "500 ENTITY_ERROR_SAVE", passing=False),
-        _fault("unknown_key", "500 with a key that the API has not used so far", passing=False),
-        _fault("400", "400 with problem details", passing=False),
-        _fault("401", "401 with an envelope", passing=False),
-        _fault("403", "403 with an envelope", passing=False),
-        _fault("404", "404 with an envelope", passing=False),
+FAULTS: Mapping[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        Fault("429", "429, Retry-After as the options say"),
+        Fault("429_seconds", "429, Retry-After in seconds"),
+        Fault("429_date", "429, Retry-After as an HTTP date"),
+        Fault("429_bare", "429 without Retry-After"),
+        Fault("502", "502 with HTML of a proxy"),
+        Fault("503", "503 with HTML of a proxy"),
+        Fault("504", "504 with HTML of a proxy"),
+        Fault("502_acted", "502 with HTML, after the server acted", acted=True),
+        Fault("504_acted", "504 with HTML, after the server acted", acted=True),
+        Fault("html", "200 with HTML of a proxy"),
+        Fault("html_acted", "200 with HTML, after the server acted", acted=True),
+        Fault("error200", "200 with an error envelope without a key"),
+        Fault("truncated", "body shorter than its Content-Length, after the server acted", acted=True),
+        Fault("cut_json", "whole answer, cut JSON, after the server acted", acted=True),
+        Fault("empty", "200 without a body, after the server acted", acted=True),
+        Fault("lost_before", "connection reset before the server acted"),
+        Fault("lost_after", "connection reset after the server acted", acted=True),
+        Fault("slow", "answer delayed, after the server acted", acted=True),
+        Fault("500", "500 with an envelope without a key"),
+        Fault("500_acted", "500 with an envelope without a key, after the server acted", acted=True),
+        Fault("error200_keyed", "200 with a business error", passing=False),
+        Fault("form_error", "500 FORM_ERROR", passing=False),
+        Fault("entity_not_found", "500 ENTITY_NOT_FOUND", passing=False),
+        Fault("entity_error_save", "500 ENTITY_ERROR_SAVE", passing=False),
+        Fault("unknown_key", "500 with a key that the API has not used so far", passing=False),
+        Fault("400", "400 with problem details", passing=False),
+        Fault("401", "401 with an envelope", passing=False),
+        Fault("403", "403 with an envelope", passing=False),
+        Fault("404", "404 with an envelope", passing=False),
     )
-)
+}
 
 _KEYED = {
     "form_error": (500, "FORM_ERROR", "Contato não encontrado"),

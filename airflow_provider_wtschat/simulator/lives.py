@@ -176,12 +176,25 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
     :param rng: where it is drawn from
     :param limit: the present: a life that would last longer goes faster
     """
+    life = _drawn(rng, how, begin, status)
+    last = max(life.said[-1].at, life.turns[-1].at)
+    if last <= limit:
+        return life
+    # Up to some time before the present, since not everything happens right now.
+    share = (limit - begin) / (last - begin) * (0.5 + 0.5 * rng.random())
+    return life._replace(
+        said=[one._replace(at=begin + int((one.at - begin) * share)) for one in life.said],
+        turns=[one._replace(at=begin + int((one.at - begin) * share)) for one in life.turns],
+    )
+
+
+def _drawn(rng: Random, how: Distributions, begin: int, status: str) -> Life:
     chance, lasting = rng.random, rng.expovariate
-    said: list[Said] = []
-    turns: list[Turn] = []
     at = begin
     campaign = status == "HIDDEN" or (status != "STARTED" and chance() < how.campaign_share)
     with_bot = not campaign and (status == "STARTED" or chance() < how.bot_share)
+    life = Life([], [], campaign, with_bot)
+    said, turns = life.said, life.turns
     if campaign:
         failed = chance() < how.failure_share
         replies = not failed and chance() < how.reply_share
@@ -191,14 +204,14 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
         if unanswered:
             if status == "COMPLETED":
                 turns.append(Turn(at + _NOBODY_ANSWERS, "COMPLETED"))
-            return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
+            return life
         at += MINUTE + int(lasting(1 / (2 * HOUR)))
     said.append(Said(at, "contact"))
     if with_bot:
         turns.append(Turn(at, "STARTED"))
         said.append(Said(at + 2 * SECOND, "bot"))
         if status == "STARTED":
-            return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
+            return life
         at += 3 * SECOND + int(lasting(1 / (20 * SECOND)))
         said.append(Said(at, "contact"))
         at += SECOND
@@ -210,7 +223,7 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
             said.append(Said(at, "contact"))
         if status == "COMPLETED":
             turns.append(Turn(at + int(lasting(1 / (4 * HOUR))), "COMPLETED", None, department))
-        return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
+        return life
 
     def served(at: int, rounds: int) -> int:
         """Let an agent take it and go on with it; return when it was last spoken."""
@@ -236,7 +249,7 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
         if chance() < 0.5:
             at += int(lasting(1 / (10 * MINUTE)))
             said.append(Said(at, "contact"))
-        return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
+        return life
     at += int(lasting(1 / (10 * MINUTE)))
     last = turns[-1]
     turns.append(Turn(at, "COMPLETED", last.agent, department))
@@ -246,16 +259,4 @@ def live(rng: Random, how: Distributions, *, begin: int, limit: int, status: str
         turns.append(Turn(at, "PENDING", None, department))
         at = served(at, 0) + int(lasting(1 / (10 * MINUTE)))
         turns.append(Turn(at, "COMPLETED", turns[-1].agent, department))
-    return _fitted(Life(said, turns, campaign, with_bot), begin, limit, chance())
-
-
-def _fitted(life: Life, begin: int, limit: int, chance: float) -> Life:
-    last = max(life.said[-1].at, life.turns[-1].at)
-    if last <= limit:
-        return life
-    # Up to some time before the present, since not everything happens right now.
-    share = (limit - begin) / (last - begin) * (0.5 + 0.5 * chance)
-    return life._replace(
-        said=[one._replace(at=begin + int((one.at - begin) * share)) for one in life.said],
-        turns=[one._replace(at=begin + int((one.at - begin) * share)) for one in life.turns],
-    )
+    return life

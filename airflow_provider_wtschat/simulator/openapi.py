@@ -101,14 +101,12 @@ class Operation:
         return f"{self.method} {self.path}"
 
     @cached_property
-    def body_validator(self) -> Validator | None:
-        """Validator of request bodies; None if the operation takes none."""
-        return None if self.body_schema is None else _validator(self.service, self.body_schema, answers=False)
+    def _body_validator(self) -> Validator:
+        return _validator(self.service, self.body_schema or {}, answers=False)
 
     @cached_property
-    def answer_validator(self) -> Validator | None:
-        """Validator of successful answers; None if they have no content."""
-        return None if self.answer_schema is None else _validator(self.service, self.answer_schema, answers=True)
+    def _answer_validator(self) -> Validator:
+        return _validator(self.service, self.answer_schema or {}, answers=True)
 
     def read_query(self, pairs: Iterable[tuple[str, str]]) -> Query:
         """Bind a query as the API does, noting what the contract does not allow."""
@@ -142,15 +140,13 @@ class Operation:
 
     def body_errors(self, body: Any) -> dict[str, list[str]]:
         """Hold a request body against the contract; problems by property, empty if there are none."""
-        validator = self.body_validator
-        return {} if validator is None else _errors(validator, body)
+        return _errors(self._body_validator, body)
 
     def answer_errors(self, answer: Any) -> list[str]:
         """Hold a successful answer against the contract."""
-        validator = self.answer_validator
-        if validator is None:
+        if self.answer_schema is None:
             return [] if answer is None else ["the contract has no content here"]
-        found = _errors(validator, answer)
+        found = _errors(self._answer_validator, answer)
         return [f"{path}: {text}" for path, texts in found.items() for text in texts]
 
 

@@ -402,31 +402,33 @@ class _Seeder:
         for sequence in world.sequences:
             for contact in self.rng.sample(contacts, min(25, len(contacts))):
                 at = self.moment()
-                data = {
-                    "active": True,
-                    "companyId": world.company_id,
-                    "sequenceId": sequence.id,
-                    "contactId": contact.id,
-                    "origin": "USER_SINGLE",
-                    "addedByUserId": next(iter(world.agents))["userId"],
-                    "addedByChatbotId": None,
-                    "_lastAddedAt": at,
-                }
-                row = Record(world.next_seq(), member_id(sequence.id, contact.id), at, at, data)
-                world.sequence_contacts.put(row)
+                world.record(
+                    world.sequence_contacts,
+                    at=at,
+                    row_id=member_id(sequence.id, contact.id),
+                    active=True,
+                    companyId=world.company_id,
+                    sequenceId=sequence.id,
+                    contactId=contact.id,
+                    origin="USER_SINGLE",
+                    addedByUserId=next(iter(world.agents))["userId"],
+                    addedByChatbotId=None,
+                    _lastAddedAt=at,
+                )
         for portfolio in world.portfolios:
             for contact in self.rng.sample(contacts, min(20, len(contacts))):
                 at = self.moment()
                 newest = world.contacts.get(contact.id) or contact
                 world.contacts.put(newest.changed(newest.updated, portfolio_ids=(*newest.portfolio_ids, portfolio.id)))
-                data = {
-                    "active": True,
-                    "companyId": world.company_id,
-                    "portfolioId": portfolio.id,
-                    "contactId": contact.id,
-                }
-                row = Record(world.next_seq(), member_id(portfolio.id, contact.id), at, at, data)
-                world.portfolio_contacts.put(row)
+                world.record(
+                    world.portfolio_contacts,
+                    at=at,
+                    row_id=member_id(portfolio.id, contact.id),
+                    active=True,
+                    companyId=world.company_id,
+                    portfolioId=portfolio.id,
+                    contactId=contact.id,
+                )
 
     def _panels(self) -> None:
         world = self.world
@@ -447,24 +449,26 @@ class _Seeder:
                 for name, color in (("P/ Alta", "rgb(255, 0, 0)"), ("P/ Baixa", "rgb(0, 128, 0)"))
             ]
             reasons = [part(description=text) for text in ("Preço", "Prazo")] if model["type"] == "SALES" else []
-            data = {
-                "companyId": world.company_id,
-                "archived": False,
-                "scope": "COMPANY",
-                "departmentIds": [],
-                "userId": None,
-                "title": model["title"],
-                "description": None,
-                "thumbnailId": None,
-                "key": model["key"],
-                "type": model["type"],
-                "autoLossDays": 30 if model["type"] == "SALES" else None,
-                "_steps": tuple(steps),
-                "_tags": tuple(tags),
-                "_lost_reasons": tuple(reasons),
-                "_last_number": 0,
-            }
-            world.panels.put(Record(world.next_seq(), panel_id, at, at, data))
+            world.record(
+                world.panels,
+                at=at,
+                row_id=panel_id,
+                companyId=world.company_id,
+                archived=False,
+                scope="COMPANY",
+                departmentIds=[],
+                userId=None,
+                title=model["title"],
+                description=None,
+                thumbnailId=None,
+                key=model["key"],
+                type=model["type"],
+                autoLossDays=30 if model["type"] == "SALES" else None,
+                _steps=tuple(steps),
+                _tags=tuple(tags),
+                _lost_reasons=tuple(reasons),
+                _last_number=0,
+            )
             self._custom_fields("PANEL", panel_id, _PANEL_FIELDS)
 
     def _cards(self) -> None:
@@ -482,7 +486,7 @@ class _Seeder:
             chance = rng.random()
             reasons = panel["_lost_reasons"]
             status = "OPEN" if chance < 0.7 else "WON" if chance < 0.8 else "LOST" if chance < 0.9 else "ARCHIVED"
-            self.add(
+            card = self.add(
                 world.cards,
                 companyId=world.company_id,
                 panelId=panel.id,
@@ -504,7 +508,6 @@ class _Seeder:
                 _lost_reason=rng.choice(reasons).id if status == "LOST" and reasons else None,
             )
             if chance < 0.25:
-                card = list(world.cards)[-1]
                 self.add(
                     world.card_notes,
                     companyId=world.company_id,

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, groupby
 from random import Random
 from typing import Generic, TypeVar
 
@@ -92,12 +92,9 @@ class _Index(Generic[R]):
     def span(self, bound: Bound | None, inclusive: bool) -> tuple[int, int]:
         if bound is None:
             return 0, len(self.keys)
-        low, high = 0, len(self.keys)
-        if bound.after is not None:
-            low = (bisect_left if inclusive else bisect_right)(self.keys, bound.after)
-        if bound.before is not None:
-            high = (bisect_right if inclusive else bisect_left)(self.keys, bound.before)
-        return low, max(low, high)
+        lowest, highest = bound.limits(inclusive)
+        low = bisect_left(self.keys, lowest)
+        return low, max(low, bisect_right(self.keys, highest))
 
 
 class Table(Generic[R]):
@@ -123,7 +120,7 @@ class Table(Generic[R]):
         self._rows: dict[str, R] = {}
         self._listed: dict[str, R] = {}
         self._indexes = {name: _Index(key) for name, key in keys.items()}
-        self._late: list[tuple[int, int, str, R]] = []
+        self._late: list[tuple[int, int, R]] = []
         self._late_order = count()
         self.watch: Callable[[R | None, R], None] | None = None
         """Is told of each version that is stored, and of the one before it."""
@@ -168,7 +165,7 @@ class Table(Generic[R]):
         if listed_at is None:
             self._list(row)
         else:
-            heapq.heappush(self._late, (listed_at, next(self._late_order), row.id, row))
+            heapq.heappush(self._late, (listed_at, next(self._late_order), row))
 
     def delete(self, row_id: str) -> R | None:
         """Remove a row from everywhere; return what it was."""
@@ -183,13 +180,10 @@ class Table(Generic[R]):
     def settle(self, now: int) -> None:
         """Let lists show what has become visible by now."""
         while self._late and self._late[0][0] <= now:
-            _, _, row_id, row = heapq.heappop(self._late)
-            if row_id in self._rows and self._is_newer(row):
+            row = heapq.heappop(self._late)[2]
+            listed = self._listed.get(row.id)
+            if row.id in self._rows and (listed is None or listed.updated <= row.updated):
                 self._list(row)
-
-    def _is_newer(self, row: R) -> bool:
-        listed = self._listed.get(row.id)
-        return listed is None or listed.updated <= row.updated
 
     def _list(self, row: R) -> None:
         old = self._listed.get(row.id)
@@ -275,13 +269,8 @@ def _shuffle_ties(
     while end < high and key(rows[end]) == key(rows[last - 1]):
         end += 1
     shuffled: list[R] = []
-    group: list[R] = []
-    for row in rows[begin:end]:
-        if group and key(group[0]) != key(row):
-            rng.shuffle(group)
-            shuffled += group
-            group = []
-        group.append(row)
-    rng.shuffle(group)
-    shuffled += group
+    for _, group in groupby(rows[begin:end], key):
+        tie = list(group)
+        rng.shuffle(tie)
+        shuffled += tie
     return shuffled[first - begin : last - begin]

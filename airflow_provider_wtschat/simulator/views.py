@@ -292,19 +292,12 @@ def _tag_names(world: World, row: Contact) -> list[str]:
 
 def agent(world: World, row: Record) -> dict[str, Any]:
     """Print an agent with its departments."""
-    memberships = []
-    for team in world.departments:
-        roles = team["_agents"].get(row["userId"])
-        if roles is not None:
-            memberships.append(
-                {
-                    "agentId": row.id,
-                    "userId": row["userId"],
-                    "departmentId": team.id,
-                    "isAgent": roles[0],
-                    "isSupervisor": roles[1],
-                }
-            )
+    memberships = [
+        {"agentId": row.id, **membership}
+        for team in world.departments
+        for membership in _department_agents(team)
+        if membership["userId"] == row["userId"]
+    ]
     return {**record(row), "departments": memberships}
 
 
