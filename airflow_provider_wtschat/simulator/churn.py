@@ -25,8 +25,6 @@ class Churn:
         """
         self._world = world
         self._rng = Random(f"{world.options.seed}/churn")
-        self._next = float(world.now())
-        self._step = 0.0
         self.set_rate(per_second)
 
     def set_rate(self, per_second: float) -> None:

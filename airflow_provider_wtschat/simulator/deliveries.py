@@ -6,7 +6,7 @@ import heapq
 import http.client
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -121,7 +121,11 @@ class Deliveries:
         return None if latest is None else view(self._world, latest)
 
     def _tell(self, event: str, content: Callable[[], Any], *, at: int | None = None) -> None:
-        urls = list(self._urls(event))
+        urls = [
+            row["url"]
+            for row in self._world.webhooks
+            if row["enabled"] and event in row["_events"] and _is_here(row["url"])
+        ]
         if not urls:
             return
         now = self._world.now()
@@ -137,11 +141,6 @@ class Deliveries:
 
         for url in urls:
             self._put(now if at is None else at, event, url, body)
-
-    def _urls(self, event: str) -> Iterator[str]:
-        for row in self._world.webhooks:
-            if row["enabled"] and event in row["_events"] and _is_here(row["url"]):
-                yield row["url"]
 
     def _put(self, at: int, event: str, url: str, body: Callable[[], Any]) -> None:
         with self._changed:

@@ -143,12 +143,13 @@ class History:
         if self.watch is not None:
             self.watch(None, message)
 
-    def replace(self, message: Message) -> None:
+    def replace(self, message: Message) -> Message:
         """Store the next version of a message."""
         past = self._past(message.session_id)
         old, past[message.id] = past.get(message.id), message
         if self.watch is not None:
             self.watch(old, message)
+        return message
 
     def _past(self, session_id: str) -> dict[str, Message]:
         known = self._by_session.get(session_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 SECOND = 1_000_000
@@ -13,9 +13,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
-_INSTANT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?P<zone>Z|[+-]\d\d:\d\d)?", re.IGNORECASE
-)
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?P<zone>Z|[+-]\d\d:\d\d)?", re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,16 +32,11 @@ def parse_instant(text: str) -> ParsedInstant | None:
     if match is None:
         return None
     zone = match["zone"]
-    offset: tzinfo = UTC
-    if zone and zone.upper() != "Z":
-        delta = timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
-        offset = timezone(-delta if zone[0] == "-" else delta)
-    fraction = (match[7] or "")[:6].ljust(6, "0")
     try:
-        moment = datetime.fromisoformat(text[:19]).replace(microsecond=int(fraction), tzinfo=offset)
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
         return None
-    return ParsedInstant(micros_of(moment), zone)
+    return ParsedInstant(micros_of(moment if zone else moment.replace(tzinfo=UTC)), zone)
 
 
 def micros_of(moment: datetime) -> int:

@@ -231,14 +231,7 @@ class SpawnedSimulator:
 
     def __init__(self, *, port: int = 0, **options: Any) -> None:
         self.options = Options(**options)
-        command = [
-            sys.executable,
-            "-m",
-            "airflow_provider_wtschat.simulator",
-            "--port",
-            str(port),
-            "--exit-with-parent",
-        ]
+        command = [sys.executable, "-m", str(__package__), "--port", str(port), "--exit-with-parent"]
         self._process = subprocess.Popen(  # noqa: S603
             [*command, "--options", self.options.to_json()], stdout=subprocess.PIPE, text=True
         )

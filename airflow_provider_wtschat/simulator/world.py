@@ -195,8 +195,7 @@ class World:
             )
             self._turns[session.id] = [Turn(now, status)]
             self.history.begin(session.id)
-            self.save_session(session)
-            return session
+            return self.save_session(session)
 
     def change_session(self, session_id: str, *, late_s: float | None = None, **values: Any) -> Session:
         """Change fields of a session.
@@ -207,9 +206,7 @@ class World:
             session, now = self._session(session_id), self.now()
             if "status" in values:
                 session = self.turn(session, now, values.pop("status"))
-            session = session.changed(now, **values)
-            self.save_session(session, late_s=late_s)
-            return session
+            return self.save_session(session.changed(now, **values), late_s=late_s)
 
     def turn(self, session: Session, at: int, status: str, **values: Any) -> Session:
         """Return a session's version with another status: its waiting and service times and its end follow from it.
@@ -219,18 +216,10 @@ class World:
         if status != session.status:
             self._turns.setdefault(session.id, []).append(Turn(at, status))
         times = session.times.then(at, status)
+        ended: dict[str, Any] = {"end": None}
         if status == "COMPLETED":
-            return session.changed(
-                at,
-                **{
-                    "status": status,
-                    "times": times._replace(served=times.served or 0),
-                    "end": at,
-                    "unread": 0,
-                    **values,
-                },
-            )
-        return session.changed(at, **{"status": status, "times": times, "end": None, **values})
+            times, ended = times._replace(served=times.served or 0), {"end": at, "unread": 0}
+        return session.changed(at, **{"status": status, "times": times, **ended, **values})
 
     def turns(self, session_id: str) -> list[Turn]:
         """Return all statuses that a session has had, in order: what no list of the API tells."""
@@ -242,17 +231,13 @@ class World:
         with self.lock:
             session, now = self._session(session_id), self.now() if at is None else at
             user_id = session.user_id or self.rng.choice(list(self.agents))["userId"]
-            session = self.turn(session, now, "IN_PROGRESS", user_id=user_id)
-            self.save_session(session)
-            return session
+            return self.save_session(self.turn(session, now, "IN_PROGRESS", user_id=user_id))
 
     def conclude_session(self, session_id: str, *, at: int | None = None, reactivate: bool = False) -> Session:
         """Conclude a session."""
         with self.lock:
             now = self.now() if at is None else at
-            session = self.turn(self._session(session_id), now, "COMPLETED", reactivate=reactivate)
-            self.save_session(session)
-            return session
+            return self.save_session(self.turn(self._session(session_id), now, "COMPLETED", reactivate=reactivate))
 
     def delete_session(self, session_id: str) -> None:
         """Remove a session, its messages and its notes."""
@@ -264,13 +249,14 @@ class World:
             if self._open_sessions.get((session.contact_id, session.channel_id)) == session_id:
                 del self._open_sessions[session.contact_id, session.channel_id]
 
-    def save_session(self, session: Session, *, late_s: float | None = None) -> None:
+    def save_session(self, session: Session, *, late_s: float | None = None) -> Session:
         """Store a version of a session."""
         if late_s is None and self.options.late_rows and self.rng.random() < self.options.late_rows:
             late_s = self.options.late_s
         listed_at = None if not late_s else self.now() + round(late_s * SECOND)
         self.sessions.put(session, listed_at=listed_at)
         self._note_session(session)
+        return session
 
     def open_session(self, contact_id: str, channel_id: str) -> Session | None:
         """Return the session that goes on between a contact and a channel."""
@@ -352,8 +338,7 @@ class World:
             now = self.now()
             past = tuple(step for step in message.course if step[0] < now)
             changed = message.changed(now, course=(*past, (now, status)), failed_reason=reason)
-            self.history.replace(changed)
-            return changed
+            return self.history.replace(changed)
 
     # Contacts
 
@@ -361,13 +346,8 @@ class World:
         """Create a contact."""
         with self.lock:
             now = self.now() if at is None else at
-            contact = Contact(
-                **self.fresh(now),
-                phone=None if phone is None else stored_phone(phone),
-                **values,
-            )
-            self.save_contact(contact)
-            return contact
+            stored = None if phone is None else stored_phone(phone)
+            return self.save_contact(Contact(**self.fresh(now), phone=stored, **values))
 
     def change_contact(self, contact_id: str, **values: Any) -> Contact:
         """Change fields of a contact."""
@@ -378,13 +358,13 @@ class World:
             changed = contact.changed(self.now(), **values)
             if contact.phone and changed.phone != contact.phone:
                 self._contacts_by_phone.pop(contact.phone, None)
-            self.save_contact(changed)
-            return changed
+            return self.save_contact(changed)
 
-    def save_contact(self, contact: Contact) -> None:
+    def save_contact(self, contact: Contact) -> Contact:
         """Store a version of a contact."""
         self.contacts.put(contact)
         self._note_contact(contact)
+        return contact
 
     def contact_by_phone(self, phone: str) -> Contact | None:
         """Find a contact by its phone in any spelling."""

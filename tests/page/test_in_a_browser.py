@@ -262,7 +262,7 @@ def test_every_text_of_the_page_is_translated():
     known = set(re.findall(r'"([^"]+)":\s', table))
     said = set(re.findall(r'\bt\("([^"]+)"\)', source))
     said |= set(re.findall(r'(?:return|\?|:) \["(?:bad|warn|busy|good|mute)", "([^"]+)"', source))
-    for name in ("WAITS", "PURPOSES", "WHY"):
+    for name in ("TITLES", "WAITS", "PURPOSES", "WHY"):
         block = re.search(rf"const {name} = {{(.*?)}};", source, re.DOTALL)
         assert block is not None
         said |= set(re.findall(r': "([^"]+)"', block[1]))

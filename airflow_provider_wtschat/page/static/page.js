@@ -315,8 +315,14 @@ function judgeCampaign({ state, told }) {
 
 // --- Showing --------------------------------------------------------------------------------------------------------
 
-function show(id, title, ...content) {
-  document.getElementById(id).replaceChildren(h("h2", {}, t(title)), ...content);
+const TITLES = {
+  loads: "Loads: which is behind, and since when",
+  budget: "Request budget: is it used up now, and by whom",
+  campaigns: "Campaigns: which run, and what came of them",
+  waits: "Waits: who waits for what",
+};
+function show(id, ...content) {
+  document.getElementById(id).replaceChildren(h("h2", {}, t(TITLES[id])), ...content);
 }
 const answer = (kind, ...text) => h("p", { class: `answer ${kind}` }, ...text);
 const state = (kind, text) => h("span", { class: "state" }, h("span", { class: `dot ${kind}` }), text);
@@ -324,9 +330,8 @@ const head = (...names) =>
   h("thead", {}, h("tr", {}, names.map(([name, kind]) => h("th", { class: kind, scope: "col" }, t(name)))));
 
 function showLoads(rows) {
-  const title = "Loads: which is behind, and since when";
   if (!rows.length) {
-    show("loads", title,
+    show("loads",
       answer("", t("No load has told how far it is. One does when it runs with this version of the provider.")));
     return;
   }
@@ -340,7 +345,7 @@ function showLoads(rows) {
     onclick: () => { everyLoad = !everyLoad; showLoads(rows); },
   }, everyLoad ? t("Show fewer") : `${t("Show all")} (${judged.length})`);
   const wrong = judged.filter(({ verdict }) => ["bad", "warn"].includes(verdict[0])).length;
-  show("loads", title,
+  show("loads",
     wrong
       ? answer(judged[0].verdict[0], h("strong", {}, `${wrong} ${t(wrong > 1 ? "loads need a look" : "load needs a look")}`))
       : answer("good", h("strong", {}, t("every load is up to date"))),
@@ -373,7 +378,6 @@ function funnel(told) {
 }
 
 function showCampaigns(rows) {
-  const title = "Campaigns: which run, and what came of them";
   const newest = new Map();
   for (const one of rows) {
     const key = JSON.stringify([one.told.table, one.told.campaign]);
@@ -382,10 +386,10 @@ function showCampaigns(rows) {
   const campaigns = [...newest.values()].map((one) => ({ one, verdict: judgeCampaign(one) }));
   campaigns.sort((a, b) => RANK[a.verdict[0]] - RANK[b.verdict[0]] || (a.one.told.at < b.one.told.at ? 1 : -1));
   if (!campaigns.length) {
-    show("campaigns", title, answer("", t("No campaign has told how far it is.")));
+    show("campaigns", answer("", t("No campaign has told how far it is.")));
     return;
   }
-  show("campaigns", title, h("table", {}, head(["Campaign"], ["State"], ["Messages"]),
+  show("campaigns", h("table", {}, head(["Campaign"], ["State"], ["Messages"]),
     h("tbody", {}, campaigns.map(({ one, verdict: [kind, said] }) => {
       const parts = funnel(one.told);
       const words = parts.map(([name, number]) => `${count(number)} ${t(name)}`);
@@ -428,7 +432,6 @@ function curve(account) {
     s("title", {}, t("requests in 5 min")), s("polyline", { class: "curve", points: line.join(" ") }));
 }
 
-const BUDGET = "Request budget: is it used up now, and by whom";
 const WHY = {
   process: "Each process counts its requests for itself ([wtschat] budget = process), so nobody can see them together.",
   unreadable: "The budget cannot be read; the log of the API server says why.",
@@ -437,10 +440,10 @@ const WHY = {
 function showBudget({ accounts, why }) {
   if (!accounts.length) {
     const none = "No request was counted where the API server looks. Several machines share a budget in Redis ([wtschat] budget).";
-    show("budget", BUDGET, answer(why === "unreadable" ? "bad" : "", t(WHY[why] ?? none)));
+    show("budget", answer(why === "unreadable" ? "bad" : "", t(WHY[why] ?? none)));
     return;
   }
-  show("budget", BUDGET, ...accounts.map((account) => {
+  show("budget", ...accounts.map((account) => {
     const full = BARS.filter(([name]) => account.windows[name].used >= account.windows[name].limit).map(([, label]) => t(label));
     const most = Math.max(1, ...account.users.map(({ requests }) => requests));
     const verdict = account.held > 0
@@ -486,7 +489,7 @@ function showWaits() {
       ...one.readers.map(({ reader, lag }) =>
         ` · ${reader}: ${lag < 5 ? t("read up to now") : `${t("behind by")} ${span(lag * 1e3)}`}`))));
   }
-  show("waits", "Waits: who waits for what", ...content);
+  show("waits", ...content);
 }
 
 function group(instances) {
@@ -528,7 +531,7 @@ async function lookAtState() {
     if (waiting !== null) showWaits();
   } catch (error) {
     const forbidden = t("You may not see this: it needs the right to see the cluster's activity.");
-    show("budget", BUDGET, answer("bad", explain(error, forbidden)));
+    show("budget", answer("bad", explain(error, forbidden)));
   }
 }
 
@@ -551,8 +554,8 @@ async function lookAtDags() {
     showCampaigns(rows.filter(({ told }) => told?.kind === "campaign"));
   } catch (error) {
     const told = answer("bad", explain(error, t("You may not see this: it needs the right to read XComs of a Dag.")));
-    show("loads", "Loads: which is behind, and since when", told);
-    show("campaigns", "Campaigns: which run, and what came of them", told.cloneNode(true));
+    show("loads", told);
+    show("campaigns", told.cloneNode(true));
   }
   try {
     const most = 10 * PAGE;
@@ -563,7 +566,7 @@ async function lookAtDags() {
     showWaits();
   } catch (error) {
     const forbidden = t("You may not see this: it needs the right to read task instances of a Dag.");
-    show("waits", "Waits: who waits for what", answer("bad", explain(error, forbidden)));
+    show("waits", answer("bad", explain(error, forbidden)));
   }
   const now = document.getElementById("now");
   now.textContent = `${t("as of")} ${new Date().toLocaleTimeString(LANGUAGE)}`;
@@ -610,10 +613,7 @@ function repeat(look, every) {
 
 document.documentElement.lang = LANGUAGE;
 follow();
-for (const [id, title] of [["loads", "Loads: which is behind, and since when"], ["budget", BUDGET],
-  ["campaigns", "Campaigns: which run, and what came of them"], ["waits", "Waits: who waits for what"]]) {
-  show(id, title, answer("", t("Looking…")));
-}
+for (const id of Object.keys(TITLES)) show(id, answer("", t("Looking…")));
 const looks = [repeat(lookAtState, STATE_EVERY), repeat(lookAtDags, DAGS_EVERY)];
 const button = document.getElementById("refresh");
 button.textContent = t("Refresh");

@@ -27,8 +27,19 @@ BATCH = 100
 
 _PAGING = {"pageNumber": "number", "pageSize": "size", "orderBy": "order_by", "orderDirection": "direction"}
 
-# What the mask calls a field, and how the body spells it.
-_PLAIN = {"Name": "name", "Instagram": "instagram", "Annotation": "annotation", "Utm": "utm"}
+_PLAIN = ("name", "email", "instagram", "annotation", "utm")
+_FIELDS = {
+    **{name: name.title() for name in _PLAIN},
+    "phoneNumber": "PhoneNumber",
+    "tagIds": "Tags",
+    "tagNames": "Tags",
+    "portfolioIds": "Portfolio",
+    "portfolioNames": "Portfolio",
+    "sequenceIds": "SequenceIds",
+    "customFields": "CustomFields",
+    "metadata": "Metadata",
+}
+"""What the mask calls a property of the body."""
 _ALL_DETAILS = frozenset({"Tags", "CustomFields", "Portfolios"})
 _TEXTS = {"STRING", "TEXT", "DATE", "TIME", "DATETIME", "SINGLESELECT"}
 
@@ -86,7 +97,7 @@ def save_contacts(call: Call) -> Any:
     items = call.body["items"]
     if not 0 < len(items) <= BATCH:
         raise form_error(f"Informe de 1 a {BATCH} contatos por requisição")
-    options = {"upsert": True, **{k: v for k, v in (call.body.get("options") or {}).items() if k != "upsert"}}
+    options = {**(call.body.get("options") or {}), "upsert": True}
     return [_printed(call, _create(call, item, options)) for item in items]
 
 
@@ -214,27 +225,15 @@ def _create(call: Call, body: Mapping[str, Any], options: Mapping[str, Any]) -> 
 
 def _given(body: Mapping[str, Any]) -> set[str]:
     """Return the mask that means everything a body has."""
-    names = {
-        **{property_name: field for field, property_name in _PLAIN.items()},
-        "phoneNumber": "PhoneNumber",
-        "email": "Email",
-        "tagIds": "Tags",
-        "tagNames": "Tags",
-        "portfolioIds": "Portfolio",
-        "portfolioNames": "Portfolio",
-        "sequenceIds": "SequenceIds",
-        "customFields": "CustomFields",
-        "metadata": "Metadata",
-    }
-    return {names[name] for name, value in body.items() if name in names and value is not None}
+    return {_FIELDS[name] for name, value in body.items() if name in _FIELDS and value is not None}
 
 
 def _update(call: Call, row: Contact) -> Contact:
     world, body = call.world, call.body or {}
     mask = set(body.get("fields") or ())
     operation = (body.get("options") or {}).get("tagsOperation")
-    for name, attribute in (("PhoneNumber", "phoneNumber"), ("Email", "email"), ("Instagram", "instagram")):
-        other = _existing(world, {attribute: body.get(attribute)}) if name in mask and body.get(attribute) else None
+    for name in ("phoneNumber", "email", "instagram"):
+        other = _existing(world, {name: body[name]}) if _FIELDS[name] in mask and body.get(name) else None
         if other is not None and other.id != row.id:
             raise form_error("Já existe um contato com este telefone, Instagram ou e-mail")
     changes = _changes(world, row, body, mask, operation)
@@ -250,11 +249,9 @@ def _update(call: Call, row: Contact) -> Contact:
 def _changes(
     world: World, row: Contact | None, body: Mapping[str, Any], mask: set[str], operation: str | None
 ) -> dict[str, Any]:
-    changes: dict[str, Any] = {attribute: body.get(attribute) for name, attribute in _PLAIN.items() if name in mask}
+    changes: dict[str, Any] = {name: body.get(name) for name in _PLAIN if _FIELDS[name] in mask}
     if "PhoneNumber" in mask:
         changes["phone"] = _phone(body.get("phoneNumber"))
-    if "Email" in mask:
-        changes["email"] = body.get("email")
     if "Tags" in mask:
         given = find_tags(_tag_names(world), body)
         changes["tag_ids"] = tags_after(row.tag_ids if row else (), given, operation)

@@ -9,7 +9,7 @@ from airflow_provider_wtschat.simulator import views
 from airflow_provider_wtschat.simulator.errors import cannot_save, form_error, not_found
 from airflow_provider_wtschat.simulator.phones import stored_phone
 from airflow_provider_wtschat.simulator.records import Record
-from airflow_provider_wtschat.simulator.routes.call import Call, by_id, contains, handles, list_page
+from airflow_provider_wtschat.simulator.routes.call import Call, by_id, contains, handles, list_page, masked
 from airflow_provider_wtschat.simulator.sending import (
     find_bot,
     find_channel,
@@ -19,6 +19,8 @@ from airflow_provider_wtschat.simulator.sending import (
 )
 from airflow_provider_wtschat.simulator.tables import Bound
 from airflow_provider_wtschat.simulator.world import World
+
+_WHAT = {"Type": "type", "TemplateId": "templateId", "BotId": "botKey", "TemplateParams": "templateParams"}
 
 
 @handles("GET /chat/v1/scheduled-message")
@@ -85,17 +87,12 @@ def update_scheduled(call: Call) -> Any:
         if not body.get("scheduling"):
             raise form_error("Informe a data do agendamento")
         changes["scheduling"] = _future(call, body["scheduling"])
-    if mask & {"Type", "TemplateId", "BotId", "TemplateParams"}:
-        now = {
-            "type": body.get("type") if "Type" in mask else row["type"],
-            "templateId": body.get("templateId") if "TemplateId" in mask else row["templateId"],
-            "botKey": body.get("botKey") if "BotId" in mask else row["botId"],
-            "templateParams": body.get("templateParams")
-            if "TemplateParams" in mask
-            else {"parameters": row["_parameters"]},
-        }
+    given = masked(call, _WHAT)
+    if given:
+        parameters = {"parameters": row["_parameters"]}
+        known = {"type": row["type"], "templateId": row["templateId"], "botKey": row["botId"]}
         channel = find_channel(world, changes.get("channelId", row["channelId"]))
-        changes |= _what(world, now, channel)
+        changes |= _what(world, {**known, "templateParams": parameters, **given}, channel)
     if changes:
         row = world.change(world.scheduled, row, **changes)
         world.schedule(row)
