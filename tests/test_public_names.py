@@ -28,6 +28,10 @@ def test_nothing_public_has_changed():
     assert breaks(json.loads(SNAPSHOT.read_text()), public_names()) == []
 
 
+def test_what_is_new_is_held_from_now_on():
+    assert json.loads(SNAPSHOT.read_text()) == public_names(), "run make names"
+
+
 @pytest.mark.parametrize("path", [*PAGES, *EXAMPLES], ids=lambda path: path.name)
 def test_what_users_are_shown_is_public(path: Path):
     shown = {f"{PACKAGE}.{part}" for part in PUBLIC}
