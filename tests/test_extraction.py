@@ -46,6 +46,7 @@ from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator, server, views
 from airflow_provider_wtschat.simulator.routes.call import HANDLERS, query_bounds
+from tests.api.test_contract import spec
 
 DAY = timedelta(days=1)
 
@@ -457,18 +458,15 @@ def test_all_states_are_asked_for(name, parameter, values):
 
 
 def test_every_list_of_the_api_is_a_resource_or_known_not_to_be():
-    read_by = {
-        inspect.getsource(resource.asking or resource.child)
+    parent = "0b1c2d3e-0000-4000-8000-000000000001"
+    asked = [
+        request
         for resource in RESOURCES.values()
-        if resource.asking or resource.child
-    }
+        for request in (resource.requests(Lookup()) if resource.child is None else [resource.child(parent)])
+    ]
+    read = {(request.method, request.route) for request in asked}
     lists = {name for name in OPERATIONS if name.partition(".")[2].startswith("list")}
-    missing = {
-        name
-        for name in lists
-        if not any(f"{name.partition('.')[0]}.{OPERATIONS[name].__name__}" in source for source in read_by)
-        and not any(OPERATIONS[name] is resource.child for resource in RESOURCES.values())
-    }
+    missing = {name for name in lists if spec(name).key not in read}
     # The same rows as another list gives, or settings that nobody loads into a warehouse.
     assert missing <= {
         "messages.list",

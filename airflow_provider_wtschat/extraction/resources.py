@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import (
@@ -188,113 +189,39 @@ def find(name: str) -> Resource:
     return RESOURCES[name]
 
 
-def _sessions(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    # Hidden sessions come only when asked for, and the classification only as a detail.
-    everything = {
-        "status": [status for status in types.SessionStatus if status is not types.SessionStatus.UNDEFINED],
-        "include_details": [types.SessionDetail.CLASSIFICATION_DETAILS],
-    }
-    return [sessions.list_(**{**everything, **filters})]
+def _once(ask: Callable[..., AnyRequest], **everything: Any) -> Asking:
+    """Ask for one list."""
+    return lambda _, filters: [ask(**{**everything, **filters})]
 
 
-def _contacts(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+def _for_each(name: str, every: Iterable[Any], ask: Callable[..., AnyRequest], **everything: Any) -> Asking:
+    """Ask for a list once for each value of an argument that takes one, or for those that the filters name."""
+
+    def asking(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+        given = filters.get(name)
+        values = every if given is None else given if isinstance(given, (list, tuple, set)) else [given]
+        return [ask(**{**everything, **filters, name: value}) for value in values]
+
+    return asking
+
+
+def _of_each(
+    name: str, parents: Callable[[], PagedRequest[Any]], ask: Callable[..., AnyRequest], **everything: Any
+) -> Asking:
+    """Ask for the list of each parent, or of the one that the filters name."""
+
+    def asking(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
+        rest = {**everything, **filters}
+        parent = rest.pop(name, None)
+        found = [parent] if parent else [row["id"] for row in hook.iterate(parents(), bulk=True)]
+        return [ask(parent_id, **rest) for parent_id in found]
+
+    return asking
+
+
+def _contacts(**filters: Any) -> AnyRequest:
     listed = {"status", "include_details", "timezone", "created_after", "created_before"}
-    ask: Callable[..., PagedRequest[types.Contact]] = contacts.list_ if set(filters) <= listed else contacts.filter
-    everything = {"include_details": list(types.ContactDetail), **filters}
-    return [ask(**{**everything, "status": status}) for status in _one_by_one(filters, "status", types.ContactStatus)]
-
-
-def _cards(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    rest = dict(filters)
-    panel = rest.pop("panel_id", None)
-    everything = {"statuses": list(types.CardStatus), "include_details": list(types.CardDetail), **rest}
-    found = [panel] if panel else [row["id"] for row in hook.iterate(panels.list_(), bulk=True)]
-    return [panels.list_cards(panel_id, **everything) for panel_id in found]
-
-
-def _panels(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    details = [types.PanelDetail.TAGS, types.PanelDetail.STEPS]
-    return [panels.list_(**{"include_details": details, **filters})]
-
-
-def _lost_reasons(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    rest = dict(filters)
-    panel = rest.pop("panel_id", None)
-    sales = panels.list_(panel_type=types.PanelType.SALES)
-    found = [panel] if panel else [row["id"] for row in hook.iterate(sales, bulk=True)]
-    return [panels.list_lost_reasons(panel_id, **rest) for panel_id in found]
-
-
-def _templates(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    everything = {"include_details": [types.TemplateDetail.ALL], **filters}
-    archived = [filters["archived"]] if filters.get("archived") is not None else [False, True]
-    return [templates.list_(**{**everything, "archived": flag}) for flag in archived]
-
-
-def _chatbots(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [chatbots.list_(**filters)]
-
-
-def _sequences(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [sequences.list_(**filters)]
-
-
-def _sequence_contacts(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    rest = dict(filters)
-    sequence = rest.pop("sequence_id", None)
-    found = [sequence] if sequence else [row["id"] for row in hook.iterate(sequences.list_(), bulk=True)]
-    return [sequences.list_contacts(sequence_id, **rest) for sequence_id in found]
-
-
-def _portfolios(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [portfolios.list_(**{"include_details": [types.PortfolioDetail.DEPARTMENTS], **filters})]
-
-
-def _portfolio_contacts(hook: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    rest = dict(filters)
-    portfolio = rest.pop("portfolio_id", None)
-    found = [portfolio] if portfolio else [row["id"] for row in hook.iterate(portfolios.list_(), bulk=True)]
-    return [portfolios.list_contacts(portfolio_id, **rest) for portfolio_id in found]
-
-
-def _scheduled_messages(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    # Without a status all come, as far as is known: that list is read, too, only if it has more than these.
-    statuses = _one_by_one(filters, "status", types.ScheduledMessageStatus)
-    return [scheduled_messages.list_(**{**filters, "status": status}) for status in statuses]
-
-
-def _agents(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [agents.list_(**filters)]
-
-
-def _departments(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [departments.list_(**filters)]
-
-
-def _channels(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [channels.list_(**{"channel_type": types.ChannelType.ALL, **filters})]
-
-
-def _tags(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [tags.list_(**filters)]
-
-
-def _custom_fields(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    # Nested, the fields would lie inside of their groups.
-    everything = {"nested_list": False, **filters}
-    kinds = _one_by_one(filters, "entity_type", types.CustomFieldEntity)
-    return [custom_fields.list_(**{**everything, "entity_type": kind}) for kind in kinds]
-
-
-def _office_hours(_: WtsChatHook, filters: Mapping[str, Any]) -> Requests:
-    return [office_hours.get(**filters)]
-
-
-def _one_by_one(filters: Mapping[str, Any], name: str, every: Iterable[Any]) -> list[Any]:
-    given = filters.get(name)
-    if given is None:
-        return list(every)
-    return list(given) if isinstance(given, (list, tuple, set)) else [given]
+    return contacts.list_(**filters) if set(filters) <= listed else contacts.filter(**filters)
 
 
 RESOURCES: dict[str, Resource] = {
@@ -304,7 +231,12 @@ RESOURCES: dict[str, Resource] = {
             name="sessions",
             row=types.Session,
             kind=Kind.CHANGES,
-            asking=_sessions,
+            # Hidden sessions come only when asked for, and the classification only as a detail.
+            asking=_once(
+                sessions.list_,
+                status=[status for status in types.SessionStatus if status is not types.SessionStatus.UNDEFINED],
+                include_details=[types.SessionDetail.CLASSIFICATION_DETAILS],
+            ),
             also="LastInteractionAt",
             status=StatusFilter("status", "Status", frozenset({"STARTED", "PENDING", "IN_PROGRESS", "COMPLETED"})),
         ),
@@ -312,44 +244,67 @@ RESOURCES: dict[str, Resource] = {
             name="contacts",
             row=types.Contact,
             kind=Kind.CHANGES,
-            asking=_contacts,
+            asking=_for_each("status", types.ContactStatus, _contacts, include_details=list(types.ContactDetail)),
             status=StatusFilter("status", "Status", frozenset({"ACTIVE"})),
         ),
         Resource(
             name="cards",
             row=types.Card,
             kind=Kind.CHANGES,
-            asking=_cards,
+            asking=_of_each(
+                "panel_id",
+                panels.list_,
+                panels.list_cards,
+                statuses=list(types.CardStatus),
+                include_details=list(types.CardDetail),
+            ),
             parent="panels",
             parent_filter="panel_id",
             status=StatusFilter("statuses", "Statuses", frozenset({"OPEN"})),
         ),
-        Resource(name="panels", row=types.Panel, kind=Kind.CHANGES, asking=_panels),
+        Resource(
+            name="panels",
+            row=types.Panel,
+            kind=Kind.CHANGES,
+            asking=_once(panels.list_, include_details=[types.PanelDetail.TAGS, types.PanelDetail.STEPS]),
+        ),
         Resource(
             name="lost_reasons",
             row=types.LostReasonItem,
             kind=Kind.CHANGES,
-            asking=_lost_reasons,
+            asking=_of_each(
+                "panel_id", partial(panels.list_, panel_type=types.PanelType.SALES), panels.list_lost_reasons
+            ),
             parent="panels",
             parent_filter="panel_id",
         ),
-        Resource(name="templates", row=types.Template, kind=Kind.CHANGES, asking=_templates),
-        Resource(name="chatbots", row=types.Chatbot, kind=Kind.CHANGES, asking=_chatbots),
-        Resource(name="sequences", row=types.Sequence, kind=Kind.CHANGES, asking=_sequences),
+        Resource(
+            name="templates",
+            row=types.Template,
+            kind=Kind.CHANGES,
+            asking=_for_each("archived", (False, True), templates.list_, include_details=[types.TemplateDetail.ALL]),
+        ),
+        Resource(name="chatbots", row=types.Chatbot, kind=Kind.CHANGES, asking=_once(chatbots.list_)),
+        Resource(name="sequences", row=types.Sequence, kind=Kind.CHANGES, asking=_once(sequences.list_)),
         Resource(
             name="sequence_contacts",
             row=types.SequenceContact,
             kind=Kind.CHANGES,
-            asking=_sequence_contacts,
+            asking=_of_each("sequence_id", sequences.list_, sequences.list_contacts),
             parent="sequences",
             parent_filter="sequence_id",
         ),
-        Resource(name="portfolios", row=types.Portfolio, kind=Kind.CHANGES, asking=_portfolios),
+        Resource(
+            name="portfolios",
+            row=types.Portfolio,
+            kind=Kind.CHANGES,
+            asking=_once(portfolios.list_, include_details=[types.PortfolioDetail.DEPARTMENTS]),
+        ),
         Resource(
             name="portfolio_contacts",
             row=types.PortfolioContact,
             kind=Kind.CHANGES,
-            asking=_portfolio_contacts,
+            asking=_of_each("portfolio_id", portfolios.list_, portfolios.list_contacts),
             parent="portfolios",
             parent_filter="portfolio_id",
         ),
@@ -357,20 +312,32 @@ RESOURCES: dict[str, Resource] = {
             name="scheduled_messages",
             row=types.ScheduledMessage,
             kind=Kind.CHANGES,
-            asking=_scheduled_messages,
+            # Without a status all come, as far as is known: that list is read, too, only if it has more than these.
+            asking=_for_each("status", types.ScheduledMessageStatus, scheduled_messages.list_),
             status=StatusFilter("status", "Status", frozenset(types.ScheduledMessageStatus)),
         ),
-        Resource(name="agents", row=types.Agent, kind=Kind.SNAPSHOT, asking=_agents),
-        Resource(name="departments", row=types.Department, kind=Kind.SNAPSHOT, asking=_departments),
-        Resource(name="channels", row=types.Channel, kind=Kind.SNAPSHOT, asking=_channels),
-        Resource(name="tags", row=types.Tag, kind=Kind.SNAPSHOT, asking=_tags),
-        Resource(name="custom_fields", row=types.CustomField, kind=Kind.SNAPSHOT, asking=_custom_fields),
-        Resource(name="company", row=Company, kind=Kind.SNAPSHOT, asking=_office_hours, rows=company_rows),
+        Resource(name="agents", row=types.Agent, kind=Kind.SNAPSHOT, asking=_once(agents.list_)),
+        Resource(name="departments", row=types.Department, kind=Kind.SNAPSHOT, asking=_once(departments.list_)),
+        Resource(
+            name="channels",
+            row=types.Channel,
+            kind=Kind.SNAPSHOT,
+            asking=_once(channels.list_, channel_type=types.ChannelType.ALL),
+        ),
+        Resource(name="tags", row=types.Tag, kind=Kind.SNAPSHOT, asking=_once(tags.list_)),
+        Resource(
+            name="custom_fields",
+            row=types.CustomField,
+            kind=Kind.SNAPSHOT,
+            # Nested, the fields would lie inside of their groups.
+            asking=_for_each("entity_type", types.CustomFieldEntity, custom_fields.list_, nested_list=False),
+        ),
+        Resource(name="company", row=Company, kind=Kind.SNAPSHOT, asking=_once(office_hours.get), rows=company_rows),
         Resource(
             name="office_hours",
             row=OfficeHoursPeriodRow,
             kind=Kind.SNAPSHOT,
-            asking=_office_hours,
+            asking=_once(office_hours.get),
             rows=period_rows,
         ),
         Resource(
