@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from enum import Enum
-from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import tenacity
@@ -47,9 +46,7 @@ class Database:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -134,31 +131,27 @@ class Database:
         """
         Execute a statement in a transaction that is under way.
 
-        :param sql: the statement, with a question mark for each value
+        :param sql: the statement, with a question mark for each value, or what the dialect wrote for it
         :param many: values of the one ``{many}`` in it
         """
+        mark = self.dialect.placeholder
+        text = sql.replace("?", mark)
         # The values of {many} go where it stands, which is behind as many other values as there are places before it.
-        place = sql.partition("{many}")[0].count("?")
+        place = text.partition("{many}")[0].count(mark)
         given = [*values[:place], *many, *values[place:]]
-        text = sql.replace("{many}", ", ".join("?" * len(many)))
         cursor.execute(
-            text.replace("?", self.dialect.placeholder),
+            text.replace("{many}", ", ".join([mark] * len(many))),
             tuple([value.value if isinstance(value, Enum) else value for value in given]),
         )
 
-    def ask(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> list[Values]:
-        """Run a query, or a statement, in a transaction that is under way; a statement gives no rows."""
-        self.execute(cursor, sql, *values)
-        return [tuple(row) for row in cursor.fetchall()] if sql.lstrip().upper().startswith("SELECT") else []
+    def ask(self, cursor: Any, sql: str, *values: Any, many: Sequence[Any] = ()) -> list[Values]:
+        """Read rows in a transaction that is under way, see :meth:`execute`."""
+        self.execute(cursor, sql, *values, many=many)
+        return [tuple(row) for row in cursor.fetchall()]
 
     def query(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> list[Values]:
         """Read rows in a transaction of their own, see :meth:`execute`."""
-
-        def read(cursor: Any) -> list[Values]:
-            self.execute(cursor, sql, *values, many=many)
-            return [tuple(row) for row in cursor.fetchall()]
-
-        return self.do(read, writes=False)
+        return self.do(lambda cursor: self.ask(cursor, sql, *values, many=many), writes=False)
 
     def change(self, sql: str, *values: Any, many: Sequence[Any] = ()) -> None:
         """Change rows in a transaction of their own, see :meth:`execute`."""

@@ -221,8 +221,7 @@ class WtsChatFilesToObjectStorageOperator(WtsChatOutboundBaseOperator):
                 values = [self.account(), *(database.dialect.value(Kinds.INSTANT, moment) for _, moment in given)]
                 last = ""
                 while True:
-                    with database.transaction() as cursor:
-                        rows = database.ask(cursor, sql, (last, *values))
+                    rows = database.query(sql, last, *values)
                     kept.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", [row[1:] for row in rows])
                     if len(rows) < _ROWS:
                         break

@@ -428,8 +428,8 @@ class Comparison:
         where, values = self._within(low, high)
         return self._ask_count(
             f"SELECT COUNT(*) FROM {self._table} AS t WHERE {self._ours} AND {where}",  # noqa: S608
-            (self._run.account, *values),
-        )
+            self._run.account, *values,
+        )  # fmt: skip
 
     def _staged(self) -> int:
         return self._ask_count(f"SELECT COUNT(DISTINCT id) FROM {self._run.staging.quoted(self._name)}")  # noqa: S608
@@ -439,7 +439,7 @@ class Comparison:
         return self._ask_count(
             f"SELECT COUNT(DISTINCT t.id) FROM {self._run.staging.quoted(self._name)} AS t "  # noqa: S608
             f"WHERE {where} AND NOT EXISTS (SELECT 1 FROM {self._table} AS own WHERE own.id = t.id)",
-            values,
+            *values,
         )
 
     def _absent(self, where: str, values: Sequence[Any]) -> list[str]:
@@ -448,24 +448,20 @@ class Comparison:
             f"SELECT t.id FROM {self._table} AS t WHERE {self._ours} AND {where} "  # noqa: S608
             f"AND NOT EXISTS (SELECT 1 FROM {self._run.staging.quoted(self._name)} AS s WHERE s.id = t.id)"
         )
-        return [str(row_id) for (row_id,) in self._ask(query, (self._run.account, *values))]
+        return [str(row_id) for (row_id,) in self._database.query(query, self._run.account, *values)]
 
     def _parents_there(self) -> list[str]:
         query = f"SELECT DISTINCT t.{self._made.parent} FROM {self._table} AS t WHERE {self._ours}"  # noqa: S608
-        return [str(row_id) for (row_id,) in self._ask(query, (self._run.account,)) if row_id is not None]
+        return [str(row_id) for (row_id,) in self._database.query(query, self._run.account) if row_id is not None]
 
     def _first(self) -> datetime | None:
         """Return the first day of the table's rows of this account."""
         query = f"SELECT CAST(MIN(t.created_at) AS CHAR(10)) FROM {self._table} AS t WHERE t.account = ?"  # noqa: S608
-        ((text,),) = self._ask(query, (self._run.account,))
+        ((text,),) = self._database.query(query, self._run.account)
         return None if text is None else instants.parse("created_at", str(text)[:10])
 
-    def _ask(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._database.transaction() as cursor:
-            return self._database.ask(cursor, query, values)
-
-    def _ask_count(self, query: str, values: Sequence[Any] = ()) -> int:
-        ((number,),) = self._ask(query, values)
+    def _ask_count(self, query: str, *values: Any) -> int:
+        ((number,),) = self._database.query(query, *values)
         return int(number)
 
 

@@ -24,6 +24,8 @@ LEASE = 120.0
 """Seconds after which a run that shows no sign of life is taken for dead."""
 
 _LOOK_EVERY = 1.0
+_FREE = "locked_by = NULL, locked_until = NULL, staging = NULL"
+"""What is changed of a row that nobody holds any more."""
 KEY = ("destination", "source", "resource", "filter_digest")
 _TEXTS = (
     "filters",
@@ -132,14 +134,13 @@ class Lease:
                     f"SELECT watermark, settled_on, position, staging, locked_by FROM {self._table} "  # noqa: S608
                     f"WHERE {self._where}{dialect.for_update}"
                 )
-                found = database.ask(cursor, asked, self._load.key)
-                database.ask(
+                found = database.ask(cursor, asked, *self._load.key)
+                self._update(
                     cursor,
-                    f"UPDATE {self._table} SET locked_by = ?, staging = ?, "  # noqa: S608
-                    f"locked_until = {dialect.clock} + ? WHERE {self._where} "
+                    f"locked_by = ?, staging = ?, locked_until = {dialect.clock} + ? WHERE {self._where} "
                     f"AND (locked_until IS NULL OR locked_until < {dialect.clock})",
-                    (self._holder, self.attempt, LEASE, *self._load.key),
-                )
+                    self._holder, self.attempt, LEASE, *self._load.key,
+                )  # fmt: skip
                 claimed = bool(dialect.count(cursor))
             # Whoever cleared up after a dead run may have removed the row in between.
             watermark, settled_on, position, leftover, holder = found[0] if found else (None,) * 5
@@ -168,12 +169,8 @@ class Lease:
         :raises WtsChatDestinationError: if another run has taken over; retryable
         """
         dialect = self._database.dialect
-        self._database.ask(
-            cursor,
-            f"UPDATE {self._table} SET locked_until = {dialect.clock} + ? "  # noqa: S608
-            f"WHERE {self._where} AND locked_by = ?",
-            (LEASE, *self._load.key, self._holder),
-        )
+        renewed = f"locked_until = {dialect.clock} + ? WHERE {self._where} AND locked_by = ?"
+        self._update(cursor, renewed, LEASE, *self._load.key, self._holder)
         if not dialect.count(cursor):
             message = (
                 f"Another run has taken over the load of {self._load.destination}: this one was silent for too long"
@@ -195,28 +192,17 @@ class Lease:
     def give_back(self) -> None:
         """Let others have the row."""
         with self._database.transaction() as cursor:
-            mine = (*self._load.key, self._holder)
+            mine, key = f"{self._where} AND locked_by = ?", (*self._load.key, self._holder)
             if self._load.window:
                 # One that did not end keeps how far it came, for the next try.
-                self._database.ask(
-                    cursor,
-                    f"DELETE FROM {self._table} WHERE {self._where} AND locked_by = ? AND position IS NULL",  # noqa: S608
-                    mine,
-                )
-            self._database.ask(
-                cursor,
-                f"UPDATE {self._table} SET locked_by = NULL, locked_until = NULL, staging = NULL "  # noqa: S608
-                f"WHERE {self._where} AND locked_by = ?",
-                mine,
-            )
+                ended = f"DELETE FROM {self._table} WHERE {mine} AND position IS NULL"  # noqa: S608
+                self._database.execute(cursor, ended, *key)
+            self._update(cursor, f"{_FREE} WHERE {mine}", *key)
 
     def lock_table(self, cursor: Any) -> None:
         """Wait for other merges into the table, until the end of the transaction."""
-        self._database.ask(
-            cursor,
-            f"SELECT 1 FROM {self._table} WHERE {self._where}{self._database.dialect.for_update}",  # noqa: S608
-            self._load.shared_key,
-        )
+        sql = f"SELECT 1 FROM {self._table} WHERE {self._where}{self._database.dialect.for_update}"  # noqa: S608
+        self._database.ask(cursor, sql, *self._load.shared_key)
 
     def set(self, cursor: Any, column: str, value: str | None) -> None:
         """
@@ -224,34 +210,24 @@ class Lease:
 
         :param column: ``settled_on``, ``loaded_at`` or ``position``
         """
-        self._database.ask(
-            cursor,
-            f"UPDATE {self._table} SET {column} = ? WHERE {self._where}",  # noqa: S608
-            (value, *self._load.key),
-        )
+        self._update(cursor, f"{column} = ? WHERE {self._where}", value, *self._load.key)
 
     def move(self, cursor: Any, since: datetime | None, until_reached: datetime) -> None:
         """Move the watermark, forward only, and never past what was not read."""
         mark = instants.write(until_reached)
         least = "" if since is None else instants.write(since)
-        self._database.ask(
-            cursor,
-            f"UPDATE {self._table} SET watermark = ? WHERE {self._where} "  # noqa: S608
-            "AND (watermark IS NULL OR (watermark < ? AND watermark >= ?))",
-            (mark, *self._load.key, mark, least),
-        )
+        ahead = f"watermark = ? WHERE {self._where} AND (watermark IS NULL OR (watermark < ? AND watermark >= ?))"
+        self._update(cursor, ahead, mark, *self._load.key, mark, least)
         if self.watermark is None or until_reached > self.watermark:
             self.watermark = until_reached
 
     def only_source(self) -> bool:
         """Tell whether this connection alone has loaded the table so far."""
-        with self._database.transaction() as cursor:
-            found = self._database.ask(
-                cursor,
-                f"SELECT DISTINCT source FROM {self._table} "  # noqa: S608
-                "WHERE destination = ? AND source <> '' AND loaded_at IS NOT NULL",
-                (self._load.destination,),
-            )
+        found = self._database.query(
+            f"SELECT DISTINCT source FROM {self._table} "  # noqa: S608
+            "WHERE destination = ? AND source <> '' AND loaded_at IS NOT NULL",
+            self._load.destination,
+        )
         return {source for (source,) in found} == {self._load.source}
 
     def complete_until(self) -> datetime | None:
@@ -259,50 +235,33 @@ class Lease:
         kept = self._kept("watermark", replace(self._load, filters={}, window="").key)
         return instants.read(kept) if kept else None
 
-    def filled(self) -> dict[str, list[str]]:
-        """Return, by table, the columns that are known to hold a value for every row that has one."""
-        filled: dict[str, list[str]] = json.loads(self._kept("filled", self._load.shared_key) or "{}")
-        return filled
-
-    def set_filled(self, filled: Mapping[str, Sequence[str]]) -> None:
+    def of_tables(self, column: str) -> dict[str, Any]:
         """
-        Keep which columns are filled.
+        Return what is kept of each table, by its name.
 
-        :param filled: names of columns by table
+        :param column: ``filled``: columns that hold a value for every row that has one; or ``described``: a digest of
+            the indexes and comments that the table has been given
         """
-        with self._database.transaction() as cursor:
-            self._database.ask(
-                cursor,
-                f"UPDATE {self._table} SET filled = ? WHERE {self._where}",  # noqa: S608
-                (json.dumps({name: sorted(columns) for name, columns in filled.items()}), *self._load.shared_key),
-            )
+        told: dict[str, Any] = json.loads(self._kept(column, self._load.shared_key) or "{}")
+        return told
 
-    def described(self) -> dict[str, str]:
-        """Return, by table, a digest of the indexes and comments that it has been given."""
-        described: dict[str, str] = json.loads(self._kept("described", self._load.shared_key) or "{}")
-        return described
-
-    def set_described(self, described: Mapping[str, str]) -> None:
-        """Keep which indexes and comments tables have been given."""
+    def keep_of_tables(self, column: str, told: Mapping[str, Any]) -> None:
+        """Keep what :meth:`of_tables` returns later."""
         with self._database.transaction() as cursor:
-            self._database.ask(
-                cursor,
-                f"UPDATE {self._table} SET described = ? WHERE {self._where}",  # noqa: S608
-                (json.dumps(described), *self._load.shared_key),
-            )
+            self._update(cursor, f"{column} = ? WHERE {self._where}", json.dumps(told), *self._load.shared_key)
+
+    def _update(self, cursor: Any, changes: str, *values: Any) -> None:
+        self._database.execute(cursor, f"UPDATE {self._table} SET {changes}", *values)  # noqa: S608
 
     def _kept(self, column: str, key: Sequence[str]) -> str | None:
-        with self._database.transaction() as cursor:
-            found = self._database.ask(cursor, f"SELECT {column} FROM {self._table} WHERE {self._where}", key)  # noqa: S608
+        found = self._database.query(f"SELECT {column} FROM {self._table} WHERE {self._where}", *key)  # noqa: S608
         return found[0][0] if found else None
 
     def _check_resource(self) -> None:
-        with self._database.transaction() as cursor:
-            found = self._database.ask(
-                cursor,
-                f"SELECT DISTINCT resource FROM {self._table} WHERE destination = ? AND resource <> ''",  # noqa: S608
-                (self._load.destination,),
-            )
+        found = self._database.query(
+            f"SELECT DISTINCT resource FROM {self._table} WHERE destination = ? AND resource <> ''",  # noqa: S608
+            self._load.destination,
+        )
         others = sorted({resource for (resource,) in found} - {self._load.resource})
         if others:
             raise WtsChatArgumentError(
@@ -314,21 +273,11 @@ class Lease:
     def _abandoned(self) -> list[str]:
         """Clear up after other loads of the table whose runs were killed and never came again, such as backfills."""
         database, dialect = self._database, self._database.dialect
-        dead = f"destination = ? AND staging <> ? AND locked_until < {dialect.clock}"
+        dead = f"WHERE destination = ? AND staging <> ? AND locked_until < {dialect.clock}"
+        of = (self._load.destination, self.attempt)
         with database.transaction() as cursor:
-            found = database.ask(
-                cursor,
-                f"SELECT staging FROM {self._table} WHERE {dead}{dialect.for_update}",  # noqa: S608
-                (self._load.destination, self.attempt),
-            )
-            database.ask(
-                cursor,
-                f"DELETE FROM {self._table} WHERE {dead} AND window_given IS NOT NULL AND position IS NULL",  # noqa: S608
-                (self._load.destination, self.attempt),
-            )
-            database.ask(
-                cursor,
-                f"UPDATE {self._table} SET locked_by = NULL, locked_until = NULL, staging = NULL WHERE {dead}",  # noqa: S608
-                (self._load.destination, self.attempt),
-            )
+            found = database.ask(cursor, f"SELECT staging FROM {self._table} {dead}{dialect.for_update}", *of)  # noqa: S608
+            ended = f"DELETE FROM {self._table} {dead} AND window_given IS NOT NULL AND position IS NULL"  # noqa: S608
+            database.execute(cursor, ended, *of)
+            self._update(cursor, f"{_FREE} {dead}", *of)
         return [attempt for (attempt,) in found]

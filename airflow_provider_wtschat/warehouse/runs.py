@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -115,15 +115,14 @@ class Run:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Give the row back."""
-        if kind is None:
+        try:
             self._give_back()
-            return
-        with suppress(Exception):
-            self._give_back()
+        except Exception:
+            # What ended the block matters more.
+            if kind is None:
+                raise
 
     def stage(self, table: str, rows: Sequence[Values]) -> None:
         """
@@ -176,8 +175,8 @@ class Run:
         :param position: how far the reading came, where it goes on. Default: it has ended
         :return: rows that were new or had changed
         """
-        now = instants.write(datetime.now(UTC))
-        moment = self.database.dialect.value(Kinds.INSTANT, now)
+        now = datetime.now(UTC)
+        moment = self._value(now)
         self.flush()
         self._supersede()
         written = 0
@@ -200,9 +199,10 @@ class Run:
                 if table.child is not None:
                     self._mark_taken_out(cursor, name, table, moment)
                 if whole:
-                    self._mark_unseen(cursor, name, table, instants.write(whole), moment)
+                    self._mark_unseen(cursor, name, table, whole, moment)
             if families:
-                self._mark_children(cursor, families, moment)
+                since_then = min(family.begun for family in families.values())
+                self.gone += self._mark(cursor, self._absent(cursor, families), since_then, moment)
                 columns = (*KEY[:3], "parent_id", "version")
                 sql = self.database.dialect.upsert(self._parents, columns, columns[:-1])
                 versions = [(*self.load.key[:3], parent, family.version) for parent, family in families.items()]
@@ -213,7 +213,7 @@ class Run:
                 self.lease.move(cursor, since, until_reached)
             if not families:
                 self.lease.set(cursor, "position", None if position is None else json.dumps(position))
-            self.lease.set(cursor, "loaded_at", now)
+            self.lease.set(cursor, "loaded_at", instants.write(now))
             self.staging.clear(cursor)
         self.written += written
         return written
@@ -249,25 +249,21 @@ class Run:
         :param since: since when, on the server's clock
         :return: rows that were not marked before
         """
-        name, table = next(iter(self._tables.items()))
-        moment = self.database.dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
+        moment = self._value(datetime.now(UTC))
         with self.database.transaction() as cursor:
             self.lease.lock_table(cursor)
             self.lease.renew(cursor)
-            return self._mark(cursor, name, table, ids, instants.write(since), moment)
+            return self._mark(cursor, ids, since, moment)
 
     def known(self, ids: Sequence[str]) -> dict[str, str]:
         """Return the versions of parents whose children were loaded."""
         if not ids:
             return {}
-        marks = ", ".join("?" * len(ids))
-        with self.database.transaction() as cursor:
-            rows = self.database.ask(
-                cursor,
-                f"SELECT parent_id, version FROM {self.database.dialect.quote(self._parents)} "  # noqa: S608
-                f"WHERE destination = ? AND source = ? AND resource = ? AND parent_id IN ({marks})",
-                (*self.load.key[:3], *ids),
-            )
+        rows = self.database.query(
+            f"SELECT parent_id, version FROM {self.database.dialect.quote(self._parents)} "  # noqa: S608
+            "WHERE destination = ? AND source = ? AND resource = ? AND parent_id IN ({many})",
+            *self.load.key[:3], many=ids,
+        )  # fmt: skip
         self.database.rest()
         return {str(parent): str(version) for parent, version in rows}
 
@@ -294,12 +290,8 @@ class Run:
                 raise _TakenBackError
             if dialect.name == "mysql":
                 # Of an engine without transactions it was not taken back.
-                with self.database.transaction() as cursor:
-                    self.database.ask(
-                        cursor,
-                        f"DELETE FROM {dialect.quote(name)} WHERE id = ?",  # noqa: S608
-                        (values[table.columns[0].kind],),
-                    )
+                probe = values[table.columns[0].kind]
+                self.database.change(f"DELETE FROM {dialect.quote(name)} WHERE id = ?", probe)  # noqa: S608
         except WtsChatDestinationError as error:
             if error.retryable:
                 raise
@@ -310,7 +302,7 @@ class Run:
 
     def _fill(self, before: Mapping[str, set[str]]) -> None:
         """Fill columns that are new to a table out of the payloads, whoever added them and was killed meanwhile."""
-        kept = self.lease.filled()
+        kept = self.lease.of_tables("filled")
         filled = dict(kept)
         new = [name for name, table in self._tables.items() if table.child and before[self._own] and name not in kept]
         if new:
@@ -323,7 +315,7 @@ class Run:
             if pending or adopt:
                 # Kept before anything is filled, so that the next run goes on if this one is killed.
                 filled[name] = sorted(done)
-                self.lease.set_filled(filled)
+                self.lease.keep_of_tables("filled", filled)
                 kept = dict(filled)
             if pending:
                 self._fill_table(name, table, pending)
@@ -331,11 +323,11 @@ class Run:
                 self._adopt_all(name)
             filled[name] = sorted({column.name for column in table.loaded} | done)
         if filled != kept:
-            self.lease.set_filled(filled)
+            self.lease.keep_of_tables("filled", filled)
 
     def _describe(self, before: Mapping[str, set[str]]) -> None:
         """Give tables of an earlier release indexes and comments, once: a load does not ask for them each time."""
-        described = self.lease.described()
+        described = self.lease.of_tables("described")
         given = dict(described)
         for name, table in self._tables.items():
             told = [sorted(table.indexes), *((column.name, column.comment) for column in table.stored)]
@@ -344,72 +336,73 @@ class Run:
             if new and not self.database.describe(name, table.stored, table.indexes):
                 del given[name]
         if given != described:
-            self.lease.set_described(given)
+            self.lease.keep_of_tables("described", given)
 
     def _fill_table(self, name: str, table: Table, pending: Sequence[Column]) -> None:
         log.info("Filling %s of %s out of the payloads", ", ".join(column.name for column in pending), name)
-        dialect, database = self.database.dialect, self.database
         shaper = Shaper(table, Tally())
         places = [table.columns.index(column) for column in pending]
         id_column = next(column for column in table.columns if column.name == "id")
         columns = (id_column, HASH, *pending)
-        last = ""
-        query = f"SELECT id, hash, payload FROM {dialect.quote(name)} WHERE id > ? ORDER BY id LIMIT {_AT_ONCE}"  # noqa: S608
-        while True:
-            with database.transaction() as cursor:
-                self.lease.renew(cursor)
-                found = database.ask(cursor, query, (last,))
-                if not found:
-                    return
-                rows = []
-                for row_id, digest, payload in found:
-                    row = json.loads(payload) if isinstance(payload, (str, bytes)) else payload
-                    values = shaper.values(row) if isinstance(row, Mapping) else [None] * len(table.columns)
-                    rows.append((row_id, digest, *(values[place] for place in places)))
-                self.staging.add(cursor, name, rows, columns)
-                moment = dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
-                dialect.merge(cursor, Merge(name, self.staging.name(name), columns, moment, when=SAME))
-                self.staging.clear(cursor)
-            last = str(found[-1][0])
+
+        def fill(cursor: Any, found: Sequence[tuple[str, str, Any]], moment: Any) -> None:
+            rows = []
+            for row_id, digest, row in found:
+                values = shaper.values(row) if isinstance(row, Mapping) else [None] * len(table.columns)
+                rows.append((row_id, digest, *(values[place] for place in places)))
+            self.staging.add(cursor, name, rows, columns)
+            self.database.dialect.merge(cursor, Merge(name, self.staging.name(name), columns, moment, when=SAME))
+
+        self._each_stored(name, "hash", fill)
 
     def _fill_children(self, names: Sequence[str]) -> None:
         """Fill tables of lists inside of rows that are new beside a table which is not."""
         if self._shaping is None:
             return
+        splitters = self._shaping.splitters
         log.info("Filling %s out of the payloads of %s", ", ".join(names), self._own)
-        dialect, database, last = self.database.dialect, self.database, ""
+
+        def fill(cursor: Any, found: Sequence[tuple[str, str, Any]], moment: Any) -> None:
+            changed = [(row, account) for _, account, row in found if isinstance(row, Mapping) and row.get("updatedAt")]
+            for name in names:
+                split = [splitters[name].split(row, row["updatedAt"], account) for row, account in changed]
+                self.staging.add(cursor, name, list(chain.from_iterable(split)))
+                columns = _by_id(self._tables[name].loaded)
+                self.database.dialect.merge(cursor, Merge(name, self.staging.name(name), columns, moment))
+
+        self._each_stored(self._own, "account", fill)
+
+    def _each_stored(
+        self, name: str, column: str, fill: Callable[[Any, Sequence[tuple[str, str, Any]], Any], None]
+    ) -> None:
+        """
+        Fill something out of all rows of a table, some in each transaction.
+
+        :param fill: is given a cursor; the id, the column and the payload of each row; and the moment
+        """
+        last = ""
         query = (
-            f"SELECT id, account, payload FROM {dialect.quote(self._own)} "  # noqa: S608
+            f"SELECT id, {column}, payload FROM {self.database.dialect.quote(name)} "  # noqa: S608
             f"WHERE id > ? ORDER BY id LIMIT {_AT_ONCE}"
         )
         while True:
-            with database.transaction() as cursor:
+            with self.database.transaction() as cursor:
                 self.lease.renew(cursor)
-                found = database.ask(cursor, query, (last,))
+                found = self.database.ask(cursor, query, last)
                 if not found:
                     return
-                moment = dialect.value(Kinds.INSTANT, instants.write(datetime.now(UTC)))
-                for name in names:
-                    splitter = self._shaping.splitters[name]
-                    rows = []
-                    for _, account, payload in found:
-                        row = json.loads(payload) if isinstance(payload, (str, bytes)) else payload
-                        if isinstance(row, Mapping) and row.get("updatedAt"):
-                            rows += splitter.split(row, row["updatedAt"], account)
-                    self.staging.add(cursor, name, rows)
-                    columns = _by_id(self._tables[name].loaded)
-                    dialect.merge(cursor, Merge(name, self.staging.name(name), columns, moment))
+                last = str(found[-1][0])
+                rows = [
+                    (row_id, told, json.loads(payload) if isinstance(payload, (str, bytes)) else payload)
+                    for row_id, told, payload in found
+                ]
+                fill(cursor, rows, self._value(datetime.now(UTC)))
                 self.staging.clear(cursor)
-            last = str(found[-1][0])
 
     def _adopt_all(self, name: str) -> None:
         """Give rows from before there was a column for it to the only account that was ever loaded."""
-        with self.database.transaction() as cursor:
-            self.database.ask(
-                cursor,
-                f"UPDATE {self.database.dialect.quote(name)} SET account = ? WHERE account IS NULL",  # noqa: S608
-                (self.account,),
-            )
+        sql = f"UPDATE {self.database.dialect.quote(name)} SET account = ? WHERE account IS NULL"  # noqa: S608
+        self.database.change(sql, self.account)
 
     # Merging
 
@@ -458,22 +451,16 @@ class Run:
         dialect = self.database.dialect
         t, s = dialect.quote(name), self.staging.quoted(name)
         read = f"EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id)"  # noqa: S608
-        found = self.database.ask(
-            cursor,
-            f"SELECT COUNT(*) FROM {t} WHERE account <> ? AND {read}",  # noqa: S608
-            (self.account,),
-        )
-        if found[0][0]:
+        others = f"SELECT COUNT(*) FROM {t} WHERE account <> ? AND {read}"  # noqa: S608
+        ((number,),) = self.database.ask(cursor, others, self.account)
+        if number:
             log.warning(
                 "%d rows of %s were loaded as of another account than %r before. If these are connections to one "
                 "account, give both the same extra 'account'",
-                found[0][0], name, self.account,
+                number, name, self.account,
             )  # fmt: skip
-        self.database.ask(
-            cursor,
-            f"UPDATE {t} SET account = ? WHERE (account IS NULL OR account <> ?) AND {read}",  # noqa: S608
-            (self.account, self.account),
-        )
+        adopt = f"UPDATE {t} SET account = ? WHERE (account IS NULL OR account <> ?) AND {read}"  # noqa: S608
+        self.database.execute(cursor, adopt, self.account, self.account)
 
     # Marks of what is gone
 
@@ -489,18 +476,18 @@ class Run:
             (moment,),
         )
 
-    def _mark_unseen(self, cursor: Any, name: str, table: Table, since: str, moment: Any) -> None:
+    def _mark_unseen(self, cursor: Any, name: str, table: Table, since: datetime, moment: Any) -> None:
         dialect = self.database.dialect
         mark, t, s = dialect.quote(table.mark.name), dialect.quote(name), self.staging.quoted(name)
         any_row = self.staging.quoted(self._own if table.child else name)
         at = dialect.cast(Kinds.INSTANT)
         # An answer without a single row is no news of all being gone.
-        self.database.ask(
+        self.database.execute(
             cursor,
             f"UPDATE {t} SET {mark} = {at}, loaded_at = {at} WHERE {mark} IS NULL AND account = ? "  # noqa: S608
             f"AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id) AND EXISTS (SELECT 1 FROM {any_row})",
-            (dialect.value(Kinds.INSTANT, since), moment, self.account),
-        )
+            self._value(since), moment, self.account,
+        )  # fmt: skip
         if not table.child:
             self.gone += dialect.count(cursor)
 
@@ -513,13 +500,13 @@ class Run:
             f"FROM {p} AS p JOIN {t} AS t ON t.id = p.id WHERE p.id = {c}.{table.parent} AND p.superseded = 0 "
             "AND p.updated_at >= t.updated_at"
         )
-        self.database.ask(
+        self.database.execute(
             cursor,
             f"UPDATE {c} SET missing_since = (SELECT MAX(p.read_at) {newest}), loaded_at = "  # noqa: S608
             f"{dialect.cast(Kinds.INSTANT)} WHERE missing_since IS NULL AND account = ? "
             f"AND EXISTS (SELECT 1 {newest}) AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {c}.id)",
-            (moment, self.account),
-        )
+            moment, self.account,
+        )  # fmt: skip
 
     def absent(self, families: Mapping[str, Family]) -> list[str]:
         """
@@ -532,65 +519,57 @@ class Run:
 
     def count_children(self, parents: Sequence[str]) -> int:
         """Count the rows of parents that are not marked."""
-        name, table = next(iter(self._tables.items()))
-        t, count = self.database.dialect.quote(name), 0
+        table = self._tables[self._own]
+        sql = (
+            f"SELECT COUNT(*) FROM {self.database.dialect.quote(self._own)} AS t "  # noqa: S608
+            f"WHERE t.{table.mark.name} IS NULL AND t.account = ? AND t.{table.parent} IN ({{many}})"
+        )
         with self.database.transaction() as cursor:
-            for some in _slices(parents):
-                found = self.database.ask(
-                    cursor,
-                    f"SELECT COUNT(*) FROM {t} AS t WHERE t.{table.mark.name} IS NULL AND t.account = ? "  # noqa: S608
-                    f"AND t.{table.parent} IN ({', '.join('?' * len(some))})",
-                    (self.account, *some),
-                )
-                count += int(found[0][0])
-        return count
-
-    def _mark_children(self, cursor: Any, families: Mapping[str, Family], moment: Any) -> None:
-        name, table = next(iter(self._tables.items()))
-        since = instants.write(min(family.begun for family in families.values()))
-        self.gone += self._mark(cursor, name, table, self._absent(cursor, families), since, moment)
+            found = [self.database.ask(cursor, sql, self.account, many=some) for some in _slices(parents)]
+        return sum(int(number) for ((number,),) in found)
 
     def _absent(self, cursor: Any, families: Mapping[str, Family]) -> list[str]:
-        name, table = next(iter(self._tables.items()))
+        table, dialect = self._tables[self._own], self.database.dialect
         if table.parent is None or not families:
             return []
-        dialect = self.database.dialect
         # A row that another run saw after this reading had begun may be newer than it.
-        begun = instants.write(min(family.begun for family in families.values()))
+        begun = self._value(min(family.begun for family in families.values()))
+        sql = (
+            f"SELECT t.id, t.{table.parent} FROM {dialect.quote(self._own)} AS t "  # noqa: S608
+            f"WHERE t.{table.mark.name} IS NULL AND t.account = ? AND t.read_at < {dialect.cast(Kinds.INSTANT)} "
+            f"AND t.{table.parent} IN ({{many}})"
+        )
         gone: list[str] = []
         for some in _slices(list(families)):
-            found = self.database.ask(
-                cursor,
-                f"SELECT t.id, t.{table.parent} FROM {dialect.quote(name)} AS t "  # noqa: S608
-                f"WHERE t.{table.mark.name} IS NULL AND t.account = ? AND t.read_at < {dialect.cast(Kinds.INSTANT)} "
-                f"AND t.{table.parent} IN ({', '.join('?' * len(some))})",
-                (self.account, dialect.value(Kinds.INSTANT, begun), *some),
-            )
+            found = self.database.ask(cursor, sql, self.account, begun, many=some)
             gone += [str(row_id) for row_id, parent in found if row_id not in families[parent].ids]
         return gone
 
-    def _mark(self, cursor: Any, name: str, table: Table, ids: Sequence[str], since: str, moment: Any) -> int:
-        dialect = self.database.dialect
-        t, mark, at = dialect.quote(name), dialect.quote(table.mark.name), dialect.cast(Kinds.INSTANT)
-        marked = 0
+    def _mark(self, cursor: Any, ids: Sequence[str], since: datetime, moment: Any) -> int:
+        """Mark rows of the first table, and what is inside of them; tell how many of the former there were."""
+        dialect, marked = self.database.dialect, 0
+        mark, at = dialect.quote(self._tables[self._own].mark.name), dialect.cast(Kinds.INSTANT)
+        given = (self._value(since), moment, self.account)
+        inside = [(child, made.parent) for child, made in self._tables.items() if made.child is not None]
         for some in _slices(ids):
-            self.database.ask(
+            self.database.execute(
                 cursor,
-                f"UPDATE {t} SET {mark} = {at}, loaded_at = {at} "  # noqa: S608
-                f"WHERE id IN ({', '.join('?' * len(some))}) AND {mark} IS NULL AND account = ?",
-                (dialect.value(Kinds.INSTANT, since), moment, *some, self.account),
-            )
+                f"UPDATE {dialect.quote(self._own)} SET {mark} = {at}, loaded_at = {at} "  # noqa: S608
+                f"WHERE {mark} IS NULL AND account = ? AND id IN ({{many}})",
+                *given, many=some,
+            )  # fmt: skip
             marked += dialect.count(cursor)
-            for child, made in self._tables.items():
-                if made.child is not None and name == self._own:
-                    self.database.ask(
-                        cursor,
-                        f"UPDATE {dialect.quote(child)} SET missing_since = {at}, loaded_at = {at} "  # noqa: S608
-                        f"WHERE {made.parent} IN ({', '.join('?' * len(some))}) AND missing_since IS NULL "
-                        "AND account = ?",
-                        (dialect.value(Kinds.INSTANT, since), moment, *some, self.account),
-                    )
+            for child, parent in inside:
+                self.database.execute(
+                    cursor,
+                    f"UPDATE {dialect.quote(child)} SET missing_since = {at}, loaded_at = {at} "  # noqa: S608
+                    f"WHERE missing_since IS NULL AND account = ? AND {parent} IN ({{many}})",
+                    *given, many=some,
+                )  # fmt: skip
         return marked
+
+    def _value(self, moment: datetime) -> Any:
+        return self.database.dialect.value(Kinds.INSTANT, instants.write(moment))
 
 
 class _TakenBackError(Exception):

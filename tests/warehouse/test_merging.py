@@ -31,7 +31,7 @@ def test_merged_table_has_the_newest_row_of_each_id(kind, request, monkeypatch):
             cursor.execute(create_sql(kind, "tags", "raw"))
             for row in staged:
                 sql = "INSERT INTO raw (id, updated_at, read_at, name, hash) VALUES (?, ?, ?, ?, ?)"
-                database.ask(cursor, sql, row)
+                database.execute(cursor, sql, *row)
             cursor.execute(merge_sql(kind, "tags", target="tags", source="raw"))
             found = database.ask(cursor, "SELECT id, name, CAST(loaded_at AS TIMESTAMP) FROM tags ORDER BY id")
             return [(row_id, name, isinstance(loaded, datetime)) for row_id, name, loaded in found]
