@@ -105,3 +105,13 @@ def write(moment: datetime) -> str:
     :return: such as ``2026-09-09T11:48:00.997762Z``
     """
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def read_or_none(text: str | None) -> datetime | None:
+    """Read an instant, where there is one."""
+    return None if text is None else read(text)
+
+
+def write_or_none(moment: datetime | None) -> str | None:
+    """Write an instant, where there is one."""
+    return None if moment is None else write(moment)

@@ -108,7 +108,7 @@ class WebhookEvent:
             "type": self.type,
             "ids": dict(self.ids),
             "status": self.status,
-            "moment": None if self.moment is None else instants.write(self.moment),
+            "moment": instants.write_or_none(self.moment),
             "instants": {name: instants.write(moment) for name, moment in self.instants.items()},
         }
 
@@ -125,7 +125,7 @@ class WebhookEvent:
             type=reference["type"],
             ids=dict(reference["ids"]),
             status=reference.get("status"),
-            moment=None if moment is None else instants.read(moment),
+            moment=instants.read_or_none(moment),
             instants={name: instants.read(text) for name, text in (reference.get("instants") or {}).items()},
             digest=digest,
         )

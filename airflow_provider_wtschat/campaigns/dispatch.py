@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -382,7 +383,7 @@ class Dispatch:
         facts = {
             "template_id": self._values["template_id"],
             "from_channel": self._values["from_channel"].removeprefix("+"),
-            "schedule_at": None if options.schedule_at is None else instants.write(options.schedule_at),
+            "schedule_at": instants.write_or_none(options.schedule_at),
             "query": options.query,
             "sql_conn_id": options.sql_conn_id,
             "dag_id": self._origin.dag_id,
@@ -435,21 +436,18 @@ class Dispatch:
             recipients.suppressed,
         )
 
-    def _recipients(self, known: Callable[[Sequence[str]], Collection[str]] = lambda keys: ()) -> Recipients:
+    @contextmanager
+    def _recipients(self, known: Callable[[Sequence[str]], Collection[str]] = lambda keys: ()) -> Iterator[Recipients]:
         options = self._options
         self._template_text = self._check_template()
-        recipients = Recipients()
-        try:
+        with closing(Recipients()) as recipients:
             source = connected("sql_conn_id", options.sql_conn_id)
             recipients.read(source, options.sql, options.parameters, options.layout, options.bounds, known)
             recipients.suppress(self._left_out)
             if options.holdout is not None:
                 held_out = recipients.hold_out(options.holdout, options.campaign)
                 log.info("Kept a control group of %d recipients, who get no message", held_out)
-        except BaseException:
-            recipients.close()
-            raise
-        return recipients
+            yield recipients
 
     def _left_out(self, people: Sequence[str]) -> dict[str, str]:
         self._suppression.refresh()

@@ -238,7 +238,7 @@ class _Waiting:
     def since(self) -> datetime | None:
         """When the first of them was sent."""
         ((moment,),) = self._rows.execute("SELECT min(sent_at) FROM sent")
-        return None if moment is None else instants.read(moment)
+        return instants.read_or_none(moment)
 
     def told_by(self, page: Sequence[Session]) -> dict[int, dict[str, Any]]:
         told: dict[int, dict[str, Any]] = {}
@@ -330,4 +330,4 @@ def _first_after(sent_at: datetime | None, moments: Sequence[datetime]) -> str |
     if sent_at is None:
         return None
     first = min((moment for moment in moments if sent_at < moment < sent_at + REPLIES_WITHIN), default=None)
-    return None if first is None else instants.write(first)
+    return instants.write_or_none(first)

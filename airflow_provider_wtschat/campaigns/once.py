@@ -123,11 +123,9 @@ def _free(rows: CampaignTable, row: Single, key: str, *, again: bool) -> None:
             raise WtsChatError(msg, retryable=True)
         rows.settle_single(key, row.claimed_by, Status.UNCERTAIN, "the call that had claimed it ended without a record")
         row = rows.single(key)
-    if row.status is Status.UNCERTAIN:
-        if not again:
-            raise _uncertain(key, row.reason)
-        rows.settle_single(key, row.claimed_by, Status.PLANNED, None)
-    elif row.status is Status.REFUSED:
+    if row.status is Status.UNCERTAIN and not again:
+        raise _uncertain(key, row.reason)
+    if row.status in (Status.UNCERTAIN, Status.REFUSED):
         rows.settle_single(key, row.claimed_by, Status.PLANNED, None)
 
 
@@ -171,7 +169,7 @@ def _told(key: str, row: Single, *, already_sent: bool) -> SentOnce:
         "key": key,
         "message_id": row.message_id,
         "session_id": row.session_id,
-        "sent_at": None if row.sent_at is None else instants.write(row.sent_at),
+        "sent_at": instants.write_or_none(row.sent_at),
         "already_sent": already_sent,
     }
 

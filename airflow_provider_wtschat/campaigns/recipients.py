@@ -8,8 +8,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import phones
@@ -80,14 +79,6 @@ class Recipients:
     def __init__(self) -> None:
         self._rows = sqlite3.connect("")
         self._rows.execute(_TABLE)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Forget the rows."""

@@ -202,17 +202,10 @@ class Single:
     """
     One row, found by its key.
 
-    :param seq: its number
-    :param status: what became of it
     :param claimed_by: the claim, where there is one
-    :param claimed_at: when it was claimed
-    :param message_id: id of the message
-    :param session_id: id of the session
-    :param sent_at: when it was sent
     :param reason: why it was refused, or is uncertain
     """
 
-    seq: int
     status: Status
     claimed_by: str | None
     claimed_at: datetime | None
@@ -253,13 +246,17 @@ class CampaignTable:
 
     def facts(self) -> dict[str, Any] | None:
         """Return what was noted with the plan; ``None`` if nothing is planned."""
-        rows = self._query("SELECT content FROM {table} WHERE campaign = ? AND seq = ?", self.campaign, _PLAN)
-        return None if not rows else dict(json.loads(rows[0][0]))
+        content = self._of_plan("content")
+        return None if content is None else dict(json.loads(content))
 
     def state(self) -> State:
         """Return whether the dispatch goes on; one that says nothing known does."""
-        rows = self._query("SELECT status FROM {table} WHERE campaign = ? AND seq = ?", self.campaign, _PLAN)
-        return State(rows[0][0]) if rows and rows[0][0] in list(State) else State.GOING
+        status = self._of_plan("status")
+        return State(status) if status in list(State) else State.GOING
+
+    def _of_plan(self, column: str) -> str | None:
+        rows = self._query(f"SELECT {column} FROM {{table}} WHERE campaign = ? AND seq = ?", self.campaign, _PLAN)  # noqa: S608
+        return rows[0][0] if rows else None
 
     def control(self, state: State) -> bool:
         """
@@ -320,11 +317,7 @@ class CampaignTable:
             self._execute(cursor, "SELECT max(seq) FROM {table} WHERE campaign = ?", self.campaign)
             last = int(cursor.fetchall()[0][0])
             self._insert_rows(cursor, rows(), last, expires_at, noted.get("template_id"), only_new=True)
-            self._execute(
-                cursor,
-                "UPDATE {table} SET content = ? WHERE campaign = ? AND seq = ?",
-                json.dumps(noted), self.campaign, _PLAN,
-            )  # fmt: skip
+            self._note(cursor, noted)
             return True
 
         self._after = _PLAN
@@ -353,24 +346,26 @@ class CampaignTable:
             if not found:
                 return None
             check()
-            now = instants.write(datetime.now(UTC))
-            self._change(
-                "UPDATE {table} SET status = ?, claimed_by = ?, claimed_at = ?, reason = NULL"
-                " WHERE campaign = ? AND status = ? AND seq IN ({many})",
-                Status.CLAIMED, name, now, self.campaign, Status.PLANNED, many=found,
-            )  # fmt: skip
-            # Others may have been quicker with some of them: what is ours is what the table says is ours.
-            rows = self._query(
-                "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"
-                " WHERE campaign = ? AND status = ? AND claimed_by = ? AND seq IN ({many}) ORDER BY seq",
-                self.campaign, Status.CLAIMED, name, many=found,
-            )  # fmt: skip
+            rows = self._claim(name, "campaign = ? AND seq IN ({many})", self.campaign, many=found)
             mine, gone = ([_claimed(row) for row in rows if (row[2] is None) is empty] for empty in (False, True))
             # Somebody who was erased since the update is not written to.
             self.release(Claim(name=name, rows=gone))
             if mine:
                 self._after = found[-1]
                 return Claim(name=name, rows=mine)
+
+    def _claim(self, name: str, which: str, *values: Any, many: Sequence[Any] = ()) -> list[Any]:
+        """Claim planned rows. Others may have been quicker: what is ours is what the table says is ours."""
+        self._change(
+            "UPDATE {table} SET status = ?, claimed_by = ?, claimed_at = ?, reason = NULL"  # noqa: S608  # ours
+            f" WHERE status = ? AND {which}",
+            Status.CLAIMED, name, instants.write(datetime.now(UTC)), Status.PLANNED, *values, many=many,
+        )  # fmt: skip
+        return self._query(
+            "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"  # noqa: S608  # ours
+            f" WHERE status = ? AND claimed_by = ? AND {which} ORDER BY seq",
+            Status.CLAIMED, name, *values, many=many,
+        )  # fmt: skip
 
     def single(self, key: str) -> Single:
         """
@@ -379,19 +374,18 @@ class CampaignTable:
         :param key: its key
         """
         (row,) = self._query(
-            "SELECT seq, status, claimed_by, claimed_at, message_id, session_id, sent_at, reason FROM {table}"
+            "SELECT status, claimed_by, claimed_at, message_id, session_id, sent_at, reason FROM {table}"
             " WHERE sender_id = ?",
             sender_id(self.campaign, key),
         )  # fmt: skip
-        seq, status, claimed_by, claimed_at, message_id, session_id, sent_at, reason = row
+        status, claimed_by, claimed_at, message_id, session_id, sent_at, reason = row
         return Single(
-            seq=int(seq),
             status=Status(status),
             claimed_by=claimed_by,
-            claimed_at=None if claimed_at is None else instants.read(claimed_at),
+            claimed_at=instants.read_or_none(claimed_at),
             message_id=message_id,
             session_id=session_id,
-            sent_at=None if sent_at is None else instants.read(sent_at),
+            sent_at=instants.read_or_none(sent_at),
             reason=reason,
         )
 
@@ -403,17 +397,7 @@ class CampaignTable:
         :param name: what the table is to know the claim by
         :return: the claim; ``None`` if somebody else was quicker
         """
-        own_id, now = sender_id(self.campaign, key), instants.write(datetime.now(UTC))
-        self._change(
-            "UPDATE {table} SET status = ?, claimed_by = ?, claimed_at = ?, reason = NULL"
-            " WHERE sender_id = ? AND status = ?",
-            Status.CLAIMED, name, now, own_id, Status.PLANNED,
-        )  # fmt: skip
-        rows = self._query(
-            "SELECT seq, sender_id, phone, content, claimed_at FROM {table}"
-            " WHERE sender_id = ? AND status = ? AND claimed_by = ?",
-            own_id, Status.CLAIMED, name,
-        )  # fmt: skip
+        rows = self._claim(name, "sender_id = ?", sender_id(self.campaign, key))
         return Claim(name=name, rows=[_claimed(row) for row in rows]) if rows else None
 
     def settle_single(self, key: str, name: str | None, status: Status, reason: str | None) -> None:
@@ -463,14 +447,9 @@ class CampaignTable:
 
         :param claim: the claim, or a part of it
         """
-        if not claim.rows:
-            return
-        self._change(
-            f"UPDATE {{table}} SET status = {_FREE}, claimed_by = NULL, claimed_at = NULL, reason = NULL"  # noqa: S608
-            " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
-            Status.PLANNED, Status.SUPPRESSED, self.campaign, claim.name, *_OPEN, many=[row.seq for row in claim.rows],
-        )  # fmt: skip
-        self._after = _PLAN
+        if claim.rows:
+            self._give_back(claim, [row.seq for row in claim.rows], None)
+            self._after = _PLAN
 
     def postpone(self, claim: Claim, moments: Mapping[int, datetime]) -> None:
         """
@@ -478,24 +457,20 @@ class CampaignTable:
 
         :param moments: when they may be sent, by the number of the row
         """
-        by_moment: dict[datetime, list[int]] = {}
-        for seq, moment in moments.items():
-            by_moment.setdefault(moment, []).append(seq)
-        for moment, found in by_moment.items():
-            self._change(
-                f"UPDATE {{table}} SET status = {_FREE}, claimed_by = NULL, claimed_at = NULL, not_before = ?"  # noqa: S608
-                " WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
-                Status.PLANNED, Status.SUPPRESSED, instants.write(moment), self.campaign, claim.name, *_OPEN,
-                many=found,
-            )  # fmt: skip
+        for moment in set(moments.values()):
+            self._give_back(claim, [seq for seq, own in moments.items() if own == moment], moment)
+
+    def _give_back(self, claim: Claim, found: Sequence[int], moment: datetime | None) -> None:
+        self._change(
+            f"UPDATE {{table}} SET status = {_FREE}, claimed_by = NULL, claimed_at = NULL, reason = NULL,"  # noqa: S608
+            " not_before = ? WHERE campaign = ? AND claimed_by = ? AND status IN (?, ?) AND seq IN ({many})",
+            Status.PLANNED, Status.SUPPRESSED, instants.write_or_none(moment), self.campaign, claim.name, *_OPEN,
+            many=found,
+        )  # fmt: skip
 
     def next_start(self) -> datetime | None:
         """Return when the first planned row may be sent, of those that are not to be sent yet."""
-        ((moment,),) = self._query(
-            "SELECT min(not_before) FROM {table} WHERE campaign = ? AND seq > ? AND status = ?",
-            self.campaign, _PLAN, Status.PLANNED,
-        )  # fmt: skip
-        return None if moment is None else instants.read(moment)
+        return self._moment("min(not_before)", Status.PLANNED)
 
     def claimed_since(self, moment: datetime) -> int:
         """Count the rows that were claimed to be sent since a moment."""
@@ -542,16 +517,11 @@ class CampaignTable:
 
         :param facts: facts by name
         """
+        self._database.do(lambda cursor: self._note(cursor, {**self._held(cursor), **facts}))
 
-        def amend(cursor: Any) -> None:
-            known = self._held(cursor)
-            self._execute(
-                cursor,
-                "UPDATE {table} SET content = ? WHERE campaign = ? AND seq = ?",
-                json.dumps({**known, **facts}), self.campaign, _PLAN,
-            )  # fmt: skip
-
-        self._database.do(amend)
+    def _note(self, cursor: Any, facts: Mapping[str, Any]) -> None:
+        sql = "UPDATE {table} SET content = ? WHERE campaign = ? AND seq = ?"
+        self._execute(cursor, sql, json.dumps(facts), self.campaign, _PLAN)
 
     def _held(self, cursor: Any) -> dict[str, Any]:
         """Read what is noted with the plan, and let others who would change it wait until the transaction ends."""
@@ -574,7 +544,7 @@ class CampaignTable:
             Status.PLANNED, Status.CLAIMED, Status.REFUSED, Status.UNCERTAIN, "FAILED", "DELETED",
             self.campaign, _PLAN, upto,
         )  # fmt: skip
-        return int(open_ or 0), int(failed or 0), None if last is None else instants.read(last)
+        return int(open_ or 0), int(failed or 0), instants.read_or_none(last)
 
     def abandon(self, owner: str) -> int:
         """
@@ -621,7 +591,7 @@ class CampaignTable:
         ):  # fmt: skip
             after = rows[-1][0]
             for *row, looked_up_at in rows:
-                yield _claimed(row), None if looked_up_at is None else instants.read(looked_up_at)
+                yield _claimed(row), instants.read_or_none(looked_up_at)
 
     def settle(self, seq: int, outcome: Outcome | None) -> None:
         """
@@ -661,11 +631,10 @@ class CampaignTable:
             " WHERE campaign = ? AND status = ? AND phone IS NOT NULL AND seq > ? ORDER BY seq",
             self.campaign, Status.REFUSED, _PLAN,
         )  # fmt: skip
-        told = {seq: (str(reason).lower(), str(key).lower()) for seq, reason, key in rows}
         found = [
             seq
-            for seq, (reason, key) in told.items()
-            if not wanted or any(text in reason or text == key for text in wanted)
+            for seq, reason, key in rows
+            if not wanted or any(text in str(reason).lower() or text == str(key).lower() for text in wanted)
         ]
         return self._plan_again(Status.REFUSED, found)
 
@@ -764,18 +733,17 @@ class CampaignTable:
 
     def last_claim(self) -> datetime | None:
         """Return when the last row was claimed."""
-        ((moment,),) = self._query(
-            "SELECT max(claimed_at) FROM {table} WHERE campaign = ? AND seq > ?", self.campaign, _PLAN
-        )
-        return None if moment is None else instants.read(moment)
+        return self._moment("max(claimed_at)")
 
     def oldest_claim(self) -> datetime | None:
         """Return when the oldest claim was made of which nobody has recorded what became of it."""
-        ((moment,),) = self._query(
-            "SELECT min(claimed_at) FROM {table} WHERE campaign = ? AND seq > ? AND status = ?",
-            self.campaign, _PLAN, Status.CLAIMED,
-        )  # fmt: skip
-        return None if moment is None else instants.read(moment)
+        return self._moment("min(claimed_at)", Status.CLAIMED)
+
+    def _moment(self, what: str, *statuses: Status) -> datetime | None:
+        of = " AND status = ?" if statuses else ""
+        sql = f"SELECT {what} FROM {{table}} WHERE campaign = ? AND seq > ?{of}"  # noqa: S608  # ours
+        ((moment,),) = self._query(sql, self.campaign, _PLAN, *statuses)
+        return instants.read_or_none(moment)
 
     def to_follow(
         self,
@@ -831,7 +799,7 @@ class CampaignTable:
                 person=who,
                 session_id=session_id,
                 contact_id=contact_id,
-                sent_at=None if sent_at is None else instants.read(sent_at),
+                sent_at=instants.read_or_none(sent_at),
                 delivery=delivery,
                 replied=replied_at is not None,
             )
@@ -895,7 +863,7 @@ class CampaignTable:
         *,
         only_new: bool = False,
     ) -> None:
-        expiry = None if expires_at is None else instants.write(expires_at)
+        expiry = instants.write_or_none(expires_at)
         given = iter(rows)
         while part := list(islice(given, _ROWS_PER_STATEMENT)):
             ids = [sender_id(self.campaign, row.key) for row in part]

@@ -206,7 +206,11 @@ class Changes(Reading[Row]):
         Keep it together with these batches, and a later reading with ``resume=`` goes on from there.
         """
         lists = {_digest(source.request): self._left(source) for source in self._sources if source.counted}
-        window = {"key": self._key, "since": _written(self.since), "until": _written(self.until)}
+        window = {
+            "key": self._key,
+            "since": instants.write_or_none(self.since),
+            "until": instants.write_or_none(self.until),
+        }
         return {**window, "lists": lists}
 
     def _left(self, source: _Source) -> list[list[str | None]]:
@@ -231,7 +235,10 @@ class Changes(Reading[Row]):
             for moment in (source.tail_from, source.reached):
                 if moment is not None and (self.until is None or moment < self.until):
                     left.add((moment, self.until))
-        return [[_written(low), _written(high)] for low, high in sorted(left, key=lambda pair: pair[0] or _FIRST)]
+        return [
+            [instants.write_or_none(low), instants.write_or_none(high)]
+            for low, high in sorted(left, key=lambda pair: pair[0] or _FIRST)
+        ]
 
     def _read(self) -> Generator[Batch[Row], None, None]:
         progress = Progress(self._hook, self)
@@ -312,8 +319,7 @@ class Changes(Reading[Row]):
             return [(self.since, self.until)]
         ranges: list[tuple[datetime | None, datetime | None]] = []
         for low, high in left:
-            after = None if low is None else instants.read(low)
-            before = None if high is None else instants.read(high)
+            after, before = instants.read_or_none(low), instants.read_or_none(high)
             if self.since is not None and (after is None or after < self.since):
                 after = self.since
             if before is None or (self.until is not None and before > self.until):
@@ -732,7 +738,7 @@ def _usable(
     resume: Position | None, since: datetime | None, until: datetime | None, key: str
 ) -> Mapping[str, Any] | None:
     """Return the lists of a position, if it covers the window."""
-    if resume is None or resume.get("key") != key or resume.get("until") != _written(until):
+    if resume is None or resume.get("key") != key or resume.get("until") != instants.write_or_none(until):
         return None
     began = resume.get("since")
     if began is not None and (since is None or instants.read(began) > since):
@@ -765,7 +771,3 @@ def _lies_from(start: datetime, text: Any) -> bool:
         return instants.read(text) >= start
     except (ValueError, TypeError, OverflowError):
         return False
-
-
-def _written(moment: datetime | None) -> str | None:
-    return None if moment is None else instants.write(moment)

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_wtschat.api.request import Request
@@ -81,9 +80,7 @@ class Workers(Generic[Tag]):
         """Return the workers."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the threads."""
         self._stop.set()
         for _ in self._threads:

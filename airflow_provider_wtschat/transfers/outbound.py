@@ -92,31 +92,21 @@ class WtsChatOutboundBaseOperator(ConnectedOperator):
         named = BaseHook.get_connection(self.wtschat_conn_id).extra_dejson.get("account")
         return convert.text("account", named) or self.wtschat_conn_id
 
-    def tell_lineage(self, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
+    def tell(self, context: Context, output_uri: str | None, resource: str, figures: Mapping[str, Any]) -> None:
         """
-        Report, once, what was read and where it went.
+        Report, once, what was read and where it went, and put the figures on the events of the task's outlets.
 
         :param output_uri: address of the destination, where it has one
         :param resource: name of the resource
-        :param figures: what to keep with it
         """
         collector: Any = get_hook_lineage_collector()  # type: ignore[no-untyped-call]  # has no annotations
         host = urlsplit(self.hook.resolve().base_url).netloc
         collector.add_input_asset(self.hook, scheme=SCHEME, asset_kwargs={"host": host, "resource": resource})
         if output_uri is not None:
             collector.add_output_asset(self.hook, uri=output_uri, asset_extra=dict(figures))
-
-    def tell_outlets(self, context: Context, figures: Mapping[str, Any]) -> None:
-        """
-        Put the figures on the events of the task's outlets.
-
-        :param figures: what to keep with each
-        """
         events = context.get("outlet_events")
-        if events is None:
-            return
         for outlet in self.outlets:
-            if getattr(outlet, "uri", None):
+            if events is not None and getattr(outlet, "uri", None):
                 events[outlet].extra.update(figures)
 
 
@@ -164,11 +154,7 @@ class WtsChatReadingBaseOperator(WtsChatOutboundBaseOperator):
         self.workers = workers
 
     def checked_zone(self) -> str:
-        """
-        Return the time zone of dates that have none.
-
-        :raises WtsChatArgumentError: if it says nothing
-        """
+        """Return the time zone of dates that have none."""
         return convert.required_text("timezone", self.timezone)
 
     def checked_window(self) -> Window | None:
@@ -185,19 +171,11 @@ class WtsChatReadingBaseOperator(WtsChatOutboundBaseOperator):
         return None if low is None and high is None else Window(low, high, given=True)
 
     def worker_count(self) -> int:
-        """
-        Return how many threads may read.
-
-        :raises WtsChatArgumentError: if it is no number
-        """
+        """Return how many threads may read."""
         return convert.required("workers", convert.integer("workers", self.workers, minimum=1))
 
     def reject_limit(self) -> int:
-        """
-        Return how many rows may be left out.
-
-        :raises WtsChatArgumentError: if it is no number
-        """
+        """Return how many rows may be left out."""
         return convert.required("max_rejects", convert.integer("max_rejects", self.max_rejects, minimum=0))
 
     def editor(self, row: type, inside: str | None = None) -> personal.Edit | None:
@@ -349,11 +327,7 @@ class WtsChatLoadingBaseOperator(WtsChatReadingBaseOperator):
         }
 
     def settling(self) -> timedelta | None:
-        """
-        Return for how long what ended is read again.
-
-        :raises WtsChatArgumentError: if it is no duration
-        """
+        """Return for how long what ended is read again."""
         seconds = convert.seconds("settle", self.settle)
         return None if seconds is None else timedelta(seconds=seconds)
 

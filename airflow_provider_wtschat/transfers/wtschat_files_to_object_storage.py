@@ -171,8 +171,7 @@ class WtsChatFilesToObjectStorageOperator(WtsChatOutboundBaseOperator):
             told.copied, told.bytes, path, figures["seconds"], told.there, told.gone, told.failed,
             figures["reasons"],
         )  # fmt: skip
-        self.tell_lineage(str(base), "messages", figures)
-        self.tell_outlets(context, figures)
+        self.tell(context, str(base), "messages", figures)
         if told.failed + (told.gone if if_gone else 0) > max_failed:
             raise _failed(told, max_failed)
         return figures

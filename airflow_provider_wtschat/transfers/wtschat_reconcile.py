@@ -125,8 +125,7 @@ class WtsChatReconcileOperator(WtsChatReadingBaseOperator):
         figures = {**asdict(found), "share": round(found.share, 6), "resource": resource.name, "table": name}
         del figures["gone"]
         self.log.info("Compared %s with the account: %s", name, figures)
-        self.tell_lineage(None, resource.name, figures)
-        self.tell_outlets(context, figures)
+        self.tell(context, None, resource.name, figures)
         if found.share < bound:
             msg = (
                 f"fail_below: {name} had {found.share:.2%} of the {found.account} rows of the account; the "

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_wtschat.api import converters as convert
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 from airflow_provider_wtschat.extraction import Kind, Reading, read
 from airflow_provider_wtschat.operators._progress import DONE, Progress
@@ -19,7 +20,7 @@ from airflow_provider_wtschat.transfers.outbound import (
     check_watermark,
     finished,
 )
-from airflow_provider_wtschat.warehouse.copies import Copy, Left, Manifests, Options, known, written
+from airflow_provider_wtschat.warehouse.copies import Copy, Left, Manifests, Options, known
 from airflow_provider_wtschat.warehouse.leases import Load
 from airflow_provider_wtschat.warehouse.rows import Tally
 from airflow_provider_wtschat.warehouse.storage import FORMATS, MANIFESTS, Folder, Parts
@@ -123,7 +124,7 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             window = self.window(manifests.watermark)
         progress = Progress(
             context, "load", resource=resource.name, destination=path, given=window.given,
-            since=written(window.since), complete_until=written(manifests.watermark),
+            since=instants.write_or_none(window.since), complete_until=instants.write_or_none(manifests.watermark),
         )  # fmt: skip
         progress.push(rows=0, requests=0)
 
@@ -164,8 +165,7 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
             resource.name, figures["rows"], figures["parts"], figures["requests"], figures["seconds"],
             figures["manifest"],
         )  # fmt: skip
-        self.tell_lineage(str(folder.base), resource.name, figures)
-        self.tell_outlets(context, figures)
+        self.tell(context, str(folder.base), resource.name, figures)
         return figures
 
     def _read(

@@ -123,7 +123,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             reading = self._read(resource, filters, window, run, arguments)
             progress = Progress(
                 context, "load", resource=resource.name, destination=name, given=window.given,
-                since=_written(window.since), complete_until=_written(run.watermark),
+                since=instants.write_or_none(window.since), complete_until=instants.write_or_none(run.watermark),
             )  # fmt: skip
             progress.push(rows=0, requests=0)
             sink = _Sink(run, shaping, tally, max_rejects, progress)
@@ -136,8 +136,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             "Loaded %s into %s: %d rows read, %d new or changed, %d requests, %.1f s",
             resource.name, name, figures["rows"], figures["written"], figures["requests"], figures["seconds"],
         )  # fmt: skip
-        self.tell_lineage(_uri(conn_id, name), resource.name, figures)
-        self.tell_outlets(context, figures)
+        self.tell(context, _uri(conn_id, name), resource.name, figures)
         return figures
 
     def _read(
@@ -167,7 +166,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
         check_watermark(run.watermark, mend)
 
     def _say(self, resource: Resource, window: Window, name: str) -> None:
-        low, high = (None if end is None else instants.write(end) for end in (window.since, window.until))
+        low, high = (instants.write_or_none(end) for end in (window.since, window.until))
         if table(resource.name).dimension:
             self.log.info("Loading all %s into %s", resource.name, name)
         else:
@@ -221,11 +220,11 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             "misfits": tally.misfits,
             "rejected": tally.rejected,
             "requests": reading.requests,
-            "since": _written(window.since),
-            "until": _written(window.until),
-            "until_reached": _written(reading.until_reached),
+            "since": instants.write_or_none(window.since),
+            "until": instants.write_or_none(window.until),
+            "until_reached": instants.write_or_none(reading.until_reached),
             "verified": reading.verified,
-            "watermark": None if window.given or dimension else _written(run.watermark),
+            "watermark": None if window.given or dimension else instants.write_or_none(run.watermark),
         }
 
 
@@ -291,7 +290,3 @@ def _uri(conn_id: str, name: str) -> str | None:
 
 def _today() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}"
-
-
-def _written(moment: datetime | None) -> str | None:
-    return None if moment is None else instants.write(moment)

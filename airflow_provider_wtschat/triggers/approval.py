@@ -129,7 +129,7 @@ def _answer_of(detail: HITLDetailResponse) -> Event | None:
     user = detail.responded_by_user
     return {
         "chosen_options": list(detail.chosen_options),
-        "responded_at": None if detail.responded_at is None else instants.write(detail.responded_at),
+        "responded_at": instants.write_or_none(detail.responded_at),
         "responded_by_user": None if user is None else {"id": user.id, "name": user.name},
         "timedout": False,
     }

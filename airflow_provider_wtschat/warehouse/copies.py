@@ -111,7 +111,11 @@ class Manifests:
 
     def remove_same(self, options: Options, but: str) -> None:
         """Remove what earlier attempts wrote for the same window."""
-        same = {"since": written(options.since), "until": written(options.until), "given": True}
+        same = {
+            "since": instants.write_or_none(options.since),
+            "until": instants.write_or_none(options.until),
+            "given": True,
+        }
         for found in self.found:
             content = self.folder.read(found.name)
             if found.name != but and all(content[name] == value for name, value in same.items()):
@@ -193,9 +197,9 @@ class Copy:
             "misfits": self._tally.misfits,
             "rejected": self._tally.rejected,
             "requests": reading.requests,
-            "since": written(options.since),
-            "until": written(options.until),
-            "until_reached": written(reading.until_reached),
+            "since": instants.write_or_none(options.since),
+            "until": instants.write_or_none(options.until),
+            "until_reached": instants.write_or_none(reading.until_reached),
             "verified": reading.verified,
         }
 
@@ -273,11 +277,11 @@ class Copy:
             "resource": options.resource.name,
             "filters": options.filters,
             "kind": kind,
-            "since": written(options.since),
-            "until": written(options.until),
+            "since": instants.write_or_none(options.since),
+            "until": instants.write_or_none(options.until),
             "given": options.given,
-            "until_reached": written(reading.until_reached),
-            "started_at": written(reading.started_at),
+            "until_reached": instants.write_or_none(reading.until_reached),
+            "started_at": instants.write_or_none(reading.started_at),
             "verified": reading.verified,
             "reasons": reading.reasons,
             "rows": sum(part["rows"] for part in parts.parts),
@@ -310,8 +314,3 @@ class Copy:
 def known(versions: Mapping[str, str]) -> Callable[[Sequence[str]], dict[str, str]]:
     """Return what tells the versions of parents."""
     return lambda ids: {row_id: versions[row_id] for row_id in ids if row_id in versions}
-
-
-def written(moment: datetime | None) -> str | None:
-    """Write an instant, where there is one."""
-    return None if moment is None else instants.write(moment)

@@ -24,7 +24,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, cast
 
 from airflow_provider_wtschat._compat import AirflowOptionalProviderFeatureException, ObjectStoragePath
@@ -323,9 +322,7 @@ class Parts:
         """Return the parts."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Remove what lies on this machine."""
         if self._open is not None:
             self._open.close()

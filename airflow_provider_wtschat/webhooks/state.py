@@ -37,7 +37,7 @@ def _connection(inbox: Inbox, conn_id: str, cursors: dict[str, str]) -> dict[str
     newest = inbox.newest(conn_id)
     return {
         "connection": conn_id,
-        "newest": None if newest is None else instants.write(newest),
+        "newest": instants.write_or_none(newest),
         "readers": [
             {"reader": name.removeprefix(f"{conn_id}:"), "lag": _lag(inbox, conn_id, place)}
             for name, place in sorted(cursors.items())
