@@ -345,9 +345,15 @@ def test_what_is_uncertain_keeps_no_id_for_a_reason(warehouse: Warehouse, simula
 
 
 def waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let everybody sleep until half a second has passed."""
-    morning = datetime.now(UTC) + timedelta(seconds=0.5)
-    monkeypatch.setattr(QuietHours, "next_start", lambda self, number, now: morning if now < morning else None)
+    """Let everybody sleep until half a second after somebody was to be written to."""
+    mornings: list[datetime] = []
+
+    def next_start(self: QuietHours, number: str, now: datetime) -> datetime | None:
+        if not mornings:
+            mornings.append(now + timedelta(seconds=0.5))
+        return mornings[0] if now < mornings[0] else None
+
+    monkeypatch.setattr(QuietHours, "next_start", next_start)
 
 
 @pytest.mark.parametrize("moment", ["claim", "record", "settle", "follow", "release", "postpone"])
