@@ -137,12 +137,8 @@ class Budget:
         stop: asyncio.Event | None = None,
     ) -> AsyncIterator[Slot]:
         """
-        Do as ``slot`` does without blocking the event loop: the stores are asked in a thread.
+        Do as :meth:`slot` does, with the same arguments, without blocking the event loop: a thread asks the stores.
 
-        :param send: the request goes to ``/chat/v1/send/*``
-        :param bulk: the request may wait while others go first, and leaves them ``bulk_share``'s rest
-        :param timeout: seconds to wait at most; raises at once when it is known that they will not do
-        :param stop: ends the wait when it is set
         :raises BudgetTimeoutError: if no slot came free in time, or ``stop`` was set
         """
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -28,7 +28,6 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants, lookup, scheduled_messages, sends, templates
 from airflow_provider_wtschat.api.exchange import Exchange, pages
 from airflow_provider_wtschat.api.masking import masked
-from airflow_provider_wtschat.api.quiet import QuietHours
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Template
 from airflow_provider_wtschat.budget.limits import READ, SEND
@@ -54,7 +53,6 @@ from airflow_provider_wtschat.campaigns.table import (
     STALE_AFTER,
     CampaignTable,
     Claim,
-    Claimed,
     Outcome,
     State,
     Status,
@@ -97,6 +95,7 @@ _OTHERS_SOON, _OTHERS_LATE = timedelta(seconds=0.5), timedelta(minutes=1)
 _SENT_AND_BEYOND = ("SENT", "DELIVERED", "READ")
 _INVALID = frozenset({400, 413, 422})
 """HTTP statuses of a request that the API did not act on, because of what it says."""
+_COUNTED = (Status.PLANNED, Status.REFUSED, Status.SUPPRESSED)
 _PREVIEWED = 5
 """How many messages a preview shows."""
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
@@ -431,9 +430,7 @@ class Dispatch:
     def _say_planned(self, recipients: Recipients) -> None:
         log.info(
             "Planned %d recipients, refused %d rows, left out %d people who must not be written to",
-            recipients.valid,
-            recipients.invalid,
-            recipients.suppressed,
+            *(recipients.count(status) for status in _COUNTED),
         )
 
     @contextmanager
@@ -517,7 +514,7 @@ class Dispatch:
         else:
             with self._recipients(table.known) as recipients:
                 self._try_out(recipients)
-                number, invalid, suppressed = recipients.valid, recipients.invalid, recipients.suppressed
+                number, invalid, suppressed = (recipients.count(status) for status in _COUNTED)
         minutes = expected_minutes(number, scheduled=options.schedule_at is not None)
         log.info(
             "Dry run: %d messages would go, which takes about %d minutes at the account's limit; %d rows are refused, "
@@ -636,7 +633,9 @@ class Dispatch:
             out = {seq: found[who] for seq, who in people.items() if who in found}
             later = {}
             if pace.quiet is not None:
-                later = _asleep(pace.quiet, [row for row in claim.rows if row.seq not in out])
+                now = datetime.now(UTC)
+                ends = {row.seq: pace.quiet.next_start(row.phone, now) for row in claim.rows if row.seq not in out}
+                later = {seq: moment for seq, moment in ends.items() if moment is not None}
             if pace.cap is not None:
                 awake = {seq: who for seq, who in people.items() if seq not in out and seq not in later}
                 enough, soon = self._over_cap(claim, awake, *pace.cap)
@@ -863,12 +862,6 @@ def _find_template(template_id: str, name: str | None) -> Exchange[Template | No
         return next((row for row in page if str(row.get("id")).lower() == template_id.lower()), None)
 
     return (yield from pages(templates.list_(name=name, include_details=["Params"]), take))
-
-
-def _asleep(quiet: QuietHours, rows: Sequence[Claimed]) -> dict[int, datetime]:
-    now = datetime.now(UTC)
-    ends = {row.seq: quiet.next_start(row.phone, now) for row in rows}
-    return {seq: moment for seq, moment in ends.items() if moment is not None}
 
 
 def _done(target: str) -> list[str]:

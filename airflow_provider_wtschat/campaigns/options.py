@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -144,8 +144,13 @@ class Options:
             max_failed=convert.number("max_failed", arguments["max_failed"], minimum=0),
             deferrable=_flag("deferrable", arguments["deferrable"]),
         )
-        if scheduled:
-            options.check_schedule([name for name in _NOT_SCHEDULED if arguments[name] is not None])
+        unfit = [name for name in _NOT_SCHEDULED if scheduled and arguments[name] is not None]
+        if unfit:
+            msg = f"the API does not take {', '.join(unfit)} for a scheduled message; leave that out"
+            raise WtsChatArgumentError("schedule_at", msg)
+        at, end = options.schedule_at, options.send_before
+        if at is not None and end is not None and at > end:
+            raise WtsChatArgumentError("schedule_at", f"{at} is later than send_before, {end}")
         if options.retention is not None and options.pace.cap is not None and options.retention < options.pace.cap[1]:
             msg = (
                 f"messages are counted over {options.pace.cap[1]}, and who got one is known for {options.retention} "
@@ -153,20 +158,6 @@ class Options:
             )
             raise WtsChatArgumentError("max_per_contact", msg)
         return options
-
-    def check_schedule(self, unfit: Sequence[str]) -> None:
-        """
-        Refuse what cannot be scheduled.
-
-        :param unfit: arguments that were given and do not go with ``schedule_at``
-        :raises WtsChatArgumentError: if there is one, or it is too late
-        """
-        if unfit:
-            msg = f"the API does not take {', '.join(unfit)} for a scheduled message; leave that out"
-            raise WtsChatArgumentError("schedule_at", msg)
-        if self.send_before is not None and self.schedule_at is not None and self.schedule_at > self.send_before:
-            msg = f"{self.schedule_at} is later than send_before, {self.send_before}"
-            raise WtsChatArgumentError("schedule_at", msg)
 
     def check_time(self) -> None:
         """

@@ -101,8 +101,10 @@ class Recipients:
         :raises WtsChatArgumentError: if they may not be sent; it names rows by their number, never by what they say
         :raises WtsChatError: if the database refuses the query
         """
-        valid = 0
-        for start, chunk in _chunks(hook, sql, parameters, layout.columns):
+        valid, start = 0, 1
+        for names, given in read_query(hook, "sql", sql, parameters):
+            places = _places(names, layout.columns)
+            chunk = [{name: row[place] for name, place in places.items()} for row in given]
             keys = [as_text(row[layout.key]) for row in chunk]
             passed_over = set(known(keys))
             rows = [
@@ -114,26 +116,17 @@ class Recipients:
             if valid > bounds.recipients and bounds.duplicates != "skip":
                 raise _too_many(bounds)
             self._rows.executemany("INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            start += len(chunk)
         self._check_keys()
         self._check_invalid(bounds.invalid)
         self._check_phones(bounds.duplicates)
-        if self.valid > bounds.recipients:
+        if self.count(Status.PLANNED) > bounds.recipients:
             raise _too_many(bounds)
 
-    @property
-    def valid(self) -> int:
-        """How many rows are to be sent."""
-        return self._count(Status.PLANNED)
-
-    @property
-    def invalid(self) -> int:
-        """How many rows are refused."""
-        return self._count(Status.REFUSED)
-
-    @property
-    def suppressed(self) -> int:
-        """How many rows are of people who are left out."""
-        return self._count(Status.SUPPRESSED)
+    def count(self, status: Status) -> int:
+        """Count the rows that are to be sent (``planned``), or are not for some reason."""
+        ((number,),) = self._rows.execute("SELECT count(*) FROM recipient WHERE status = ?", (status,))
+        return int(number)
 
     def suppress(self, reasons: Callable[[Sequence[str]], Mapping[str, str]]) -> None:
         """
@@ -154,7 +147,7 @@ class Recipients:
         self._leave_out(
             "key", lambda keys: {key: _CONTROL for key in keys if _draw(name, key) < share}, Status.HELD_OUT
         )
-        return self._count(Status.HELD_OUT)
+        return self.count(Status.HELD_OUT)
 
     def _leave_out(self, column: str, reasons: Callable[[Sequence[str]], Mapping[str, str]], status: Status) -> None:
         """Take rows out of those that are to be sent, for reasons by what a column holds."""
@@ -194,10 +187,6 @@ class Recipients:
                     reason=reason,
                     person=None if who is None or phone is None else pseudonym(who),
                 )
-
-    def _count(self, status: Status) -> int:
-        ((number,),) = self._rows.execute("SELECT count(*) FROM recipient WHERE status = ?", (status,))
-        return int(number)
 
     def _check_keys(self) -> None:
         keys = self._rows.execute("SELECT min(row), max(row) FROM recipient GROUP BY key HAVING count(*) > 1 LIMIT 1")
@@ -239,16 +228,6 @@ class Recipients:
         number = rows[0][2] if rows else 0
         shown = [f"row {row}: {reason}" if reason else f"row {row}" for row, reason, _ in rows]
         return number, ", ".join(shown) + (f" and {number - len(shown)} more" if number > len(shown) else "")
-
-
-def _chunks(
-    hook: DbApiHook, sql: str, parameters: Any, columns: Sequence[str]
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-    start = 1
-    for names, rows in read_query(hook, "sql", sql, parameters):
-        places = _places(names, columns)
-        yield start, [{name: row[place] for name, place in places.items()} for row in rows]
-        start += len(rows)
 
 
 def _places(names: Sequence[str], columns: Sequence[str]) -> dict[str, int]:

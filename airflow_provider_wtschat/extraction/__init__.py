@@ -31,7 +31,6 @@ from airflow_provider_wtschat.extraction.reading import (
     Reading,
     Snapshot,
     Version,
-    read_snapshot,
 )
 from airflow_provider_wtschat.extraction.resources import RESOURCES, Kind, Resource, find
 from airflow_provider_wtschat.extraction.windows import check_window, windows
@@ -63,7 +62,6 @@ __all__ = [
     "read",
     "read_changes",
     "read_children",
-    "read_snapshot",
     "windows",
 ]
 
@@ -112,7 +110,7 @@ def read(
     if low is not None and high is not None:
         check_window(low, high)
     if found.kind is Kind.SNAPSHOT:
-        return read_snapshot(hook, found.requests(hook, filters), bulk=bulk, page_size=page_size, rows=found.rows)
+        return Snapshot(hook, found.requests(hook, filters), bulk=bulk, page_size=page_size, rows=found.rows)
     if found.kind is Kind.CHILDREN:
         parents = choose_parents(
             hook, found, low, high, known=known, settle=settle, filters=filters, workers=workers, bulk=bulk

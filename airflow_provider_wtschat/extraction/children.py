@@ -52,7 +52,7 @@ class ParentList:
 
     def __init__(self) -> None:
         # An empty name is a database on disk that goes when it is closed.
-        self._kept = sqlite3.connect("", isolation_level=None)
+        self._kept = sqlite3.connect("")
         self._kept.execute("PRAGMA cache_size = -512")
         self._kept.execute("PRAGMA synchronous = OFF")
         self._kept.execute("CREATE TABLE parents (id TEXT PRIMARY KEY, version TEXT, late INTEGER NOT NULL DEFAULT 0)")
@@ -64,19 +64,17 @@ class ParentList:
         :param rows: ids and versions
         :param late: whether they are to be read again on each day
         """
-        self._kept.execute("BEGIN")
-        self._kept.executemany(
-            "INSERT INTO parents (id, version, late) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "version = excluded.version, late = max(late, excluded.late)",
-            [(row_id, version, int(late)) for row_id, version in rows],
-        )
-        self._kept.execute("COMMIT")
+        with self._kept:
+            self._kept.executemany(
+                "INSERT INTO parents (id, version, late) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "version = excluded.version, late = max(late, excluded.late)",
+                [(row_id, version, int(late)) for row_id, version in rows],
+            )
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove parents."""
-        self._kept.execute("BEGIN")
-        self._kept.executemany("DELETE FROM parents WHERE id = ?", [(row_id,) for row_id in ids])
-        self._kept.execute("COMMIT")
+        with self._kept:
+            self._kept.executemany("DELETE FROM parents WHERE id = ?", [(row_id,) for row_id in ids])
 
     def groups(self) -> Iterator[list[tuple[Parent, bool]]]:
         """Give the parents in groups, each with whether it is to be read again on each day."""

@@ -189,9 +189,10 @@ class Progress:
 
 class Snapshot(Reading[Row]):
     """
-    Reads lists as they are now, one after the other. Built by :func:`read_snapshot`.
+    Reads lists as they are now, one after the other.
 
-    :param page_size: rows per page of those that are paged
+    :param bulk: whether to leave the account's other clients room
+    :param page_size: rows per page of those that are paged. Default: the connection's ``page_size``, else 100
     :param rows: makes rows out of an answer that is no list
     """
 
@@ -200,7 +201,7 @@ class Snapshot(Reading[Row]):
         hook: WtsChatHook,
         requests: Sequence[AnyRequest],
         *,
-        bulk: bool,
+        bulk: bool = True,
         page_size: int | None = None,
         rows: Callable[[WtsChatHook, Any], list[Any]] | None = None,
     ) -> None:
@@ -240,25 +241,6 @@ class Snapshot(Reading[Row]):
             rows = answer.value or []
         self.rows += len(rows)
         return Batch(rows, max(self.started_at, self.clock.at(received)), request)
-
-
-def read_snapshot(
-    hook: WtsChatHook,
-    requests: Sequence[AnyRequest],
-    *,
-    bulk: bool = True,
-    page_size: int | None = None,
-    rows: Callable[[WtsChatHook, Any], list[Any]] | None = None,
-) -> Snapshot[Any]:
-    """
-    Read lists as they are now.
-
-    :param requests: the lists, paged or not
-    :param bulk: whether to leave the account's other clients room. Default: yes
-    :param page_size: rows per page, 1 to 100. Default: the connection's ``page_size``, else 100
-    :param rows: makes rows out of an answer that is no list. Default: answers are lists
-    """
-    return Snapshot(hook, requests, bulk=bulk, page_size=page_size, rows=rows)
 
 
 def succeeded(answered: Answered[Any]) -> Answer[Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -115,6 +117,17 @@ class Workers(Generic[Tag]):
             self.clock.note(answered.answer.server_time, answered.received)
             self.latency = answered.received - answered.sent
         return answered
+
+    def answers(self, requests: Iterable[tuple[Tag, Request[Any]]]) -> Iterator[Answered[Tag]]:
+        """Have requests sent, as many at once as may be, and give their answers as they come."""
+        waiting = iter(requests)
+        while True:
+            for tag, request in islice(waiting, self.idle):
+                self.submit(tag, request)
+            if not self.underway:
+                return
+            if (answered := self.take(1.0)) is not None:
+                yield answered
 
     def recent(self, seconds: float) -> int:
         """Count the requests submitted lately."""

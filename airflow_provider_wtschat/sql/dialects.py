@@ -70,6 +70,8 @@ class Dialect:
     """Modules of the drivers, DB-API 2.0, that lead to it."""
     kinds: ClassVar[dict[Kinds, str]]
     """The type of a column by what it holds."""
+    rewritten: ClassVar[frozenset[Kinds]] = frozenset()
+    """Of what kinds values have to be written in another way."""
     placeholder: ClassVar[str] = "?"
     """What stands for a bound value."""
     quote_character: ClassVar[str] = '"'
@@ -117,7 +119,7 @@ class Dialect:
 
     def adapted(self, columns: Sequence[Field], rows: Iterable[Values]) -> list[Values]:
         """Write rows as the database takes them."""
-        changed = [place for place, column in enumerate(columns) if self._changes(column.kind)]
+        changed = [place for place, column in enumerate(columns) if column.kind in self.rewritten]
         if not changed:
             return list(rows)
         result = []
@@ -179,9 +181,6 @@ class Dialect:
     def indexed_columns(self, cursor: Any, table: str) -> set[str]:
         """Find the columns of a table that begin an index, whoever made it."""
         return set()
-
-    def _changes(self, kind: Kinds) -> bool:
-        return False
 
 
 class _CommentOn(Dialect):
@@ -298,6 +297,7 @@ class MySql(Dialect):
 
     name = "mysql"
     drivers = frozenset({"MySQLdb", "mysql", "pymysql"})
+    rewritten = frozenset({Kinds.INSTANT})
     placeholder = "%s"
     quote_character = "`"
     clock = "UNIX_TIMESTAMP(NOW(6))"
@@ -411,9 +411,6 @@ class MySql(Dialect):
     def insert_if_new(self, table: str, columns: Sequence[str]) -> str:
         """Write the statement that stores one row unless its key is there."""
         return self.insert_one(table, columns).replace("INSERT INTO", "INSERT IGNORE INTO", 1)
-
-    def _changes(self, kind: Kinds) -> bool:
-        return kind is Kinds.INSTANT
 
 
 class DuckDb(_CommentOn):

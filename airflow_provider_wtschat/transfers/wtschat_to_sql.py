@@ -117,13 +117,13 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
         ):
             if given is None:
                 self._check_watermark(run)
-            window = self.window(run.watermark)
+            window = self.window(run.lease.watermark)
             if tables[name].dimension:
                 window = Window(None, None, given=False)
             reading = self._read(resource, filters, window, run, arguments)
             progress = Progress(
                 context, "load", resource=resource.name, destination=name, given=window.given,
-                since=instants.write_or_none(window.since), complete_until=instants.write_or_none(run.watermark),
+                since=instants.write_or_none(window.since), complete_until=instants.write_or_none(run.lease.watermark),
             )  # fmt: skip
             progress.push(rows=0, requests=0)
             sink = _Sink(run, shaping, tally, max_rejects, progress)
@@ -163,7 +163,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             f"Set it back to where rows may be missing from: UPDATE {run.database.named(LOADS)} SET watermark = "  # noqa: S608
             f"'2026-01-01T00:00:00.000000Z' WHERE {of}"
         )
-        check_watermark(run.watermark, mend)
+        check_watermark(run.lease.watermark, mend)
 
     def _say(self, resource: Resource, window: Window, name: str) -> None:
         low, high = (instants.write_or_none(end) for end in (window.since, window.until))
@@ -224,7 +224,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
             "until": instants.write_or_none(window.until),
             "until_reached": instants.write_or_none(reading.until_reached),
             "verified": reading.verified,
-            "watermark": None if window.given or dimension else instants.write_or_none(run.watermark),
+            "watermark": None if window.given or dimension else instants.write_or_none(run.lease.watermark),
         }
 
 

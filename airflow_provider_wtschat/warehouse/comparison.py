@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import contacts, instants, panels, scheduled_messages, sessions, types
@@ -16,13 +17,14 @@ from airflow_provider_wtschat.extraction import (
     Kind,
     Reading,
     Resource,
+    Snapshot,
     choose_parents,
     find,
     read_changes,
     read_children,
-    read_snapshot,
     windows,
 )
+from airflow_provider_wtschat.extraction.reading import succeeded
 from airflow_provider_wtschat.extraction.windows import Unit
 from airflow_provider_wtschat.extraction.workers import Workers
 from airflow_provider_wtschat.warehouse.rows import Shaping
@@ -46,22 +48,10 @@ _BY_WINDOWS = ("sessions", "contacts", "cards")
 _ROWS_AT_ONCE = 20_000
 
 
-def _session(row_id: str) -> Request[Any]:
-    return sessions.get(row_id, include_details=[types.SessionDetail.CLASSIFICATION_DETAILS])
-
-
-def _contact(row_id: str) -> Request[Any]:
-    return contacts.get(row_id, include_details=list(types.ContactDetail))
-
-
-def _card(row_id: str) -> Request[Any]:
-    return panels.get_card(row_id, include_details=list(types.CardDetail))
-
-
 _ONE: Mapping[str, Callable[[str], Request[Any]]] = {
-    "sessions": _session,
-    "contacts": _contact,
-    "cards": _card,
+    "sessions": partial(sessions.get, include_details=[types.SessionDetail.CLASSIFICATION_DETAILS]),
+    "contacts": partial(contacts.get, include_details=list(types.ContactDetail)),
+    "cards": partial(panels.get_card, include_details=list(types.CardDetail)),
     "scheduled_messages": scheduled_messages.get,
 }
 """How to ask for a row by its id, with what the lists add to it."""
@@ -201,17 +191,13 @@ class Comparison:
         self._database.rest()
         totals: dict[int, int | None] = dict.fromkeys(range(len(cuts)), 0)
         with Workers[int](self._hook, self._options.workers, bulk=True) as workers:
-            waiting = [(number, request) for number in range(len(cuts)) for request in requests]
-            while waiting or workers.underway:
-                while waiting and workers.idle:
-                    number, request = waiting.pop()
-                    workers.submit(number, request.page(1, 1, bounds=_bounds(*cuts[number])))
-                answered = workers.take(1.0)
-                if answered is None:
-                    continue
-                if isinstance(answered.answer, BaseException):
-                    raise answered.answer
-                total, before = answered.answer.value.get("totalItems"), totals[answered.tag]
+            asked = (
+                (number, request.page(1, 1, bounds=_bounds(*cut)))
+                for number, cut in enumerate(cuts)
+                for request in requests
+            )
+            for answered in workers.answers(asked):
+                total, before = succeeded(answered).value.get("totalItems"), totals[answered.tag]
                 totals[answered.tag] = None if total is None or before is None else before + int(total)
             self.found.requests += workers.requests
         counted = [(cut, totals[number], self._there(*cut)) for number, cut in enumerate(cuts)]
@@ -269,7 +255,7 @@ class Comparison:
 
         def read() -> Reading[Any]:
             if self._resource.kind is Kind.SNAPSHOT:
-                return read_snapshot(self._hook, requests, rows=self._resource.rows)
+                return Snapshot(self._hook, requests, rows=self._resource.rows)
             lists = [request for request in requests if isinstance(request, PagedRequest)]
             return read_changes(
                 self._hook, lists, low, high, key=CREATED, unfiltered=self._resource.comparisons(lists),
@@ -335,15 +321,8 @@ class Comparison:
             # It missed two readings.
             self.found.gone += ids
             return
-        waiting = list(ids)
         with Workers[str](self._hook, self._options.workers, bulk=True) as workers:
-            while waiting or workers.underway:
-                while waiting and workers.idle:
-                    row_id = waiting.pop()
-                    workers.submit(row_id, one(row_id))
-                answered = workers.take(1.0)
-                if answered is None:
-                    continue
+            for answered in workers.answers((row_id, one(row_id)) for row_id in ids):
                 answer = answered.answer
                 # A page of a proxy that says 404 has no key, and says nothing about a row.
                 if isinstance(answer, WtsChatNotFoundError) and answer.key:

@@ -87,11 +87,6 @@ class Run:
         self._history = history
         self._parents = database.named(PARENTS)
 
-    @property
-    def watermark(self) -> datetime | None:
-        """The end of what was loaded before."""
-        return self.lease.watermark
-
     def __enter__(self) -> Run:
         """Take the load's row, waiting for whoever has it, and make the tables ready."""
         ensure_state(self.database)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from airflow_provider_wtschat.api.webhook_events import WebhookEvent
 from airflow_provider_wtschat.webhooks.inbox._base import BEGINNING, Inbox, InboxError, Stored
@@ -86,8 +87,7 @@ class DirectoryInbox(Inbox):
             "ORDER BY place LIMIT ?"
         )
         last = _LAST_PLACE if until is None else int(until or 0)
-        with self._use() as connection:
-            rows = connection.execute(query, (conn_id, int(after or 0), last, limit)).fetchall()
+        rows = self._ask(query, conn_id, int(after or 0), last, limit)
         return [
             Stored(
                 str(place),
@@ -99,55 +99,44 @@ class DirectoryInbox(Inbox):
 
     def end(self, conn_id: str) -> str:
         """Return the place of the latest event."""
-        with self._use() as connection:
-            # Of all connections: events that were forgotten leave their places behind.
-            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        return str(row[0]) if row else BEGINNING
+        # Of all connections: events that were forgotten leave their places behind.
+        rows = self._ask("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return str(rows[0][0]) if rows else BEGINNING
 
     def connections(self) -> list[str]:
         """Return the ids of the connections that have events."""
-        with self._use() as connection:
-            return [conn_id for (conn_id,) in connection.execute(_CONNECTIONS)]
+        return [conn_id for (conn_id,) in self._ask(_CONNECTIONS)]
 
     def newest(self, conn_id: str) -> datetime | None:
         """Return when the latest event was stored."""
-        query = "SELECT received FROM events WHERE conn_id = ? ORDER BY place DESC LIMIT 1"
-        with self._use() as connection:
-            row = connection.execute(query, (conn_id,)).fetchone()
-        return datetime.fromtimestamp(row[0], UTC) if row else None
+        rows = self._ask("SELECT received FROM events WHERE conn_id = ? ORDER BY place DESC LIMIT 1", conn_id)
+        return datetime.fromtimestamp(rows[0][0], UTC) if rows else None
 
     def cursor(self, name: str) -> str | None:
         """Return how far a reader has read."""
-        with self._use() as connection:
-            row = connection.execute("SELECT place FROM cursors WHERE name = ?", (name,)).fetchone()
-        return str(row[0]) if row else None
+        rows = self._ask("SELECT place FROM cursors WHERE name = ?", name)
+        return str(rows[0][0]) if rows else None
 
     def cursors(self) -> dict[str, str]:
         """Return how far each reader has read."""
-        with self._use() as connection:
-            return {name: str(place) for name, place in connection.execute("SELECT name, place FROM cursors")}
+        return {name: str(place) for name, place in self._ask("SELECT name, place FROM cursors")}
 
     def move(self, name: str, place: str) -> None:
         """Remember how far a reader has read."""
-        with self._use() as connection:
-            connection.execute(
-                "INSERT INTO cursors (name, place) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET place = max(place, excluded.place)",
-                (name, int(place or 0)),
-            )
+        self._ask(
+            "INSERT INTO cursors (name, place) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET place = max(place, excluded.place)",
+            name, int(place or 0),
+        )  # fmt: skip
 
     def remember(self, name: str, after: str, until: str) -> None:
         """Remember what somebody has read."""
-        with self._use() as connection:
-            connection.execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", (name, after, until, time.time()))
+        self._ask("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", name, after, until, time.time())
 
     def recall(self, name: str) -> tuple[str, str] | None:
         """Return what was remembered of a reading."""
-        with self._use() as connection:
-            found: tuple[str, str] | None = connection.execute(
-                "SELECT after, until FROM readings WHERE name = ?", (name,)
-            ).fetchone()
-        return found
+        rows = self._ask("SELECT after, until FROM readings WHERE name = ?", name)
+        return rows[0] if rows else None
 
     def prune(self, before: datetime) -> int:
         """Forget old events, and what was read then."""
@@ -159,6 +148,10 @@ class DirectoryInbox(Inbox):
         """Close the file."""
         with self._lock:
             self._discard()
+
+    def _ask(self, sql: str, *values: Any) -> list[Any]:
+        with self._use() as connection:
+            return connection.execute(sql, values).fetchall()
 
     @contextlib.contextmanager
     def _use(self) -> Iterator[sqlite3.Connection]:
