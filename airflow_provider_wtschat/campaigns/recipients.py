@@ -182,7 +182,7 @@ class Recipients:
                 yield Planned(
                     key=key,
                     phone=phone,
-                    content=None if content is None else json.loads(content),
+                    content=content,
                     status=Status(status),
                     reason=reason,
                     person=None if who is None or phone is None else pseudonym(who),

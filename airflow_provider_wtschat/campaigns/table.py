@@ -109,14 +109,14 @@ class Planned:
 
     :param key: the row's key
     :param phone: recipient in international form, such as ``+5511900000001``; ``None`` for a row that is not sent
-    :param content: what the message says: ``parameters``, and ``file`` where there is one
+    :param content: what the message says, as JSON: ``parameters``, and ``file`` where there is one
     :param reason: why it is not sent; ``None`` for a row that is to be sent
     :param person: what stands for the recipient once the phone number is emptied
     """
 
     key: str
     phone: str | None
-    content: Mapping[str, Any] | None
+    content: str | None
     status: Status = Status.PLANNED
     reason: str | None = None
     person: str | None = None
@@ -873,9 +873,8 @@ class CampaignTable:
                 there = {found for (found,) in map(tuple, cursor.fetchall())}
             new = [(own_id, row) for own_id, row in zip(ids, part, strict=True) if own_id not in there]
             values = [
-                (seq, own_id, row.key, row.phone,
-                 None if row.content is None else json.dumps(row.content, ensure_ascii=False),
-                 row.status.value, row.reason, row.person, expiry, template_id)
+                (seq, own_id, row.key, row.phone, row.content, row.status.value, row.reason, row.person, expiry,
+                 template_id)
                 for seq, (own_id, row) in enumerate(new, start=last + 1)
             ]  # fmt: skip
             if values:

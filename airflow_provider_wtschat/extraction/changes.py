@@ -266,27 +266,24 @@ class Changes(Reading[Row]):
                 job = answered.tag
                 rows: list[Row] = []
                 if isinstance(job, _Range) and not job.dropped:
-                    rows = self._take(workers, job, answered)
+                    rows = self._new(job.source, self._take(workers, job, answered), job.gap)
                 elif isinstance(job, _SweptPage) and job.sweep in job.source.sweeps:
-                    rows = self._take_swept(workers, job, answered)
+                    rows = self._new(job.source, self._take_swept(workers, job, answered))
                 self.requests = workers.requests
-                if rows and isinstance(job, (_Range, _SweptPage)):
-                    rows = self._new(job, rows)
-                    if job.source.missing is not None:
-                        rows = [row for row in rows if not row.get(job.source.missing)]  # type: ignore[attr-defined]  # rows are mappings
-                if rows and isinstance(job, (_Range, _SweptPage)):
+                if rows and not isinstance(job, _Count):
                     self.rows += len(rows)
                     read_at = max(self.started_at or _FIRST, self.clock.at(answered.received))
                     yield Batch(rows, read_at, job.source.request)
                 self._fill(workers)
             progress.say(self._remaining())
 
-    def _new(self, job: _Range | _SweptPage, rows: list[Any]) -> list[Any]:
+    def _new(self, source: _Source, rows: list[Any], gap: Gap | None = None) -> list[Any]:
         """Leave out what was given before in the same version, where that is likely."""
-        gap = job.gap if isinstance(job, _Range) else None
+        if source.missing is not None:
+            rows = [row for row in rows if not row.get(source.missing)]
         if gap is not None:
             # Within its bounds a row that was given at their instants is still the same.
-            ends, name = (gap.low, gap.high), row_field(job.source.key)
+            ends, name = (gap.low, gap.high), row_field(source.key)
             rows = [row for row in rows if row["id"] not in gap.given or instants.read(row[name]) not in ends]
         if self._also is None or self.started_at is None:
             return rows
@@ -295,7 +292,7 @@ class Changes(Reading[Row]):
         for row in rows:
             text = row.get(name)
             version = row["id"], row.get(row_field(self._key)), text
-            if job.source.counted:
+            if source.counted:
                 if _lies_from(settled, text):
                     self._touched.add(version)
             elif version in self._touched:

@@ -776,7 +776,7 @@ def test_a_late_record_of_a_try_taken_for_dead_counts(any_warehouse: Warehouse):
 
 
 def planned(number: int) -> list[Planned]:
-    return [Planned(key=str(i), phone="5511900000001", content={}) for i in range(number)]
+    return [Planned(key=str(i), phone="5511900000001", content="{}") for i in range(number)]
 
 
 def together(number: int, work: Callable[[], Any]) -> list[Any]:
