@@ -843,11 +843,7 @@ def expected_minutes(number: int, *, scheduled: bool) -> int:
 
 
 def looks(started: datetime) -> Iterator[datetime]:
-    """
-    Return when to look at messages.
-
-    :param started: when the last was sent
-    """
+    """Return when to look at messages of which the last was sent then."""
     moment = started
     for after in LOOKS:
         moment = started + after

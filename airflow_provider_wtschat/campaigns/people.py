@@ -85,11 +85,7 @@ class SuppressionTable:
             self._insert([(_SALT, secrets.token_hex(32), "salt")])
 
     def pseudonym(self, who: str) -> str:
-        """
-        Return what stands for a person in tables.
-
-        :param who: the person, see :func:`person`
-        """
+        """Return what stands for a person (see :func:`person`) in tables."""
         if self._salt is None:
             self._salt = bytes.fromhex(self._entries([_SALT])[_SALT])
         return hmac.digest(self._salt, who.encode(), "sha256").hex()

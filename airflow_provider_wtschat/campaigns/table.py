@@ -368,11 +368,7 @@ class CampaignTable:
         )  # fmt: skip
 
     def single(self, key: str) -> Single:
-        """
-        Find a row of the plan.
-
-        :param key: its key
-        """
+        """Find a row of the plan by its key."""
         (row,) = self._query(
             "SELECT status, claimed_by, claimed_at, message_id, session_id, sent_at, reason FROM {table}"
             " WHERE sender_id = ?",
@@ -390,13 +386,7 @@ class CampaignTable:
         )
 
     def claim_single(self, key: str, name: str) -> Claim | None:
-        """
-        Claim a row, if it is planned.
-
-        :param key: its key
-        :param name: what the table is to know the claim by
-        :return: the claim; ``None`` if somebody else was quicker
-        """
+        """Claim a row by its key, if it is planned; ``None`` if somebody else was quicker."""
         rows = self._claim(name, "sender_id = ?", sender_id(self.campaign, key))
         return Claim(name=name, rows=[_claimed(row) for row in rows]) if rows else None
 
@@ -404,10 +394,7 @@ class CampaignTable:
         """
         Say what became of a row that nobody works on any more, unless somebody has done so, or has claimed it anew.
 
-        :param key: its key
         :param name: what the table knows the earlier claim by
-        :param status: what it is from now on
-        :param reason: why
         """
         planned = ", claimed_by = NULL, claimed_at = NULL, failed_key = NULL" if status is Status.PLANNED else ""
         self._change(
@@ -499,11 +486,7 @@ class CampaignTable:
         return {str(who): (int(number) - int(open_), int(open_)) for who, number, open_ in rows}
 
     def nth_planned(self, number: int) -> int | None:
-        """
-        Return the number of the row that is the n-th to be sent, in the order of the plan.
-
-        :param number: n, from 1
-        """
+        """Return the number of the row that is the n-th, from 1, to be sent, in the order of the plan."""
         rows = self._query(
             "SELECT seq FROM {table} WHERE campaign = ? AND seq > ? AND (status = ? OR claimed_at IS NOT NULL)"
             " ORDER BY seq LIMIT 1 OFFSET ?",
@@ -512,11 +495,7 @@ class CampaignTable:
         return int(rows[0][0]) if rows else None
 
     def note(self, **facts: Any) -> None:
-        """
-        Note something with the plan.
-
-        :param facts: facts by name
-        """
+        """Note something with the plan."""
         self._database.do(lambda cursor: self._note(cursor, {**self._held(cursor), **facts}))
 
     def _note(self, cursor: Any, facts: Mapping[str, Any]) -> None:

@@ -200,10 +200,7 @@ class WtsChatReadingBaseOperator(WtsChatOutboundBaseOperator):
         """
         Return the tables that a resource fills, and what makes their rows.
 
-        :param resource: the resource
-        :param name: name of its own table
-        :param tally: where to count
-        :raises WtsChatArgumentError: if an argument about personal data is refused
+        :param name: name of the resource's own table
         """
         account = self.account()
         tables = {name: table(resource.name)}
@@ -361,12 +358,7 @@ def check_watermark(watermark: datetime | None, how_to_mend: str) -> None:
 
 
 def check_rejects(tally: Tally, limit: int) -> None:
-    """
-    Fail if too many rows had to be left out.
-
-    :param limit: how many may be left out
-    :raises WtsChatServerError: if there were more; retryable
-    """
+    """Fail, so that Airflow tries again, if more rows had to be left out than may be."""
     if tally.rejected > limit:
         msg = (
             f"{tally.rejected} rows have no id or no instant of their last change, and {limit} may be "
@@ -379,7 +371,6 @@ def finished(figures: Mapping[str, Any], *, given: bool) -> dict[str, Any]:
     """
     Return what is told of a load that has ended, beside what was told from the start.
 
-    :param figures: its figures
     :param given: whether its window was given, so that it says nothing of what lies before it
     """
     facts = {name: figures[name] for name in ("rows", "requests", "seconds", "verified", "until_reached")}

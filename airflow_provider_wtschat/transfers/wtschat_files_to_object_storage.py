@@ -210,14 +210,14 @@ class WtsChatFilesToObjectStorageOperator(WtsChatOutboundBaseOperator):
                     raise WtsChatArgumentError("table", reason)
                 at = database.dialect.cast(Kinds.INSTANT)
                 bounds = [("loaded_at >=", since), ("loaded_at <", until)]
-                given = [(sql, instants.write(moment)) for sql, moment in bounds if moment is not None]
+                given = [(sql, database.instant(moment)) for sql, moment in bounds if moment is not None]
                 quoted = ", ".join(map(database.dialect.quote, names))
                 sql = (
                     f"SELECT {quoted} FROM {database.dialect.quote(name)} WHERE id > ? "  # noqa: S608
                     "AND missing_since IS NULL AND (account = ? OR account IS NULL) "
                     f"{''.join(f'AND {bound} {at} ' for bound, _ in given)}ORDER BY id LIMIT {_ROWS}"
                 )
-                values = [self.account(), *(database.dialect.value(Kinds.INSTANT, moment) for _, moment in given)]
+                values = [self.account(), *(moment for _, moment in given)]
                 last = ""
                 while True:
                     rows = database.query(sql, last, *values)

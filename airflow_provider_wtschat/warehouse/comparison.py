@@ -240,7 +240,7 @@ class Comparison:
         listed = ", ".join("?" * len(statuses))
         where = f"t.status IN ({listed}) AND t.updated_at < {self._database.dialect.cast(Kinds.INSTANT)}"
         # Most of these have changed since, unseen by the load.
-        absent = self._absent(where, (*statuses, self._value(until)))
+        absent = self._absent(where, (*statuses, self._database.instant(until)))
         self._merge()
         self._look_for(absent)
 
@@ -393,13 +393,10 @@ class Comparison:
         """The rows of this account that are not marked; binds the account."""
         return f"t.{self._made.mark.name} IS NULL AND t.account = ?"
 
-    def _value(self, moment: datetime) -> Any:
-        return self._database.dialect.value(Kinds.INSTANT, instants.write(moment))
-
     def _within(self, low: datetime | None, high: datetime | None) -> tuple[str, tuple[Any, ...]]:
         bound = self._database.dialect.cast(Kinds.INSTANT)
         conditions = [(">=", low), ("<", high)]
-        given = [(operator, self._value(moment)) for operator, moment in conditions if moment is not None]
+        given = [(operator, self._database.instant(moment)) for operator, moment in conditions if moment is not None]
         where = " AND ".join(f"t.created_at {operator} {bound}" for operator, _ in given)
         return where or "1 = 1", tuple(value for _, value in given)
 

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from airflow_provider_wtschat._compat import (
     BaseHook,
     get_database_hook,
 )
+from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError
 from airflow_provider_wtschat.sql.database import Database as _Database
 from airflow_provider_wtschat.sql.dialects import DIALECTS
@@ -92,6 +94,10 @@ class Database(_Database):
             turn, self._turn = self._turn, None
             if turn is not None:
                 turn.release()
+
+    def instant(self, moment: datetime) -> Any:
+        """Write an instant as the database takes it."""
+        return self.dialect.value(Kinds.INSTANT, instants.write(moment))
 
     def named(self, name: str) -> str:
         """Return the name of a table, with its schema."""

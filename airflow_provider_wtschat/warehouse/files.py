@@ -106,11 +106,7 @@ class Figures:
     """Of those that failed: what may be over at the next try."""
 
     def note(self, file: File, error: DownloadError) -> None:
-        """
-        Count a file that was not copied.
-
-        :param error: why
-        """
+        """Count a file that was not copied."""
         failure = error.failure
         self.reasons[failure.value] += 1
         self.gone += failure is Failure.GONE
@@ -162,11 +158,7 @@ class Copied:
         return False if row[0] == file.address_digest else None
 
     def note(self, entry: Mapping[str, Any]) -> None:
-        """
-        Take an entry of a list.
-
-        :param entry: the entry
-        """
+        """Take an entry of a list."""
         line = json.dumps(entry, separators=(",", ":"))
         self._database.execute(
             "INSERT INTO entries VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET gone = excluded.gone, "

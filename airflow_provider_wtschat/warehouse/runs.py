@@ -171,7 +171,7 @@ class Run:
         :return: rows that were new or had changed
         """
         now = datetime.now(UTC)
-        moment = self._value(now)
+        moment = self.database.instant(now)
         self.flush()
         self._supersede()
         written = 0
@@ -244,7 +244,7 @@ class Run:
         :param since: since when, on the server's clock
         :return: rows that were not marked before
         """
-        moment = self._value(datetime.now(UTC))
+        moment = self.database.instant(datetime.now(UTC))
         with self.database.transaction() as cursor:
             self.lease.lock_table(cursor)
             self.lease.renew(cursor)
@@ -391,7 +391,7 @@ class Run:
                     (row_id, told, json.loads(payload) if isinstance(payload, (str, bytes)) else payload)
                     for row_id, told, payload in found
                 ]
-                fill(cursor, rows, self._value(datetime.now(UTC)))
+                fill(cursor, rows, self.database.instant(datetime.now(UTC)))
                 self.staging.clear(cursor)
 
     def _adopt_all(self, name: str) -> None:
@@ -481,7 +481,7 @@ class Run:
             cursor,
             f"UPDATE {t} SET {mark} = {at}, loaded_at = {at} WHERE {mark} IS NULL AND account = ? "  # noqa: S608
             f"AND NOT EXISTS (SELECT 1 FROM {s} AS s WHERE s.id = {t}.id) AND EXISTS (SELECT 1 FROM {any_row})",
-            self._value(since), moment, self.account,
+            self.database.instant(since), moment, self.account,
         )  # fmt: skip
         if not table.child:
             self.gone += dialect.count(cursor)
@@ -528,7 +528,7 @@ class Run:
         if table.parent is None or not families:
             return []
         # A row that another run saw after this reading had begun may be newer than it.
-        begun = self._value(min(family.begun for family in families.values()))
+        begun = self.database.instant(min(family.begun for family in families.values()))
         sql = (
             f"SELECT t.id, t.{table.parent} FROM {dialect.quote(self._own)} AS t "  # noqa: S608
             f"WHERE t.{table.mark.name} IS NULL AND t.account = ? AND t.read_at < {dialect.cast(Kinds.INSTANT)} "
@@ -544,7 +544,7 @@ class Run:
         """Mark rows of the first table, and what is inside of them; tell how many of the former there were."""
         dialect, marked = self.database.dialect, 0
         mark, at = dialect.quote(self._tables[self._own].mark.name), dialect.cast(Kinds.INSTANT)
-        given = (self._value(since), moment, self.account)
+        given = (self.database.instant(since), moment, self.account)
         inside = [(child, made.parent) for child, made in self._tables.items() if made.child is not None]
         for some in _slices(ids):
             self.database.execute(
@@ -562,9 +562,6 @@ class Run:
                     *given, many=some,
                 )  # fmt: skip
         return marked
-
-    def _value(self, moment: datetime) -> Any:
-        return self.database.dialect.value(Kinds.INSTANT, instants.write(moment))
 
 
 class _TakenBackError(Exception):

@@ -29,11 +29,7 @@ class Staging:
         self._sequence = 0
 
     def name(self, table: str, attempt: str | None = None) -> str:
-        """
-        Return the name of the staging table of a table.
-
-        :param attempt: the attempt. Default: this one
-        """
+        """Return the name of the staging table that an attempt, by default this one, has for a table."""
         # Names of databases are short, and those of two tables may begin alike.
         schema, dot, alone = table.rpartition(".")
         suffix = f"_{attempt or self._attempt}_{list(self._tables).index(table)}"
@@ -57,11 +53,7 @@ class Staging:
                 )
 
     def drop(self, attempt: str | None = None) -> None:
-        """
-        Remove the staging tables of an attempt.
-
-        :param attempt: the attempt. Default: this one
-        """
+        """Remove the staging tables of an attempt, by default this one."""
         with self._database.transaction() as cursor:
             for name in self._tables:
                 staging = self._database.dialect.quote(self.name(name, attempt))
