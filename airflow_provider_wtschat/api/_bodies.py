@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_wtschat.api import converters as convert
@@ -90,7 +91,9 @@ def department(department_id: Any, department_name: Any) -> dict[str, Any] | Non
     )
 
 
-def contact(contact_id: Any, phone_number: Any, phone_country: Any) -> dict[str, Any]:
+def contact(
+    *, contact_id: Any = None, phone_number: Any = None, phone_country: Any = phones.DEFAULT_COUNTRY
+) -> dict[str, Any]:
     """Build what one contact is known by: its id, or its phone number."""
     convert.not_both("contact_id", contact_id, "phone_number", phone_number)
     body = convert.given(
@@ -103,7 +106,9 @@ def contact(contact_id: Any, phone_number: Any, phone_country: Any) -> dict[str,
     return body
 
 
-def contacts(contact_ids: Any, phone_numbers: Any, phone_country: Any) -> dict[str, Any]:
+def contacts(
+    *, contact_ids: Any = None, phone_numbers: Any = None, phone_country: Any = phones.DEFAULT_COUNTRY
+) -> dict[str, Any]:
     """Build what contacts are known by: their ids, their phone numbers, or both."""
     body = convert.given(
         contactIds=convert.uuids("contact_ids", contact_ids),
@@ -116,6 +121,26 @@ def contacts(contact_ids: Any, phone_numbers: Any, phone_country: Any) -> dict[s
         msg = "no contacts were given; give at least one"
         raise WtsChatArgumentError("contact_ids, phone_numbers", msg)
     return body
+
+
+def memberships(name: str, value: Any, key: str, take: Callable[[str, Any], str]) -> list[dict[str, Any]] | None:
+    """
+    Build who belongs where, from mappings of an id, ``is_agent`` and ``is_supervisor``.
+
+    :param key: name of the id, such as ``user_id``
+    :param take: takes the id
+    """
+    rows = convert.rows(name, value, (key, "is_agent", "is_supervisor"))
+    if rows is None:
+        return None
+    return [
+        convert.given(
+            **{f"{key.removesuffix('_id')}Id": take(f"{name}[{i}]['{key}']", row.get(key))},
+            isAgent=convert.boolean(f"{name}[{i}]['is_agent']", row.get("is_agent")),
+            isSupervisor=convert.boolean(f"{name}[{i}]['is_supervisor']", row.get("is_supervisor")),
+        )
+        for i, row in enumerate(rows)
+    ]
 
 
 def options(

@@ -175,6 +175,34 @@ class Chatbot(Recipient, Metadata, ChatbotSession, total=False):
     """Sends of a chatbot."""
 
 
+class OneContact(TypedDict, total=False):
+    """
+    A contact.
+
+    :param contact_id: id of the contact, or ...
+    :param phone_number: ... its phone number in any spelling
+    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
+    """
+
+    contact_id: str | None
+    phone_number: str | int | None
+    phone_country: str
+
+
+class ManyContacts(TypedDict, total=False):
+    """
+    Contacts.
+
+    :param contact_ids: ids of contacts
+    :param phone_numbers: phone numbers of contacts in any spelling
+    :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
+    """
+
+    contact_ids: Sequence[str] | str | None
+    phone_numbers: Sequence[str | int] | str | None
+    phone_country: str
+
+
 def taking(*shared: type) -> Callable[[_F], _F]:
     """
     Show the arguments of TypedDicts in signature and docstring, as if each were written there.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api import phones
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import (
     Agent,
@@ -22,7 +22,6 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError
 __all__ = ["change_status", "create", "delete", "get", "list_", "logout", "update", "update_departments"]
 
 _LONGEST_NAME = 100
-_DEPARTMENT = ("department_id", "is_agent", "is_supervisor")
 _CLEARABLE = {"short_name": "shortName", "email": "email", "phone_number": "phoneNumber"}
 
 
@@ -151,22 +150,14 @@ def update_departments(agent_id: str, *, action: str, departments: Sequence[Mapp
         ``is_supervisor``
     :raises WtsChatArgumentError: if an argument is refused
     """
-    rows = convert.rows("departments", convert.required("departments", departments), _DEPARTMENT) or []
+    items = _bodies.memberships(
+        "departments", convert.required("departments", departments), "department_id", convert.identifier
+    )
     return build.post(
         "/core/v1/agent/{id}/departments",
         type(None),
         _id(agent_id),
-        body={
-            "action": convert.choice("action", convert.required("action", action), MembershipAction),
-            "items": [
-                convert.given(
-                    departmentId=convert.identifier(f"departments[{i}]['department_id']", row.get("department_id")),
-                    isAgent=convert.boolean(f"departments[{i}]['is_agent']", row.get("is_agent")),
-                    isSupervisor=convert.boolean(f"departments[{i}]['is_supervisor']", row.get("is_supervisor")),
-                )
-                for i, row in enumerate(rows)
-            ],
-        },
+        body={"action": convert.choice("action", convert.required("action", action), MembershipAction), "items": items},
         # It says what is to be the case: a second time changes nothing.
         safe_to_repeat=True,
     )

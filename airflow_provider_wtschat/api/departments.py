@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
+from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api._shared import taking
@@ -25,7 +26,6 @@ __all__ = ["create", "delete", "get", "list_", "list_channels", "update", "updat
 
 _LONGEST_NAME = 100
 _LONGEST_TIME = 2147483647
-_AGENT = ("user_id", "is_agent", "is_supervisor")
 _CLEARABLE = {
     "description": "description",
     "restriction_type": "restrictionType",
@@ -94,7 +94,7 @@ def create(
     return build.post(
         "/core/v1/department",
         DepartmentV1,
-        body=_values(convert.required("name", name), **shared) | convert.given(agents=_agents("agents", agents)),
+        body=_values(convert.required("name", name), **shared) | convert.given(agents=_agents(agents)),
         safe_to_repeat=False,
     )
 
@@ -170,7 +170,7 @@ def update_agents(
         _id(department_id),
         body={
             "action": convert.choice("action", convert.required("action", action), MembershipAction),
-            "items": _agents("agents", convert.required("agents", agents)),
+            "items": _agents(convert.required("agents", agents)),
         },
     )
 
@@ -179,20 +179,8 @@ def _id(department_id: str) -> dict[str, str]:
     return {"id": convert.required_uuid("department_id", department_id)}
 
 
-def _agents(name: str, value: Any) -> list[dict[str, Any]] | None:
-    rows = convert.rows(name, value, _AGENT)
-    return (
-        None
-        if rows is None
-        else [
-            convert.given(
-                userId=convert.required_uuid(f"{name}[{i}]['user_id']", row.get("user_id")),
-                isAgent=convert.boolean(f"{name}[{i}]['is_agent']", row.get("is_agent")),
-                isSupervisor=convert.boolean(f"{name}[{i}]['is_supervisor']", row.get("is_supervisor")),
-            )
-            for i, row in enumerate(rows)
-        ]
-    )
+def _agents(value: Any) -> list[dict[str, Any]] | None:
+    return _bodies.memberships("agents", value, "user_id", convert.required_uuid)
 
 
 def _values(

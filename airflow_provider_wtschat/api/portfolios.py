@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from airflow_provider_wtschat.api import _bodies, phones
+from airflow_provider_wtschat.api import _bodies
 from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api._shared import Listed, taking
+from airflow_provider_wtschat.api._shared import Listed, ManyContacts, OneContact, taking
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Paging, Request
 from airflow_provider_wtschat.api.types import Portfolio, PortfolioContact, PortfolioDetail, PortfolioPageType
@@ -123,70 +123,46 @@ def list_contacts(
     )
 
 
-def add_contact(
-    portfolio_id: str,
-    *,
-    contact_id: str | None = None,
-    phone_number: str | int | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[PortfolioContact]:
+@taking(OneContact)
+def add_contact(portfolio_id: str, **shared: Unpack[OneContact]) -> Request[PortfolioContact]:
     """
     Add a contact to a portfolio: ``POST /core/v1/portfolio/{id}/contact``.
 
     :param portfolio_id: id of the portfolio
-    :param contact_id: id of the contact, or ...
-    :param phone_number: ... its phone number in any spelling
-    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of contact and phone number is given
     """
     return build.post(
         "/core/v1/portfolio/{id}/contact",
         PortfolioContact,
         _id(portfolio_id),
-        body=_bodies.contact(contact_id, phone_number, phone_country),
+        body=_bodies.contact(**shared),
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
     )
 
 
-def remove_contact(
-    portfolio_id: str,
-    *,
-    contact_id: str | None = None,
-    phone_number: str | int | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[None]:
+@taking(OneContact)
+def remove_contact(portfolio_id: str, **shared: Unpack[OneContact]) -> Request[None]:
     """
     Remove a contact from a portfolio: ``DELETE /core/v1/portfolio/{id}/contact``.
 
     :param portfolio_id: id of the portfolio
-    :param contact_id: id of the contact, or ...
-    :param phone_number: ... its phone number in any spelling
-    :param phone_country: calling code of a number written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of contact and phone number is given
     """
     return build.delete(
         "/core/v1/portfolio/{id}/contact",
         type(None),
         _id(portfolio_id),
-        body=_bodies.contact(contact_id, phone_number, phone_country),
+        body=_bodies.contact(**shared),
     )
 
 
-def add_contacts(
-    portfolio_id: str,
-    *,
-    contact_ids: Sequence[str] | str | None = None,
-    phone_numbers: Sequence[str | int] | str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[Page[PortfolioContact]]:
+@taking(ManyContacts)
+def add_contacts(portfolio_id: str, **shared: Unpack[ManyContacts]) -> Request[Page[PortfolioContact]]:
     """
     Add contacts to a portfolio: ``POST /core/v1/portfolio/{id}/contact/batch``.
 
     :param portfolio_id: id of the portfolio
-    :param contact_ids: ids of contacts
-    :param phone_numbers: phone numbers of contacts in any spelling
-    :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
     :return: the request; its answer is the envelope of a page
     :raises WtsChatArgumentError: if an argument is refused, or no contacts are given
     """
@@ -194,33 +170,25 @@ def add_contacts(
         "/core/v1/portfolio/{id}/contact/batch",
         Page,
         _id(portfolio_id),
-        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(**shared),
         # Who is in a portfolio stays in it: a second time adds nobody and writes to nobody.
         safe_to_repeat=True,
     )
 
 
-def remove_contacts(
-    portfolio_id: str,
-    *,
-    contact_ids: Sequence[str] | str | None = None,
-    phone_numbers: Sequence[str | int] | str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[None]:
+@taking(ManyContacts)
+def remove_contacts(portfolio_id: str, **shared: Unpack[ManyContacts]) -> Request[None]:
     """
     Remove contacts from a portfolio: ``DELETE /core/v1/portfolio/{id}/contact/batch``.
 
     :param portfolio_id: id of the portfolio
-    :param contact_ids: ids of contacts
-    :param phone_numbers: phone numbers of contacts in any spelling
-    :param phone_country: calling code of numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or no contacts are given
     """
     return build.delete(
         "/core/v1/portfolio/{id}/contact/batch",
         type(None),
         _id(portfolio_id),
-        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(**shared),
     )
 
 

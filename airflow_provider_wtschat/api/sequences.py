@@ -8,7 +8,7 @@ from typing import Unpack
 from airflow_provider_wtschat.api import _bodies, phones
 from airflow_provider_wtschat.api import _build as build
 from airflow_provider_wtschat.api import converters as convert
-from airflow_provider_wtschat.api._shared import Listed, taking
+from airflow_provider_wtschat.api._shared import Listed, ManyContacts, OneContact, taking
 from airflow_provider_wtschat.api.request import Page, PagedRequest, Request
 from airflow_provider_wtschat.api.types import Sequence, SequenceContact, SequenceContactDetail, SequenceDetail
 
@@ -90,103 +90,68 @@ def list_contacts(
     )
 
 
-def add_contact(
-    sequence_id: str,
-    *,
-    contact_id: str | None = None,
-    phone_number: str | int | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[SequenceContact]:
+@taking(OneContact)
+def add_contact(sequence_id: str, **shared: Unpack[OneContact]) -> Request[SequenceContact]:
     """
     Add a contact to a sequence: ``POST /chat/v1/sequence/{id}/contact``.
 
     :param sequence_id: id of the sequence
-    :param contact_id: id of the contact
-    :param phone_number: phone number of the contact
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of the two names the contact
     """
     return build.post(
         "/chat/v1/sequence/{id}/contact",
         SequenceContact,
         _id(sequence_id),
-        body=_bodies.contact(contact_id, phone_number, phone_country),
+        body=_bodies.contact(**shared),
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
     )
 
 
-def add_contacts(
-    sequence_id: str,
-    *,
-    contact_ids: Many[str] | str | None = None,
-    phone_numbers: Many[str | int] | str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[Page[SequenceContact]]:
+@taking(ManyContacts)
+def add_contacts(sequence_id: str, **shared: Unpack[ManyContacts]) -> Request[Page[SequenceContact]]:
     """
     Add contacts to a sequence: ``POST /chat/v1/sequence/{id}/contact/batch``.
 
+    A phone number that no contact has becomes one.
+
     :param sequence_id: id of the sequence
-    :param contact_ids: ids of contacts
-    :param phone_numbers: phone numbers of contacts; missing contacts are created
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or no contact is given
     """
     return build.post(
         "/chat/v1/sequence/{id}/contact/batch",
         Page,
         _id(sequence_id),
-        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(**shared),
         # A contact that has run through meanwhile would start again, and get every message of it again.
         safe_to_repeat=False,
     )
 
 
-def remove_contact(
-    sequence_id: str,
-    *,
-    contact_id: str | None = None,
-    phone_number: str | int | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[None]:
+@taking(OneContact)
+def remove_contact(sequence_id: str, **shared: Unpack[OneContact]) -> Request[None]:
     """
     Remove a contact from a sequence: ``DELETE /chat/v1/sequence/{id}/contact``.
 
     :param sequence_id: id of the sequence
-    :param contact_id: id of the contact
-    :param phone_number: phone number of the contact
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or not exactly one of the two names the contact
     """
-    return build.delete(
-        "/chat/v1/sequence/{id}/contact",
-        type(None),
-        _id(sequence_id),
-        body=_bodies.contact(contact_id, phone_number, phone_country),
-    )
+    return build.delete("/chat/v1/sequence/{id}/contact", type(None), _id(sequence_id), body=_bodies.contact(**shared))
 
 
-def remove_contacts(
-    sequence_id: str,
-    *,
-    contact_ids: Many[str] | str | None = None,
-    phone_numbers: Many[str | int] | str | None = None,
-    phone_country: str = phones.DEFAULT_COUNTRY,
-) -> Request[None]:
+@taking(ManyContacts)
+def remove_contacts(sequence_id: str, **shared: Unpack[ManyContacts]) -> Request[None]:
     """
     Remove contacts from a sequence: ``DELETE /chat/v1/sequence/{id}/contact/batch``.
 
     :param sequence_id: id of the sequence
-    :param contact_ids: ids of contacts
-    :param phone_numbers: phone numbers of contacts
-    :param phone_country: calling code of phone numbers written without one. Default: 55 (Brazil)
     :raises WtsChatArgumentError: if an argument is refused, or no contact is given
     """
     return build.delete(
         "/chat/v1/sequence/{id}/contact/batch",
         type(None),
         _id(sequence_id),
-        body=_bodies.contacts(contact_ids, phone_numbers, phone_country),
+        body=_bodies.contacts(**shared),
     )
 
 

@@ -12,7 +12,7 @@ from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatFailedError
 from airflow_provider_wtschat.operators._arguments import ApprovalArguments
-from airflow_provider_wtschat.operators.ask import AskContactOperator
+from airflow_provider_wtschat.operators.ask import AskContactOperator, answer_of
 from airflow_provider_wtschat.triggers.approval import UNCLEAR, WhatsAppApprovalTrigger
 from airflow_provider_wtschat.waiting.answers import Options
 
@@ -208,10 +208,5 @@ class WhatsAppApprovalOperator(AskContactOperator, BranchMixIn):
         moment, user = said.get("responded_at"), said.get("responded_by_user")
         if user is None and not said.get("timedout"):
             user = {"id": question["contact_id"]}
-        return {
-            "chosen_options": chosen,
-            "params_input": {},
-            "responded_at": instants.write(moment) if isinstance(moment, datetime) else moment,
-            "responded_by_user": user,
-            "message_id": said.get("message_id"),
-        }
+        text = instants.write(moment) if isinstance(moment, datetime) else moment
+        return answer_of(chosen, text, user, said.get("message_id"))

@@ -314,16 +314,9 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         replies = sorted(replies, key=lambda reply: instants.read(reply["createdAt"]))
         for reply in replies:
             if (option := options.meant_by(reply.get("text"))) is not None:
-                return self.answered(
-                    context,
-                    {
-                        "chosen_options": [option],
-                        "params_input": {},
-                        "responded_at": instants.write(instants.read(reply["createdAt"])),
-                        "responded_by_user": {"id": question["contact_id"]},
-                        "message_id": reply["id"],
-                    },
-                )
+                moment = instants.write(instants.read(reply["createdAt"]))
+                answer = answer_of([option], moment, {"id": question["contact_id"]}, reply["id"])
+                return self.answered(context, answer)
         if replies:
             if question["attempt"] >= convert.required("attempts", convert.integer("attempts", self.attempts)):
                 return self._unanswered(context, f"the answer was not clear, {question['attempt']} times")
@@ -351,17 +344,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
             msg = f"The contact was asked, but {reason}. Give defaults to go on with one of the options then"
             raise WtsChatFailedError(msg)
         self.log.info("The default is taken, because %s", reason)
-        now = instants.write(datetime.now(UTC))
-        return self.answered(
-            context,
-            {
-                "chosen_options": defaults,
-                "params_input": {},
-                "responded_at": now,
-                "responded_by_user": None,
-                "message_id": None,
-            },
-        )
+        return self.answered(context, answer_of(defaults, instants.write(datetime.now(UTC)), None, None))
 
     def answered(self, context: Context, answer: dict[str, Any]) -> Any:
         """
@@ -541,6 +524,17 @@ class AskContactBranchOperator(AskContactOperator, BranchMixIn):
         context["ti"].xcom_push(key="answer", value=answer)
         tasks = plain_mapping(self._options(), self.options_mapping)
         return self.do_branch(context, [tasks.get(option, option) for option in answer["chosen_options"]])
+
+
+def answer_of(chosen: list[str], moment: str | None, user: Any, message_id: str | None) -> dict[str, Any]:
+    """Put an answer in the words of Airflow's ``HITLOperator``."""
+    return {
+        "chosen_options": chosen,
+        "params_input": {},
+        "responded_at": moment,
+        "responded_by_user": user,
+        "message_id": message_id,
+    }
 
 
 def _condition(question: Mapping[str, Any]) -> waiting.ContactHasReplied:

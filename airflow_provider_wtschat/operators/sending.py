@@ -265,11 +265,8 @@ def _digest(path: str) -> str | None:
     source = ObjectStoragePath(path)
     if not source.is_file():
         return None
-    digest = hashlib.sha256()
     with source.open("rb") as file:  # type: ignore[no-untyped-call]
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class WtsChatBatchOperator(WtsChatOnceOperator):
