@@ -70,87 +70,69 @@ _ASSET_URIS = [
     }
 ]
 
+
+def _option(*description: str, example: str | None = None, **facts: str | bool) -> dict[str, Any]:
+    lines = "".join(f"{line}\n" for line in description)
+    return {"description": lines, "example": example, "version_added": "0.1.0", **facts}
+
+
 _CONFIG = {
     "wtschat": {
         "description": "How this deployment shares the limits of a WTS Chat account, and what it adds to Airflow.",
         "options": {
-            "budget": {
-                "description": (
-                    "Where the processes of this deployment count their requests together: a directory on this\n"
-                    "machine (``$AIRFLOW_HOME/wtschat`` if empty), a ``redis://`` URL for several machines, or\n"
-                    "``process`` for each process by itself.\n"
-                ),
-                "type": "string",
-                "version_added": "0.1.0",
-                "example": "redis://redis.example:6379/0",
-                "default": "",
-                "sensitive": True,
-            },
-            "share": {
-                "description": (
-                    "The share of the account's limits that the processes which count together may take: with a\n"
-                    "directory the part of this machine, such as ``0.25`` for one of four machines without Redis.\n"
-                ),
-                "type": "float",
-                "version_added": "0.1.0",
-                "example": "0.25",
-                "default": "1.0",
-            },
-            "bulk_share": {
-                "description": (
-                    "The share of the account's 5-minute limit that bulk reads may take, so that sends, chatbots and\n"
-                    "people find room beside them.\n"
-                ),
-                "type": "float",
-                "version_added": "0.1.0",
-                "example": None,
-                "default": "0.8",
-            },
-            "ui_page": {
-                "description": "Whether the UI of Airflow 3.1 and later has a page of the provider, under Browse.\n",
-                "type": "boolean",
-                "version_added": "0.1.0",
-                "example": None,
-                "default": "True",
-            },
-            "webhook_secret": {
-                "description": (
-                    "Long random text from which the secret addresses of webhooks are made, or several separated by\n"
-                    "commas: the first makes new addresses, all are believed. Without one no webhooks are received.\n"
-                ),
-                "type": "string",
-                "version_added": "0.1.0",
-                "example": None,
-                "default": "",
-                "sensitive": True,
-            },
-            "webhook_inbox": {
-                "description": (
-                    "Where webhook events are kept: a directory that the API server and the triggerer share\n"
-                    "(``$AIRFLOW_HOME/wtschat`` if empty), or a ``redis://`` URL for several machines.\n"
-                ),
-                "type": "string",
-                "version_added": "0.1.0",
-                "example": "redis://redis.example:6379/0",
-                "default": "",
-                "sensitive": True,
-            },
-            "webhook_base_url": {
-                "description": (
-                    "The URL at which WTS Chat reaches the receiver from outside (``[api] base_url`` if empty).\n"
-                ),
-                "type": "string",
-                "version_added": "0.1.0",
-                "example": "https://airflow.example",
-                "default": "",
-            },
-            "webhook_keep_hours": {
-                "description": "How many hours webhook events are kept, and redeliveries are recognized.\n",
-                "type": "float",
-                "version_added": "0.1.0",
-                "example": None,
-                "default": "168",
-            },
+            "budget": _option(
+                "Where the processes of this deployment count their requests together: a directory on this",
+                "machine (``$AIRFLOW_HOME/wtschat`` if empty), a ``redis://`` URL for several machines, or",
+                "``process`` for each process by itself.",
+                type="string",
+                default="",
+                example="redis://redis.example:6379/0",
+                sensitive=True,
+            ),
+            "share": _option(
+                "The share of the account's limits that the processes which count together may take: with a",
+                "directory the part of this machine, such as ``0.25`` for one of four machines without Redis.",
+                type="float",
+                default="1.0",
+                example="0.25",
+            ),
+            "bulk_share": _option(
+                "The share of the account's 5-minute limit that bulk reads may take, so that sends, chatbots and",
+                "people find room beside them.",
+                type="float",
+                default="0.8",
+            ),
+            "ui_page": _option(
+                "Whether the UI of Airflow 3.1 and later has a page of the provider, under Browse.",
+                type="boolean",
+                default="True",
+            ),
+            "webhook_secret": _option(
+                "Long random text from which the secret addresses of webhooks are made, or several separated by",
+                "commas: the first makes new addresses, all are believed. Without one no webhooks are received.",
+                type="string",
+                default="",
+                sensitive=True,
+            ),
+            "webhook_inbox": _option(
+                "Where webhook events are kept: a directory that the API server and the triggerer share",
+                "(``$AIRFLOW_HOME/wtschat`` if empty), or a ``redis://`` URL for several machines.",
+                type="string",
+                default="",
+                example="redis://redis.example:6379/0",
+                sensitive=True,
+            ),
+            "webhook_base_url": _option(
+                "The URL at which WTS Chat reaches the receiver from outside (``[api] base_url`` if empty).",
+                type="string",
+                default="",
+                example="https://airflow.example",
+            ),
+            "webhook_keep_hours": _option(
+                "How many hours webhook events are kept, and redeliveries are recognized.",
+                type="float",
+                default="168",
+            ),
         },
     },
 }
