@@ -26,12 +26,11 @@ class ApiError(Exception):
     :param text: what people read.
     """
 
-    def __init__(self, status: int, key: str | None, text: str | None, *, details: Any = None) -> None:
+    def __init__(self, status: int, key: str | None, text: str | None) -> None:
         super().__init__(f"{status} {key}: {text}")
         self.status = status
         self.key = key
         self.text = text
-        self.details = details
 
     def body(self, now: int, error_id: str) -> dict[str, Any]:
         """Return the envelope."""
@@ -46,7 +45,7 @@ class ApiError(Exception):
             "key": self.key,
             "text": self.text,
             "isUnsolvableError": False,
-            "details": self.details,
+            "details": None,
         }
 
 

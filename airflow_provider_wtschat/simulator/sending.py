@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.simulator.books import Send
@@ -45,7 +45,6 @@ class Opening:
     hidden: bool = False
     department_id: str | None = None
     user_id: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_channel(world: World, wanted: str | None) -> Record:
@@ -156,7 +155,6 @@ def opening(world: World, options: Mapping[str, Any] | None, **more: Mapping[str
         hidden=bool(given.get("hiddenSession")),
         department_id=find_department(world, more.get("department") or given.get("department")),
         user_id=find_user(world, more.get("user") or given.get("user")),
-        settings=given,
     )
 
 

@@ -69,7 +69,7 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*operations: str) -> Callable[[Handler], Handler]:
-    """Register a handler of one operation, or of several that differ in how they name a row only."""
+    """Register a handler of one operation, or of several that differ by little more than their address."""
 
     def register(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(operations, handler))

@@ -119,16 +119,17 @@ def show_typing(call: Call) -> Any:
     open_session(call.world, call.body["sessionId"])
 
 
-@handles("GET /chat/v1/send/message/{id}")
+@handles("GET /chat/v1/send/message/{id}", "GET /chat/v1/send/chatbot/{id}")
 def get_message(call: Call) -> Any:
-    """Get what became of a message."""
-    return views.sent_message(call.world, _look_up(call, bot=False))
-
-
-@handles("GET /chat/v1/send/chatbot/{id}")
-def get_chatbot(call: Call) -> Any:
-    """Get what became of a chatbot's dispatch."""
-    return views.sent_message(call.world, _look_up(call, bot=True))
+    """Get what became of a message or of a chatbot's dispatch."""
+    world, wanted = call.world, call.path["id"]
+    message = world.history.find(wanted.lower()) if is_uuid(wanted) else None
+    if message is None and world.options.sender_lookup == "all":
+        message = world.history.find(world.messages_by_sender.get(wanted))
+    by_bot = "/chatbot/" in call.operation.path
+    if message is None or message.type == "NOTE" or (message.origin == "BOT") != by_bot:
+        raise _unknown()
+    return views.sent_message(world, message)
 
 
 @handles("GET /chat/v1/send/otp/{id}")
@@ -254,16 +255,6 @@ def _not_sent(world: World, item: Mapping[str, Any], error: ApiError) -> dict[st
         "callbackUrl": item.get("callbackUrl"),
         "waitReply": False,
     }
-
-
-def _look_up(call: Call, *, bot: bool) -> Message:
-    world, wanted = call.world, call.path["id"]
-    message = world.history.find(wanted.lower()) if is_uuid(wanted) else None
-    if message is None and world.options.sender_lookup == "all":
-        message = world.history.find(world.messages_by_sender.get(wanted))
-    if message is None or message.type == "NOTE" or (message.origin == "BOT") != bot:
-        raise _unknown()
-    return message
 
 
 def _unknown() -> ProblemError:

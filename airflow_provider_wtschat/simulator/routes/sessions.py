@@ -1,4 +1,4 @@
-"""Sessions, and the notes and messages inside them."""
+"""Sessions, and writing into them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from airflow_provider_wtschat.simulator import views
-from airflow_provider_wtschat.simulator.errors import cannot_save, form_error, not_found, session_not_found
+from airflow_provider_wtschat.simulator.errors import cannot_save, form_error, session_not_found
 from airflow_provider_wtschat.simulator.openapi import Query
 from airflow_provider_wtschat.simulator.records import Message, Session, merged
 from airflow_provider_wtschat.simulator.routes.call import (
@@ -19,7 +19,7 @@ from airflow_provider_wtschat.simulator.routes.call import (
     open_session,
     user,
 )
-from airflow_provider_wtschat.simulator.routes.messages import content, messages_page, synchronous
+from airflow_provider_wtschat.simulator.routes.messages import answered, content
 from airflow_provider_wtschat.simulator.sending import send_into
 from airflow_provider_wtschat.simulator.tables import Bound
 from airflow_provider_wtschat.simulator.world import World
@@ -125,28 +125,10 @@ def update(call: Call) -> Any:
     return _saved(call, world.change_session(session.id, **changes) if changes else session)
 
 
-@handles("GET /chat/v1/session/{id}/message")
-def list_messages(call: Call) -> Any:
-    """List messages of a session."""
-    return messages_page(call, _session(call), notes=False)
-
-
-@handles("POST /chat/v1/session/{id}/message")
+@handles("POST /chat/v1/session/{id}/message", "POST /chat/v1/session/{id}/message/sync")
 def send_message(call: Call) -> Any:
-    """Send into a session and answer at once."""
-    return views.queued_message(call.world, _send(call))
-
-
-@handles("POST /chat/v1/session/{id}/message/sync")
-def send_message_and_wait(call: Call) -> Any:
-    """Send into a session and answer when the channel has said something."""
-    return synchronous(call.world, _send(call).id)
-
-
-@handles("GET /chat/v1/session/{id}/note")
-def list_notes(call: Call) -> Any:
-    """List internal notes of a session."""
-    return messages_page(call, _session(call), notes=True)
+    """Send into a session."""
+    return answered(call, send_into(call.world, call.operation.key, _open(call), content(call.body)))
 
 
 @handles("POST /chat/v1/session/{id}/note")
@@ -173,21 +155,6 @@ def create_note(call: Call) -> Any:
     return views.message(world, note)
 
 
-@handles("GET /chat/v1/session/note/{id}")
-def get_note(call: Call) -> Any:
-    """Get an internal note."""
-    return views.message(call.world, _note(call))
-
-
-@handles("DELETE /chat/v1/session/note/{id}")
-def delete_note(call: Call) -> Any:
-    """Delete an internal note."""
-    note = _note(call).changed(call.world.now(), deleted=True)
-    call.world.history.replace(note)
-    call.touched(note.id)
-    return views.message(call.world, note)
-
-
 def _session(call: Call) -> Session:
     return found(call.world.sessions.get(call.path["id"].lower()), session_not_found())
 
@@ -212,19 +179,6 @@ def _classification(world: World, given: dict[str, Any] | None) -> dict[str, Any
         "amount": given.get("amount") or 0.0,
         "categoryName": category.title(),
     }
-
-
-def _send(call: Call) -> Message:
-    message = send_into(call.world, call.operation.key, _open(call), content(call.body))
-    call.touched(message.id)
-    return message
-
-
-def _note(call: Call) -> Message:
-    note = call.world.history.find(call.path["id"].lower())
-    if note is None or note.type != "NOTE" or note.deleted:
-        raise not_found("Nota não encontrada")
-    return note
 
 
 def _session_filter(world: World, query: Query) -> Callable[[Session], bool] | None:
