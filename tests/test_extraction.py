@@ -45,6 +45,7 @@ from airflow_provider_wtschat.extraction import (
 from airflow_provider_wtschat.hooks import transport
 from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 from airflow_provider_wtschat.simulator import Simulator, server, views
+from airflow_provider_wtschat.simulator.errors import ProblemError
 from airflow_provider_wtschat.simulator.routes.call import HANDLERS, query_bounds
 from tests.api.test_contract import spec
 
@@ -587,18 +588,22 @@ def test_sessions_that_ended_lately_are_read_again_on_another_day(hook, simulato
     today = {parent.id: parent.version for parent in of_today}
     yesterday = {parent.id: of_2020(parent.version) for parent in of_yesterday}
 
-    def again(known: dict[str, str]) -> set[str]:
+    def again(known: dict[str, str], **filters: Any) -> set[str]:
         found = read(
             hook,
             "messages",
             since,
             known=lambda ids: {i: known[i] for i in ids},
             settle=timedelta(hours=72),
+            filters=filters,
         )
         return {parent.id for parent in found.parents.chosen}
 
     assert again(today) == set()
     assert again(yesterday) == set(ended)
+    for department_id in [row.id for row in world.departments]:
+        of_one = {session_id for session_id, row in ended.items() if row.department_id == department_id}
+        assert again(yesterday, department_id=department_id) == of_one
 
 
 @account(sessions=40)
@@ -610,6 +615,20 @@ def test_a_parent_that_is_gone_has_no_children(hook, simulator):
     done = {batch.parent.id: len(batch.rows) for batch in messages if batch.complete}
     assert len(done) >= 39
     assert done.get(gone, 0) == 0
+
+
+@account(sessions=20)
+def test_a_404_without_a_key_is_no_parent_that_is_gone(hook, simulator, monkeypatch):
+    real = simulator.application._perform
+
+    def perform(call: Any) -> Any:
+        if "/message" in call.operation.key:
+            raise ProblemError({}, status=404, title="Not Found")
+        return real(call)
+
+    monkeypatch.setattr(simulator.application, "_perform", perform)
+    with pytest.raises(WtsChatNotFoundError):
+        list(read(hook, "messages"))
 
 
 @account(sessions=50)
