@@ -252,27 +252,14 @@ def update(
         classification=_classification(classification),
         metadata=convert.json_mapping("metadata", metadata),
     )
-    cleared = convert.cleared(clear, _CLEARABLE, values)
     flags = {
         "Autocomplete": convert.boolean("autocomplete", autocomplete),
         "ReactivateDisabled": convert.boolean("reactivate_disabled", reactivate_disabled),
     }
-    fields = [*map(convert.pascal, [*values, *cleared]), *(name for name, on in flags.items() if on)]
-    if not fields:
-        msg = "nothing to update; give at least one field a new value, or name one to empty in clear"
-        raise WtsChatArgumentError("clear", msg)
-    return build.put(
-        "/chat/v2/session/{id}/partial",
-        SessionV1,
-        _id(session_id),
-        body={
-            **convert.given(companyId=convert.uuid("company_id", company_id), options=_options(stop_bot_in_execution)),
-            **values,
-            # The contract does not let a nested object be null; named in the mask and left out it is null too.
-            **{name: None for name in cleared if name != "classification"},
-            "fields": fields,
-        },
-    )
+    on = [name for name, value in flags.items() if value]
+    changes = convert.changes(values, clear, _CLEARABLE, left_out=("classification",), flags=on)
+    beside = convert.given(companyId=convert.uuid("company_id", company_id), options=_options(stop_bot_in_execution))
+    return build.put("/chat/v2/session/{id}/partial", SessionV1, _id(session_id), body=beside | changes)
 
 
 def transfer(

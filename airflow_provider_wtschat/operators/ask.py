@@ -36,6 +36,7 @@ from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 from airflow_provider_wtschat.triggers.session import ContactReplyTrigger
 from airflow_provider_wtschat.waiting.answers import Options, plain_mapping
+from airflow_provider_wtschat.waiting.events import ENDED_BY_AIRFLOW, NET
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -46,9 +47,6 @@ log = logging.getLogger(__name__)
 
 __all__ = ["QUESTION_KEY", "AskContactBranchOperator", "AskContactOperator"]
 
-_NET = timedelta(minutes=10)
-"""How much later than the trigger itself Airflow ends a deferral."""
-_ENDED_BY_AIRFLOW = "__fail__"
 _MOST_FAULTS = 5
 """So often in a row the wait is begun anew when the trigger could not go on."""
 _SETTLING = 0.5
@@ -257,7 +255,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
         :param next_kwargs: its arguments
         :param context: context of the task
         """
-        if next_method == _ENDED_BY_AIRFLOW:
+        if next_method == ENDED_BY_AIRFLOW:
             self.log.error("The trigger ended:\n%s", "".join((next_kwargs or {}).get("traceback") or ()))
             return self.execute_complete(context, None)
         return super().resume_execution(next_method, next_kwargs, context)
@@ -283,7 +281,7 @@ class AskContactOperator(WtsChatOpeningOperator, WtsChatSessionBaseOperator, Wts
                     **_condition(question).arguments(),
                 ),
                 method_name=self.execute_complete.__name__,
-                timeout=timedelta(seconds=left) + _NET,
+                timeout=timedelta(seconds=left) + NET,
             )
         try:
             replies = waiting.wait(self.hook, _condition(question), poll_interval=poll_interval, timeout=left)

@@ -13,6 +13,7 @@ from airflow_provider_wtschat._compat import AirflowFailException
 from airflow_provider_wtschat._given import CheckedOperator
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import lookup
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.paging import Paginator
 from airflow_provider_wtschat.api.request import MAX_PAGE_SIZE, PagedRequest, Request
@@ -190,11 +191,21 @@ class WtsChatBaseOperator(ConnectedOperator):
                 continue
             names = convert.texts(name_argument(argument), given) if argument in self.named_lists else [given]
             ids = [
-                self.hook.perform(getattr(lookup, thing)(name, argument=name_argument(argument)))
+                self.hook.perform(self.by_name(thing, name, argument=name_argument(argument), found=found))
                 for name in names or ()
             ]
             found[argument] = ids if argument in self.named_lists else ids[0]
         return found
+
+    def by_name(self, thing: str, name: str, *, argument: str, found: Mapping[str, Any]) -> Exchange[str]:
+        """
+        Return the look-up of an id by a name.
+
+        :param thing: what has the name, as in :attr:`named`
+        :param found: what was found before
+        """
+        exchange: Exchange[str] = getattr(lookup, thing)(name, argument=argument)
+        return exchange
 
     def looked_up(self) -> dict[str, Any]:
         """Return what :meth:`found` takes requests for, by argument: names, and files to upload."""

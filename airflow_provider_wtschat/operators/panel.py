@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Unpack
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import custom_fields, lookup, panels
+from airflow_provider_wtschat.api.exchange import Exchange
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.api.request import Request
 from airflow_provider_wtschat.api.types import Card, CardNote, Panel
@@ -20,12 +21,7 @@ from airflow_provider_wtschat.operators._arguments import (
     PeriodListArguments,
     StepPeriodListArguments,
 )
-from airflow_provider_wtschat.operators.base import (
-    ANY_ID,
-    WtsChatBaseOperator,
-    WtsChatPeriodListOperator,
-    name_argument,
-)
+from airflow_provider_wtschat.operators.base import WtsChatBaseOperator, WtsChatPeriodListOperator, name_argument
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
 
 __all__ = [
@@ -113,34 +109,22 @@ class GetPanelOperator(WtsChatPanelOperator):
 class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
     """Find a step of a panel by its name."""
 
-    step: ClassVar[str] = "step_id"
-    """The argument, and the operation's parameter, that takes the step."""
-
     def given(self) -> dict[str, Any]:
         """Return the operation's values, with any id in place of that of a step that is given by name."""
         given = super().given()
-        twin = name_argument(self.step)
-        if convert.text(twin, getattr(self, twin)) is not None:
-            if getattr(self, self.step) is not None:
-                both = f"{self.step}, {twin}"
-                raise WtsChatArgumentError(both, "both were given; give one of them")
+        if getattr(self, self._step_name()) is not None:
             self.check_panel()
-            given[self.step] = ANY_ID
         return given
 
-    def found(self) -> dict[str, Any]:
-        """Return the values that take requests to find, with the step's id."""
-        found, twin = super().found(), name_argument(self.step)
-        name = getattr(self, twin)
-        if name is not None:
-            exchange = lookup.step(name, panel_id=self.panel(found), argument=twin)
-            found[self.step] = self.hook.perform(exchange)
-        return found
+    def by_name(self, thing: str, name: str, *, argument: str, found: Mapping[str, Any]) -> Exchange[str]:
+        """Return the look-up of an id by a name; a step's takes its panel."""
+        if thing == "step":
+            return lookup.step(name, panel_id=self.panel(found), argument=argument)
+        return super().by_name(thing, name, argument=argument, found=found)
 
     def looked_up(self) -> dict[str, Any]:
-        """Return what :meth:`found` takes requests for, with the step's name."""
-        twin = name_argument(self.step)
-        return super().looked_up() | {twin: getattr(self, twin), "panel_id": self.panel_id}
+        """Return what :meth:`found` takes requests for, with the panel of the step."""
+        return super().looked_up() | {"panel_id": self.panel_id}
 
     def check_panel(self) -> None:
         """
@@ -149,21 +133,14 @@ class WtsChatStepOfPanelOperator(WtsChatPanelOperator):
         :raises WtsChatArgumentError: if it is not known
         """
         if self.panel_id is None and self.panel_name is None:
-            raise WtsChatArgumentError(name_argument(self.step), "give the panel with it, as panel_id or panel_name")
+            raise WtsChatArgumentError(self._step_name(), "give the panel with it, as panel_id or panel_name")
 
     def panel(self, found: Mapping[str, Any]) -> str:
         """Return the id of the panel."""
         return str(found.get("panel_id") or convert.required_uuid("panel_id", self.panel_id))
 
-    def known_as(self, *parameters: str, whole: bool = True) -> tuple[str, ...]:
-        """
-        Return what the user knows refused parameters by, with the step's name where that will do.
-
-        :param whole: whether they were refused as a whole, and not something inside of them
-        """
-        known = super().known_as(*parameters, whole=whole)
-        twin = (name_argument(self.step),) if known == (self.step,) and getattr(self, self.step) is None else ()
-        return known + twin
+    def _step_name(self) -> str:
+        return next(name_argument(argument) for argument, thing in self.named.items() if thing == "step")
 
 
 class WtsChatStepOperator(WtsChatStepOfPanelOperator):
@@ -173,6 +150,8 @@ class WtsChatStepOperator(WtsChatStepOfPanelOperator):
     :param step_id: id of the step (templated)
     :param step_name: title of the step, in place of its id (templated)
     """
+
+    named: ClassVar[Mapping[str, str]] = {**WtsChatPanelOperator.named, "step_id": "step"}
 
     def __init__(self, *, step_id: str | None = None, step_name: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -422,7 +401,7 @@ class DuplicateCardOperator(WtsChatStepOfPanelOperator, WtsChatOnceOperator):
     """
 
     operation = staticmethod(panels.duplicate_card)
-    step = "copy_to_step_id"
+    named: ClassVar = {**WtsChatPanelOperator.named, "copy_to_step_id": "step"}
     renamed: ClassVar = {"fields": "copy_fields"}
 
     def __init__(

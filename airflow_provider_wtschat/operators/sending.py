@@ -27,12 +27,10 @@ from airflow_provider_wtschat.operators.base import (
 )
 from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
 from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
+from airflow_provider_wtschat.waiting.events import NET
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
-
-_NET = timedelta(minutes=10)
-"""How much later than the trigger itself Airflow ends a deferral."""
 
 
 class WtsChatOnceOperator(WtsChatBaseOperator):
@@ -151,7 +149,7 @@ class WtsChatSendOperator(WtsChatSessionBaseOperator, WtsChatOnceOperator):
                 **self._condition(message_id).arguments(),
             ),
             method_name=self.execute_complete.__name__,
-            timeout=timedelta(seconds=timeout) + _NET,
+            timeout=timedelta(seconds=timeout) + NET,
         )
 
     def execute_complete(self, context: Context, event: Mapping[str, Any] | None = None) -> Any:

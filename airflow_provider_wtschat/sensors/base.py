@@ -24,6 +24,7 @@ from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
 from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
+from airflow_provider_wtschat.waiting.events import ENDED_BY_AIRFLOW, NET
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
@@ -31,11 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context
     from airflow_provider_wtschat.hooks.wtschat import WtsChatHook
 
-NET = timedelta(minutes=10)
-"""How much later than the trigger itself Airflow ends a deferral."""
-
 _SHORTEST_MAX_WAIT = 60.0
-_ENDED_BY_AIRFLOW = "__fail__"
 _TOOK_TOO_LONG = ("Trigger timeout", "Trigger/execution timeout")
 """What Airflow gives as the ``error`` of a deferral that took too long: version 3, and 2.11."""
 
@@ -156,7 +153,7 @@ class WtsChatBaseSensor(CheckedOperator, BaseSensorOperator):
         :param next_kwargs: its arguments
         """
         with self._outcome():
-            if next_method == _ENDED_BY_AIRFLOW:
+            if next_method == ENDED_BY_AIRFLOW:
                 if (next_kwargs or {}).get("error") in _TOOK_TOO_LONG:
                     raise waiting.timed_out(self.condition(context), float(self.timeout))
                 self.log.error("The trigger crashed:\n%s", "".join((next_kwargs or {}).get("traceback") or ()))
