@@ -60,8 +60,10 @@ def session(world: World, row: Session, details: Collection[str] = NOTHING, *, v
     """Print a session; without details it has ids only."""
     seq = row.seq
     channel = world.channels.get(row.channel_id)
-    result = {
-        **_head(row, row.updated),
+    result: dict[str, Any] = {
+        "id": row.id,
+        "createdAt": instant_text(row.created, seq),
+        "updatedAt": instant_text(row.updated, seq + 1),
         "startAt": instant_text(row.start, seq + 2),
         "endAt": _maybe(row.end, seq + 3),
         "status": row.status,
@@ -96,6 +98,8 @@ def session(world: World, row: Session, details: Collection[str] = NOTHING, *, v
     }
     if version >= 2:
         result["type"] = row.type
+    if not details:
+        return result
     if "ContactDetails" in details:
         result["contactDetails"] = _session_contact(world, world.contacts.get(row.contact_id))
     if "AgentDetails" in details:

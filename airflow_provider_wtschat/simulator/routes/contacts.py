@@ -339,13 +339,15 @@ def _filter(world: World, body: Mapping[str, Any]) -> Callable[[Contact], bool]:
         return (
             row.status == status
             and (not body.get("origin") or row.origin == body["origin"])
-            and all(contains(getattr(row, name), body.get(name)) for name in ("name", "email", "instagram"))
+            and contains(row.name, body.get("name"))
+            and contains(row.email, body.get("email"))
+            and contains(row.instagram, body.get("instagram"))
             and (not phone or row.phone == stored or digits in (row.phone or "").replace("|", ""))
             and (not by_tag or not tag_ids.isdisjoint(row.tag_ids))
             and (not by_portfolio or not portfolio_ids.isdisjoint(row.portfolio_ids))
             and (not text or any(contains(part, text) for part in (row.name, row.phone, row.email, row.instagram)))
-            and all(row.custom_fields.get(key) == value for key, value in fields.items())
-            and all(row.metadata.get(key) == value for key, value in metadata.items())
+            and (not fields or all(row.custom_fields.get(key) == value for key, value in fields.items()))
+            and (not metadata or all(row.metadata.get(key) == value for key, value in metadata.items()))
         )
 
     return matches
