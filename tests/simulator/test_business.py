@@ -435,6 +435,11 @@ def test_cards(api: Client) -> None:
     assert (updated["metadata"], updated["responsibleUserId"]) == ({"b": 2, "c": 3}, None)
     reason = {"fields": ["Status"], "status": "LOST", "lostReasonId": UNKNOWN}
     assert api.refused("PUT", path, body=reason) == (500, "ENTITY_NOT_FOUND")
+    panel = list(api.sim.world.panels)[1]
+    move = {"fields": ["StepId", "Title"], "stepId": panel["_steps"][0].id}
+    assert api.refused("PUT", path, body=move) == (500, "FORM_ERROR")
+    moved = api.ok("PUT", path, body={**move, "title": "Deal"})
+    assert moved["number"] == panel["_last_number"] + 1, "what was refused took no number"
     note = f"/crm/v1/panel/card/{card['id']}/note"
     assert api.refused("POST", note, body={}) == (500, "FORM_ERROR")
 

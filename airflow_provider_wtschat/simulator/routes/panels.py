@@ -112,8 +112,6 @@ def update_card(call: Call) -> Any:
     if "StepId" in mask:
         step, panel = _step(world, body.get("stepId"))
         changes |= {"stepId": step.id, "panelId": panel.id}
-        if panel.id != row["panelId"]:
-            changes |= _number(world, panel)
     if "Title" in mask:
         if not body.get("title"):
             raise form_error("Informe o título do card")
@@ -141,6 +139,8 @@ def update_card(call: Call) -> Any:
         changes["metadata"] = merged(row["metadata"], body.get("metadata"))
     if "Status" in mask:
         changes |= _status(panel, body)
+    if panel.id != row["panelId"]:  # last, so that an update that is refused takes no number
+        changes |= _number(world, panel)
     # The mask knows Archived, the body has no such value: naming it changes nothing.
     return _printed(call, world.change(world.cards, row, **changes) if changes else row)
 
