@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_wtschat.api import converters as convert
 from airflow_provider_wtschat.api import instants
@@ -65,8 +65,6 @@ class WtsChatToObjectStorageOperator(WtsChatLoadingBaseOperator):
     :param replace: remove what earlier attempts wrote for the same window, once this one has finished; only for a
         window with both ends given (templated). Default: no
     """
-
-    template_fields_renderers: ClassVar[dict[str, str]] = WtsChatLoadingBaseOperator.template_fields_renderers
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatDestinationError
 from airflow_provider_wtschat.sql.database import Database
+from airflow_provider_wtschat.sql.dialects import Kinds
 from airflow_provider_wtschat.sql.errors import explained
 from airflow_provider_wtschat.sql.sources import connected
 from tests.databases import SERVERS
@@ -48,6 +49,9 @@ def test_a_table_is_made_once_and_gets_what_is_new(opened):
             database.make("room", ROOM, needed={"id", "door"})
         database.change("INSERT INTO room (id, name) VALUES (?, ?)", 1, "one")
         assert database.query("SELECT id FROM room WHERE name = ? AND id IN ({many})", "one", many=[1, 2]) == [(1,)]
+        # A value goes where its place is, whoever wrote the place.
+        named = f"SELECT id FROM room WHERE name = {database.dialect.cast(Kinds.TEXT)} AND id IN ({{many}}) AND id < ?"
+        assert database.query(named, "one", 2, many=[1, 3]) == [(1,)]
 
 
 def test_what_fails_leaves_nothing_behind(opened):
