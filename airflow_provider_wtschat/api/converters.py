@@ -429,22 +429,18 @@ def query(**values: Any) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def window(
-    name: str, after: Any, before: Any, zone: str = "UTC", *, argument: str | None = None
-) -> dict[str, str | None]:
+def window(name: str, after: Any, before: Any, zone: str = "UTC", *, argument: str) -> dict[str, str | None]:
     """
     Build the two bounds of a date filter for :func:`query`.
 
     :param name: the contract's name, such as ``CreatedAt``
-    :param argument: stem of the arguments' names for the error; default: the name in snake_case
+    :param argument: stem of the arguments' names for the error
     :raises WtsChatArgumentError: if a bound is not an instant, or ``after`` is later than ``before``
     """
-    stem = argument or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-    low, high = instant(f"{stem}_after", after, zone), instant(f"{stem}_before", before, zone)
+    first, last = f"{argument}_after", f"{argument}_before"
+    low, high = instant(first, after, zone), instant(last, before, zone)
     if low is not None and high is not None and low > high:
-        argument = f"{stem}_after"
-        msg = f"{low} is later than {stem}_before, {high}"
-        raise WtsChatArgumentError(argument, msg)
+        raise WtsChatArgumentError(first, f"{low} is later than {last}, {high}")
     return {f"{name}__After": low, f"{name}__Before": high}
 
 

@@ -275,9 +275,9 @@ def test_a_window_that_ends_before_it_begins_is_refused(after, before, zone):
 
 
 def test_a_window_may_be_an_instant_or_open():
-    one = convert.window("EndAt", "2026-09-01", date(2026, 9, 1))
+    one = convert.window("EndAt", "2026-09-01", date(2026, 9, 1), argument="ended")
     assert one["EndAt__After"] == one["EndAt__Before"] == "2026-09-01T00:00:00.000000Z"
-    assert convert.window("EndAt", None, None) == {"EndAt__After": None, "EndAt__Before": None}
+    assert convert.window("EndAt", None, None, argument="ended") == {"EndAt__After": None, "EndAt__Before": None}
 
 
 @pytest.mark.parametrize(
