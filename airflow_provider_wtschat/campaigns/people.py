@@ -61,7 +61,7 @@ def spellings(who: str) -> list[str]:
 
 
 def says_never_again(told: object) -> bool:
-    """Tell whether a failure means that a person is not to be written to any more."""
+    """Return whether a failure means that a person is not to be written to any more."""
     return _NEVER_AGAIN.search(str(told or "")) is not None
 
 
@@ -271,8 +271,10 @@ class Suppression:
 
     def _queried(self, sql: str) -> Iterable[str]:
         ids: list[str] = []
-        rows = (row for _, some in read_query(self._source(), "exclude_sql", sql) for row in some)
-        for line, (value, *_) in enumerate(rows, start=1):
+        # Without a name the reader ends, and lets go of the database, as soon as a row is refused.
+        for line, (value, *_) in enumerate(
+            (row for _, rows in read_query(self._source(), "exclude_sql", sql) for row in rows), start=1
+        ):
             found = self._excluded(line, value)
             if found is not None and found.startswith("+"):
                 yield person(found)

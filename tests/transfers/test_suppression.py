@@ -153,6 +153,15 @@ def test_nobody_is_written_to_where_it_is_not_known_who_must_not_be(
     assert not simulator.sends
 
 
+def test_a_query_that_is_refused_lets_go_of_the_database(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
+    warehouse.fill(2500)
+    with pytest.raises(WtsChatFailedError, match="exclude_sql: row 1 ") as refused:
+        dispatch(exclude_sql="SELECT name FROM customers", max_recipients=5000)
+    # An open reader of SQLite blocks who writes.
+    warehouse.execute("DELETE FROM customers")
+    assert refused
+
+
 def test_a_token_that_may_not_read_contacts_writes_to_nobody(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(2)
     simulator.inject("401", on="GET /core/v1/contact", times=None)
