@@ -77,7 +77,7 @@ def _is_id(to: Any) -> bool:
 
 
 def channel(from_channel: Any, phone_country: Any) -> str | None:
-    """Take the channel of the account that sends, by phone number, id or Instagram user."""
+    """Convert the channel of the account that sends, by phone number, id or Instagram user."""
     return convert.address("from_channel", from_channel, phone_country, ids=True, users=True)
 
 

@@ -56,7 +56,7 @@ def refuse(name: str, value: Any, wanted: str, *, personal: bool = True) -> NoRe
 
 
 def is_nothing(value: Any) -> bool:
-    """Tell whether a value is what a template renders where there was nothing."""
+    """Return whether a value is what a template renders where there was nothing."""
     if not isinstance(value, str):
         return value is None
     word = value.strip()
@@ -64,7 +64,7 @@ def is_nothing(value: Any) -> bool:
 
 
 def text(name: str, value: Any, *, max_length: int | None = None) -> str | None:
-    """Take a text that says something: text or number, but not blank, ``None``, ``null`` or ``undefined`` as a text."""
+    """Convert a text that says something: text or number, but not blank, nor ``None``, ``null`` or ``undefined``."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, (str, Number, UUID)):
@@ -89,12 +89,12 @@ def required(name: str, value: V | None) -> V:
 
 
 def required_text(name: str, value: Any) -> str:
-    """Take a text without which there is no request."""
+    """Convert a text without which there is no request."""
     return required(name, text(name, required(name, value)))
 
 
 def identifier(name: str, value: Any) -> str:
-    """Take an id that the contract does not call a UUID."""
+    """Convert an id that the contract does not call a UUID."""
     result = required_text(name, value).strip()
     if result in (".", ".."):
         # In a path these are steps, not names: the request would go to another operation.
@@ -103,7 +103,7 @@ def identifier(name: str, value: Any) -> str:
 
 
 def uuid(name: str, value: Any) -> str | None:
-    """Take an id that the contract calls a UUID."""
+    """Convert an id that the contract calls a UUID."""
     if value is None:
         return None
     result = str(value).strip().lower()
@@ -115,7 +115,7 @@ def uuid(name: str, value: Any) -> str | None:
 
 def required_uuid(name: str, value: Any) -> str:
     """
-    Take an id without which there is no request.
+    Convert an id without which there is no request.
 
     :raises WtsChatArgumentError: if it is not given or no UUID
     """
@@ -128,7 +128,7 @@ def only_id(value: str | None) -> str | None:
 
 
 def boolean(name: str, value: Any) -> bool | None:
-    """Take a truth value: a bool, or true/false/1/0/yes/no in any case."""
+    """Convert a truth value: a bool, or true/false/1/0/yes/no in any case."""
     if value is None or isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -140,7 +140,7 @@ def boolean(name: str, value: Any) -> bool | None:
 
 
 def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None) -> int | None:
-    """Take a whole number, in text too."""
+    """Convert a whole number, in text too."""
     result = number(name, value, minimum=minimum, maximum=maximum)
     if result is None:
         return None
@@ -150,7 +150,7 @@ def integer(name: str, value: Any, *, minimum: int | None = None, maximum: int |
 
 
 def number(name: str, value: Any, *, minimum: float | None = None, maximum: float | None = None) -> float | int | None:
-    """Take a number, in text too."""
+    """Convert a number, in text too."""
     if value is None:
         return None
     try:
@@ -171,7 +171,7 @@ def number(name: str, value: Any, *, minimum: float | None = None, maximum: floa
 
 def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) -> str | None:
     """
-    Take one of the values that the contract lists.
+    Convert one of the values that the contract lists.
 
     :param value: the value, in any case; ``NONE`` and ``UNDEFINED``, where listed, in capitals only
     :param never: values of the contract that are not valid here
@@ -192,7 +192,7 @@ def choice(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) 
 
 def listing(name: str, value: Any) -> list[Any] | None:
     """
-    Take a list.
+    Convert a list.
 
     :param value: list, tuple, set or other iterable; JSON or Python text of one; or a single value
     :raises WtsChatArgumentError: if it is a mapping, or text that stands for nothing
@@ -215,7 +215,7 @@ def listing(name: str, value: Any) -> list[Any] | None:
 
 
 def list_of(name: str, value: Any, convert: Callable[[str, Any], V | None]) -> list[V] | None:
-    """Take a list, see :func:`listing`, and convert each of its items; an error names the item."""
+    """Convert a list, see :func:`listing`, and convert each of its items; an error names the item."""
     items = listing(name, value)
     if items is None:
         return None
@@ -223,18 +223,18 @@ def list_of(name: str, value: Any, convert: Callable[[str, Any], V | None]) -> l
 
 
 def uuids(name: str, value: Any) -> list[str] | None:
-    """Take a list of ids, see :func:`listing`."""
+    """Convert a list of ids, see :func:`listing`."""
     return list_of(name, value, uuid)
 
 
 def texts(name: str, value: Any) -> list[str] | None:
-    """Take a list of texts, see :func:`listing`."""
+    """Convert a list of texts, see :func:`listing`."""
     return list_of(name, value, text)
 
 
 def choices(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ()) -> list[str] | None:
     """
-    Take a list of values that the contract lists.
+    Convert a list of values that the contract lists.
 
     :param value: as :func:`listing` takes it
     :param never: values of the contract that are not valid here
@@ -247,7 +247,7 @@ def choices(name: str, value: Any, allowed: type[E], *, never: Iterable[E] = ())
 
 
 def mapping(name: str, value: Any) -> dict[str, Any] | None:
-    """Take a mapping, or JSON or Python text of one."""
+    """Convert a mapping, or JSON or Python text of one."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -259,7 +259,7 @@ def mapping(name: str, value: Any) -> dict[str, Any] | None:
 
 def texts_by_key(name: str, value: Any) -> dict[str, str] | None:
     """
-    Take a filter by keys and their values.
+    Convert a filter by keys and their values.
 
     :param value: mapping, or JSON or Python text of one; a value is a text, number or truth value
     :raises WtsChatArgumentError: if it is empty, or a value is nothing
@@ -272,12 +272,12 @@ def texts_by_key(name: str, value: Any) -> dict[str, str] | None:
 
 
 def instant(name: str, value: Any, zone: str = "UTC") -> str | None:
-    """Take an instant, see :func:`airflow_provider_wtschat.api.instants.parse`, and write it as the API takes it."""
+    """Convert an instant, see :func:`airflow_provider_wtschat.api.instants.parse`, and write it as the API takes it."""
     return None if value is None else instants.write(instants.parse(name, value, zone))
 
 
 def seconds(name: str, value: Any) -> float | None:
-    """Take a duration that is not negative: seconds, in text too, or a timedelta."""
+    """Convert a duration that is not negative: seconds, in text too, or a timedelta."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     return number(name, value, minimum=0)
@@ -285,7 +285,7 @@ def seconds(name: str, value: Any) -> float | None:
 
 def url(name: str, value: Any) -> str | None:
     """
-    Take an http(s) URL.
+    Convert an http(s) URL.
 
     :raises WtsChatArgumentError: if it is not one
     """
@@ -300,7 +300,7 @@ def url(name: str, value: Any) -> str | None:
 
 def email(name: str, value: Any, *, max_length: int | None = None) -> str | None:
     """
-    Take an e-mail address.
+    Convert an e-mail address.
 
     :raises WtsChatArgumentError: if it is not one
     """
@@ -311,7 +311,7 @@ def email(name: str, value: Any, *, max_length: int | None = None) -> str | None
 
 
 def phone(name: str, value: Any, country: str = phones.DEFAULT_COUNTRY) -> str | None:
-    """Take a phone number and write it as digits with its country code."""
+    """Convert a phone number and write it as digits with its country code."""
     return None if value is None else phones.digits(name, value, country)
 
 
@@ -319,7 +319,7 @@ def address(
     name: str, value: Any, country: str = phones.DEFAULT_COUNTRY, *, ids: bool = False, users: bool = False
 ) -> str | None:
     """
-    Take a phone number, or what the API takes in its place.
+    Convert a phone number, or what the API takes in its place.
 
     :param value: any spelling of the number, or one of the two below
     :param country: calling code of a number written without one. Default: 55 (Brazil)
@@ -338,7 +338,7 @@ def address(
 
 
 def file(name: str, value: Any) -> str | None:
-    """Take a file in either of the API's ways to name one: its public URL, or the id of an uploaded file."""
+    """Convert a file in either of the API's ways to name one: its public URL, or the id of an uploaded file."""
     if value is None:
         return None
     result = str(value).strip()
@@ -347,7 +347,7 @@ def file(name: str, value: Any) -> str | None:
 
 def rows(name: str, value: Any, allowed: Collection[str]) -> list[dict[str, Any]] | None:
     """
-    Take a list of mappings.
+    Convert a list of mappings.
 
     :param value: list of mappings, text of one, or a single mapping
     :param allowed: keys that a mapping may have; ``None`` in one means "not given"
@@ -367,7 +367,7 @@ def rows(name: str, value: Any, allowed: Collection[str]) -> list[dict[str, Any]
 
 def batch(name: str, value: Any, allowed: Collection[str], *, maximum: int = MAX_BATCH) -> list[dict[str, Any]]:
     """
-    Take the items of a request that does many things at once.
+    Convert the items of a request that does many things at once.
 
     :param value: as :func:`rows` takes it
     :param allowed: keys that an item may have; ``None`` in one means "not given"
@@ -455,7 +455,7 @@ def period(
 
 
 def order(order_by: Any, order_direction: Any) -> Order:
-    """Take the caller's own order, as the fields of a :class:`~airflow_provider_wtschat.api.request.PagedRequest`."""
+    """Convert the caller's order to fields of a :class:`~airflow_provider_wtschat.api.request.PagedRequest`."""
     return {
         "order_by": text("order_by", order_by),
         "order_direction": choice("order_direction", order_direction, OrderDirection),
@@ -472,7 +472,7 @@ def listed(
     order_by: Any = None,
     order_direction: Any = None,
 ) -> tuple[tuple[tuple[str, str], ...], Order]:
-    """Take what nearly every list takes: its :func:`period`, and its :func:`order`."""
+    """Convert what nearly every list takes: its :func:`period`, and its :func:`order`."""
     return period(created_after, created_before, updated_after, updated_before, timezone), order(
         order_by, order_direction
     )
@@ -503,7 +503,7 @@ def one_line(value: str, limit: int = 1024) -> str:
 
 def template_parameters(name: str, value: Any) -> dict[str, str] | None:
     """
-    Take the parameters of a template.
+    Convert the parameters of a template.
 
     :param value: mapping of a parameter's name to its value, or a list for parameters named 1, 2, 3...; text of either
     :return: the mapping, each value flattened to one line and cut to what WhatsApp takes
@@ -521,13 +521,13 @@ def template_parameters(name: str, value: Any) -> dict[str, str] | None:
 
 
 def template_parameter(name: str, value: Any) -> str:
-    """Take the value of one parameter of a template, see :func:`template_parameters`."""
+    """Convert the value of one parameter of a template, see :func:`template_parameters`."""
     return one_line(required_text(name, value))
 
 
 def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
     """
-    Take the names of fields to empty.
+    Convert the names of fields to empty.
 
     :param clear: names of arguments, as :func:`listing` takes them
     :param clearable: body property by argument name, for what can be emptied
@@ -600,7 +600,7 @@ def changes(
 
 def plain(name: str, value: Any) -> Any:
     """
-    Take any value that has a JSON form, and give it that form.
+    Convert any value that has a JSON form, and give it that form.
 
     :param value: None, bool, number (Decimal too), text, date, time, datetime, UUID, enum, or a list or mapping of such
     :return: the value in JSON; a datetime with a zone in UTC, dates and times without one as they are
@@ -630,6 +630,6 @@ def plain(name: str, value: Any) -> Any:
 
 
 def json_mapping(name: str, value: Any) -> dict[str, Any] | None:
-    """Take a mapping of free keys to values that have a JSON form, or JSON or Python text of one."""
+    """Convert a mapping of free keys to values that have a JSON form, or JSON or Python text of one."""
     given_mapping = mapping(name, value)
     return None if given_mapping is None else {key: plain(f"{name}[{key!r}]", v) for key, v in given_mapping.items()}

@@ -155,7 +155,7 @@ def _text(name: str, value: Any) -> str | None:
 
 
 def _is_of_the_api(value: Any) -> bool:
-    """Tell an instant as the API writes it, which no user does: its fraction has seven digits, or eight."""
+    """Return whether it is an instant as the API writes it and no user does: seven or eight digits of a second."""
     return isinstance(value, str) and re.fullmatch(r"\s*[\d/-]{10}T[\d:]{8}\.\d{7,8}Z?\s*", value) is not None
 
 

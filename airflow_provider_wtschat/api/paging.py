@@ -222,7 +222,7 @@ class Paginator(Generic[Row]):
 
     def accept(self, page: Page[Row]) -> list[Row]:
         """
-        Take the answer to what :meth:`next` returned.
+        Accept the answer to what :meth:`next` returned.
 
         :return: its rows, without those that were given before
         :raises WtsChatServerError: if it is not a page, or holds rows that a filter of the request does not allow
@@ -317,7 +317,7 @@ class _Sight:
     full: bool
 
     def ends(self, before: int = 0) -> bool:
-        """Tell whether nothing can come behind this page."""
+        """Return whether nothing can come behind this page."""
         if not self.rows:
             return True
         # A total may be capped, and so may be what is derived from it: a full page is never known to be the last.
@@ -528,7 +528,7 @@ class _Keys:
         return _Ask(1, self.key, self._bounds(self._low, self._high))
 
     def ignored(self, sight: _Sight) -> Ignored | None:
-        """Tell what of the request an answer shows to be ignored."""
+        """Return what of the request an answer shows to be ignored."""
         if self._tie is not None:
             return self._tie.ignored(sight)
         last: datetime | None = None
@@ -546,7 +546,7 @@ class _Keys:
         return Ignored.COUNT if not sight.rows and sight.total else None
 
     def accept(self, sight: _Sight) -> list[Any]:
-        """Take an answer and return its new rows."""
+        """Accept an answer and return its new rows."""
         if self._tie is not None:
             return self._accept_tie(self._tie, sight)
         name = row_field(self.key)

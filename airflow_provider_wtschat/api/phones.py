@@ -189,7 +189,7 @@ def timezone(number: str) -> tuple[str, ...]:
 
 
 def _as_stored(code: str, national: str) -> tuple[str, str] | None:
-    """Take what the API has already split: what it stores has to come back to it unchanged."""
+    """Keep what the API has already split: what it stores has to come back to it unchanged."""
     if code == DEFAULT_COUNTRY:
         return _of_brazil(national)
     right = 1 <= len(code) <= 3 and not code.startswith("0") and 4 <= len(national) <= 14
@@ -203,7 +203,7 @@ def _international(number: str) -> tuple[str, str] | None:
 
 
 def _brazilian(number: str) -> tuple[str, str] | None:
-    """Take a number without a plus: ten or eleven digits never begin with the country, although 55 is an area too."""
+    """Split a number without a plus: ten or eleven digits never begin with the country, although 55 is an area too."""
     if len(number) in (12, 13) and number.startswith(DEFAULT_COUNTRY):
         return _of_brazil(number[2:])
     national = number.removeprefix("0") if len(number) in (11, 12) else number

@@ -182,7 +182,7 @@ class Budget:
         await asyncio.wrap_future(self._threads().submit(self.hold, seconds))
 
     def describe(self) -> str:
-        """Say who shares the budget."""
+        """Return who shares the budget."""
         up = next(iter(self._reachable()), None)
         if up is None:
             why = " because its store cannot be used" if self._shared else ""
@@ -305,7 +305,7 @@ class Budget:
         return refusal or self._taken(Slot(number, kind.send, None))
 
     def _show(self, store: SharedStore) -> None:
-        """Say by which connections the account is known, once, and from time to time how much of it is used."""
+        """Log by which connections the account is known, once, and from time to time how much of it is used."""
         now = time.monotonic()
         with self._lock:
             unknown = [name for name in self._names if (store, name) not in self._noted]

@@ -113,11 +113,11 @@ class DirectoryStore(SharedStore):
         self._takes = 0
 
     def describe(self) -> str:
-        """Say who shares the budget."""
+        """Return who shares the budget."""
         return f"shared by the processes of this machine ({self.path.parent}){of_limits(self._share)}"
 
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """Take a slot, or say why there is none."""
+        """Take a slot, or return why there is none."""
         (name_0, window_0), (name_1, window_1) = self._limits.of(send)
         values = {
             "slot": slot,
@@ -177,7 +177,7 @@ class DirectoryStore(SharedStore):
             connection.execute(_NAME, (name, self._clock()))
 
     def usage(self) -> Usage:
-        """Tell what is used now, without taking part."""
+        """Return what is used now, without taking part."""
         now = self._clock()
         try:
             # Read only, and closed at once: whoever shows it need not be whoever sends.

@@ -92,7 +92,7 @@ class Pace(NamedTuple):
     since: float = 0.0
 
     def at(self, now: float, limits: Limits) -> float:
-        """Say what part of the share may be taken now."""
+        """Return what part of the share may be taken now."""
         return min(1.0, self.part + RECOVERY * max(0.0, now - self.since) / limits.read.seconds)
 
     def halved(self, now: float, limits: Limits) -> Pace:
@@ -115,7 +115,7 @@ YIELDING = "calls that go first are waiting"
 
 
 def of_limits(share: float) -> str:
-    """Say what share of the limits, above 0 and at most 1, a store may give away."""
+    """Return what share of the limits, above 0 and at most 1, a store may give away."""
     return "" if share == 1 else f", {share:.0%} of the limits"
 
 
@@ -134,7 +134,7 @@ class Store(ABC):
     @abstractmethod
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
         """
-        Take a slot, or say why there is none.
+        Take a slot, or return why there is none.
 
         :param slot: a number that the caller draws, so that a call repeated on a lost connection counts once
         :param send: the request goes to ``/chat/v1/send/*``
@@ -165,7 +165,7 @@ class SharedStore(Store):
         """Remember the id of a connection, by which the account can be shown."""
 
     def usage(self) -> Usage:
-        """Tell what of the account's limits is used now, and by whom."""
+        """Return what of the account's limits is used now, and by whom."""
         msg = f"{self.describe()}: it does not tell what is used"
         raise StoreError(msg)
 
@@ -178,4 +178,4 @@ class SharedStore(Store):
 
     @abstractmethod
     def describe(self) -> str:
-        """Say who shares it."""
+        """Return who shares it."""

@@ -45,7 +45,7 @@ class ProcessStore(Store):
         self._pauses = {"hold": 0.0, "burst": 0.0, "read": 0.0, "send": 0.0}
 
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """Take a slot, or say why there is none."""
+        """Take a slot, or return why there is none."""
         with self._lock:
             now = self._clock()
             refusal = self._refusal(now, send, bulk_share, self._share_at(now))
@@ -54,7 +54,7 @@ class ProcessStore(Store):
             return refusal
 
     def check(self, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """Say why there is no slot in the whole share, however slow the process has become; takes none."""
+        """Return why there is no slot in the whole share, however slow the process has become; takes none."""
         with self._lock:
             return self._refusal(self._clock(), send, bulk_share, self.whole)
 

@@ -119,12 +119,12 @@ class RedisStore(SharedStore):
         self._connect()
 
     def describe(self) -> str:
-        """Say who shares the budget."""
+        """Return who shares the budget."""
         parts = urlsplit(self._url)
         return f"shared through Redis ({parts.hostname or 'localhost'}:{parts.port or 6379}){of_limits(self._share)}"
 
     def take(self, slot: int, *, send: bool, bulk_share: float | None) -> Refusal | None:
-        """Take a slot, or say why there is none."""
+        """Take a slot, or return why there is none."""
         windows = self._limits.of(send)
         share = self._share * (1.0 if bulk_share is None else bulk_share)
         keys = [self._key("hold")]
@@ -175,7 +175,7 @@ class RedisStore(SharedStore):
         return sorted(account.decode() for account in found)
 
     def usage(self) -> Usage:
-        """Tell what is used now, without taking part."""
+        """Return what is used now, without taking part."""
 
         def look() -> list[Any]:
             with self._client.pipeline(transaction=False) as journey:

@@ -285,7 +285,7 @@ def _stored(inbox: Inbox, conn_id: str, place: str) -> Iterator[list[Stored]]:
 
 
 def _progress(status: str, at: str) -> dict[str, Any]:
-    """Say what a status means: a message that was read has been delivered, at that time at the latest."""
+    """Return what a status means: a message that was read has been delivered, at that time at the latest."""
     told = {"delivery": status}
     if status in ("DELIVERED", "READ"):
         told["delivered_at"] = at
@@ -295,7 +295,7 @@ def _progress(status: str, at: str) -> dict[str, Any]:
 
 
 def _is_behind(status: str, known: str | None) -> bool:
-    """Tell whether a status comes before the one that is known already; a message never goes back."""
+    """Return whether a status comes before the one that is known already; a message never goes back."""
     return (
         status in _ORDER and known is not None and (known not in _ORDER or _ORDER.index(status) < _ORDER.index(known))
     )

@@ -217,7 +217,7 @@ def _share(argument: str, value: Any) -> float | None:
 
 
 def _reasons(argument: str, value: Any) -> tuple[str, ...] | None:
-    """Take true for all (no reason is named), false for none, or texts."""
+    """Convert true to all (no reason is named), false to none, or texts."""
     try:
         return () if _flag(argument, value) else None
     except WtsChatArgumentError:

@@ -104,7 +104,7 @@ def find_message(row: Claimed, template_id: str) -> Exchange[Outcome | None]:
 
 
 def all_alike(claim: Claim, status: Status, reason: str | None, key: str | None = None) -> list[Outcome]:
-    """Tell the same of all rows of a request."""
+    """Return the same outcome for all rows of a request."""
     return [Outcome(seq=row.seq, status=status, reason=reason, failed_key=key) for row in claim.rows]
 
 

@@ -150,7 +150,7 @@ class Recipients:
         return self.count(Status.HELD_OUT)
 
     def _leave_out(self, column: str, reasons: Callable[[Sequence[str]], Mapping[str, str]], status: Status) -> None:
-        """Take rows out of those that are to be sent, for reasons by what a column holds."""
+        """Remove rows from those that are to be sent, for reasons by what a column holds."""
         after = 0
         while rows := self._rows.execute(
             f"SELECT row, {column} FROM recipient WHERE status = ? AND row > ? ORDER BY row LIMIT ?",  # noqa: S608  # ours

@@ -37,7 +37,7 @@ _STAGE_OF = {
 
 
 class Progress:
-    """Says every few seconds how far a dispatch has come."""
+    """Logs every few seconds how far a dispatch has come."""
 
     def __init__(self) -> None:
         self._counts = dict.fromkeys(Status, 0)
@@ -53,7 +53,7 @@ class Progress:
             self.say()
 
     def say(self) -> None:
-        """Say it now, unless it was said already."""
+        """Log it now, unless it was logged already."""
         if not self._news:
             return
         self._said, self._news = time.monotonic(), False

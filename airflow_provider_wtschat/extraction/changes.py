@@ -527,7 +527,7 @@ class Changes(Reading[Row]):
                 )
 
     def _spare(self, workers: Workers[_Job]) -> int:
-        """Tell how many splits the account's limits leave room for."""
+        """Return how many splits the account's limits leave room for."""
         left = pace.pages(self._remaining(), max(1, self._page_size - 1))
         share = self._hook.budget.bulk_share if self._bulk else 1.0
         found = workers.idle
@@ -549,7 +549,7 @@ class Changes(Reading[Row]):
         self._start(workers, whole)
 
     def _close(self, source: _Source, answered: Answered[_Job]) -> None:
-        """Take a list that is gone for an empty one."""
+        """Treat a list that is gone as an empty one."""
         log.info("%s is gone, so nothing is left to be read of it", source.request.label)
         self._drop(source)
         moment = self.clock.at(answered.sent)

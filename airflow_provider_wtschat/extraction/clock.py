@@ -42,7 +42,7 @@ class ServerClock:
 
     def note(self, said: datetime | None, received: float) -> None:
         """
-        Take what an answer says.
+        Note what an answer says.
 
         :param said: its ``Date``, ``None`` where it has none
         :param received: when it came, on the monotonic clock

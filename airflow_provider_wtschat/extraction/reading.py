@@ -61,7 +61,7 @@ class Version:
         return cls(updated, interaction, str(day))
 
     def same_state(self, other: Version | None) -> bool:
-        """Tell whether the parent was the same, whenever its children were read."""
+        """Return whether the parent was the same, whenever its children were read."""
         return other is not None and (self.updated, self.interaction) == (other.updated, other.interaction)
 
 

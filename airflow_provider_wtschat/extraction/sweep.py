@@ -121,7 +121,7 @@ class Sweep(Generic[Row]):
 
     def accept(self, number: int, page: Page[Row]) -> list[Row]:
         """
-        Take a page.
+        Note a page.
 
         :return: its rows that lie in the window
         """

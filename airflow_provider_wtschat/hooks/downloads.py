@@ -142,7 +142,7 @@ class AllowedHosts:
             (self._below if name != bare else self._exact).add((parts.scheme, bare, port))
 
     def allow(self, scheme: str, host: str, port: int) -> bool:
-        """Tell whether a host, reached by ``http`` or ``https`` at a port, is in the list."""
+        """Return whether a host, reached by ``http`` or ``https`` at a port, is in the list."""
         name = host.lower().strip("[]").rstrip(".")
         if (scheme, name, port) in self._exact:
             return True
@@ -150,7 +150,7 @@ class AllowedHosts:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the internet, whatever it is wrapped in."""
+    """Return whether an IP address is one of the internet, whatever it is wrapped in."""
     ip: Any = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6:
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
@@ -377,7 +377,7 @@ class Downloads:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """Tell a fault of this machine's disk from one of the network."""
+    """Raise a fault of this machine's disk as one of the destination, which a fault of the network is not."""
     try:
         yield
     except OSError as error:

@@ -65,7 +65,7 @@ def check_time(request: Request[Any], deadline: float | None, *, stopped: bool =
 
 
 def may_repeat(request: Request[Any], error: BaseException) -> bool:
-    """Tell whether sending a request again can help and cannot harm."""
+    """Return whether sending a request again can help and cannot harm."""
     if isinstance(error, (WtsChatRateLimitError, WtsChatConnectionError)):
         return error.retryable
     return isinstance(error, WtsChatServerError) and error.retryable and request.safe_to_repeat

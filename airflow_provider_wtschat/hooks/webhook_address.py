@@ -48,7 +48,7 @@ def token(secret: str, conn_id: str) -> str:
 
 
 def is_valid(given: str, conn_id: str, known: list[str]) -> bool:
-    """Tell whether an address is one that this deployment gave out, in a time that tells nothing about the secrets."""
+    """Return whether this deployment gave out an address, in a time that tells nothing about the secrets."""
     # All of them are compared, whichever fits.
     fits = [hmac.compare_digest(token(secret, conn_id).encode(), given.encode()) for secret in known]
     return any(fits)

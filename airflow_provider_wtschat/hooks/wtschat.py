@@ -117,7 +117,7 @@ class WtsChatHook(BaseHook):
         return {**self.__dict__, "_settings": None, "_budget": None, "_local": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what a copy is made of."""
+        """Restore a copy from the state that it was made of."""
         self.__dict__.update(state, _local=threading.local())
 
     @classmethod
@@ -388,7 +388,7 @@ class WtsChatHook(BaseHook):
         return ok, message
 
     def _webhook_verdict(self, deadline: float) -> str:
-        """Say whether a subscription of the account posts to this deployment, where it receives webhooks at all."""
+        """Return whether a subscription of the account posts to this deployment, where it receives webhooks at all."""
         try:
             known = webhook_address.secrets()
             left = deadline - time.monotonic()

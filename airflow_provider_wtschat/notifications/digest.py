@@ -64,7 +64,7 @@ class Turn:
         return sum(self.counted.values())
 
     def summary(self) -> str:
-        """Say how many alerts were not told, and of which Dags; empty if there are none."""
+        """Describe how many alerts were not told, and of which Dags; empty if there are none."""
         if not self.counted or self.since is None:
             return ""
         dags = sorted(self.counted.items(), key=lambda item: (-item[1], item[0]))

@@ -357,7 +357,7 @@ class _Notification:
             self.give_back()
 
     def exchange(self) -> Exchange[None]:
-        """Tell each person; an error is kept, and the others are told all the same."""
+        """Notify each person; an error is kept, and the others are notified all the same."""
         if not self._people:
             return
         try:

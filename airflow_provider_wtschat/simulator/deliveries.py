@@ -67,7 +67,7 @@ class Deliveries:
         self._repeat += times
 
     def idle(self) -> bool:
-        """Tell whether everything that is due was delivered."""
+        """Return whether everything that is due was delivered."""
         with self._changed:
             return not self._busy and not any(due[0] <= self._world.now() for due in self._due)
 

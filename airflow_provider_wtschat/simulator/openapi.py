@@ -30,7 +30,7 @@ _SHARED_KEYWORDS = {
 
 
 def is_uuid(value: object) -> bool:
-    """Tell whether a value is the text of a UUID."""
+    """Return whether a value is the text of a UUID."""
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 

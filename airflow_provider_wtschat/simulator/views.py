@@ -472,7 +472,7 @@ def _panel_cards(world: World, row: Record, cards: list[Record]) -> dict[str, An
 
 
 def is_overdue(world: World, row: Record) -> bool:
-    """Tell whether a card is past its date."""
+    """Return whether a card is past its date."""
     return row["status"] == "OPEN" and row["_due"] is not None and row["_due"] < world.now()
 
 

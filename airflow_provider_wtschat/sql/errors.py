@@ -43,7 +43,7 @@ def explained(error: Exception, about: str, names: Collection[str] | None = None
 
 
 def _may_pass(error: Exception, kinds: Collection[str]) -> bool:
-    """Tell whether the same statement may succeed later, on a new connection."""
+    """Return whether the same statement may succeed later, on a new connection."""
     if (code := getattr(error, "sqlite_errorcode", None)) is not None:
         return code & 0xFF in _PASSING_SQLITE
     if (number := _number(error)) is not None:

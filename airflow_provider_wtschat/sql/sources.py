@@ -47,7 +47,7 @@ def connection_id(hook: DbApiHook) -> str:
 
 def checked_name(argument: str, name: Any) -> str:
     """
-    Take the name of a table, with or without its schema, which goes into statements as it is.
+    Check the name of a table, with or without its schema, which goes into statements as it is.
 
     :raises WtsChatArgumentError: if that is not a name
     """

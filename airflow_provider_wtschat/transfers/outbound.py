@@ -78,7 +78,7 @@ class Window:
 
 class WtsChatOutboundBaseOperator(ConnectedOperator):
     """
-    Take something out of WTS Chat.
+    Read something out of WTS Chat.
 
     :param wtschat_conn_id: id of the connection (templated). Default: ``wtschat_default``
     """
@@ -390,7 +390,7 @@ def holder(context: Context) -> str:
 
 def table_name(argument: str, value: Any) -> tuple[str | None, str]:
     """
-    Take the name of a table.
+    Check the name of a table.
 
     :param value: the name, with or without its schema
     :return: the schema, ``None`` for the connection's own, and the whole name

@@ -229,7 +229,7 @@ class WtsChatToSqlOperator(WtsChatLoadingBaseOperator):
 
 
 class _Sink:
-    """Takes batches of a reading into the staging tables, and children into their table as parents are complete."""
+    """Puts batches of a reading into the staging tables, and children into their table as parents are complete."""
 
     def __init__(self, run: Run, shaping: Shaping, tally: Tally, max_rejects: int, progress: Progress) -> None:
         self._progress = progress
@@ -241,7 +241,7 @@ class _Sink:
         self._complete: dict[str, Family] = {}
 
     def take(self, reading: Reading[Any]) -> None:
-        """Take all batches."""
+        """Put all batches there."""
         try:
             for batch in reading:
                 self._take(batch, verified=reading.verified)

@@ -54,7 +54,7 @@ class Cursor:
         return Reading(self, start, clock)
 
     def finish(self, reading: Reading) -> None:
-        """Take the place that a complete reading has reached."""
+        """Move to the place that a complete reading has reached."""
         self.position = reading.position
         if self.floor is None or reading.start <= self.floor:
             self.floor = reading.position - self._overlap
@@ -83,7 +83,7 @@ class Reading:
 
     def accept(self, moments: Iterable[datetime], server_time: datetime | None, now: datetime) -> None:
         """
-        Take a page.
+        Note a page.
 
         :param server_time: the server's clock, where the answer told it
         """

@@ -122,7 +122,7 @@ class Subscriber:
         return self.outcome.done()
 
     def tell(self, error: BaseException) -> None:
-        """Take what makes waiting pointless."""
+        """End the wait with an error."""
         if not self.done:
             self.outcome.set_exception(error)
 
@@ -131,7 +131,7 @@ class Subscriber:
 
     def read_up_to(self, position: datetime, floor: datetime) -> None:
         """
-        Take note that a reading is complete.
+        Note that a reading is complete.
 
         :param position: all changes before it were shown
         :param floor: nothing before it will be shown again
@@ -165,7 +165,7 @@ class Waiter(Subscriber):
 
     def found(self, outcome: Outcome | None) -> None:
         """
-        Take what a look has found.
+        Note what a look has found.
 
         :param outcome: ``None`` if there is none yet
         """
@@ -238,7 +238,7 @@ class Stream(Subscriber):
         self._shown.set()
 
     def tell(self, error: BaseException) -> None:
-        """Take what makes waiting pointless."""
+        """End the wait with an error."""
         super().tell(error)
         self._shown.set()
 
@@ -388,7 +388,7 @@ class Feed:
         return bool(told_by) and all(self._hint_seen.get(event, -math.inf) > since for event in told_by)
 
     def hint(self, hint: Hint) -> None:
-        """Take a hint that something changed."""
+        """Receive a hint that something changed."""
         if hint.event is not None:
             self._hint_seen[hint.event] = asyncio.get_running_loop().time()
         for subject in hint.ids():

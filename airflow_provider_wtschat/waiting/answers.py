@@ -63,7 +63,7 @@ class Options:
 
     def among(self, argument: str, value: Any) -> list[str] | None:
         """
-        Take options that were given by their texts.
+        Make one of options that were given by their texts.
 
         :param argument: name of the argument, for the error
         :raises WtsChatArgumentError: if one is not among the options
@@ -77,7 +77,7 @@ class Options:
 
 def plain_mapping(options: Options, options_mapping: Any) -> Mapping[str, str]:
     """
-    Take what each option stands for.
+    Convert what each option stands for.
 
     :param options_mapping: by option, id of a task or of a task group
     :raises WtsChatArgumentError: if a key is not among the options

@@ -86,7 +86,7 @@ class SessionChanges:
 
     def pick(self, session: Session) -> Change | None:
         """
-        Take the change that matters, ``None`` if there is none.
+        Return the change that matters, ``None`` if there is none.
 
         :param session: a session that changed, as the API sent it
         """
@@ -117,7 +117,7 @@ class Place:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Take what :meth:`to_json` returned."""
+        """Make one of what :meth:`to_json` returned."""
         return cls(instants.read(kept["read_up_to"]), tuple(filter(None, str(kept.get("seen") or "").split(","))))
 
 

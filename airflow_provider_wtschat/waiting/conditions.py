@@ -98,7 +98,7 @@ class Condition(ABC, Generic[T]):
 
     @abstractmethod
     def describe(self) -> str:
-        """Say what is waited for, without personal data."""
+        """Describe what is waited for, without personal data."""
 
     @abstractmethod
     def read(self) -> Exchange[T]:
@@ -149,7 +149,7 @@ class _HasStatus(Condition[T]):
         }
 
     def describe(self) -> str:
-        """Say what is waited for, without personal data."""
+        """Describe what is waited for, without personal data."""
         return f"{self.noun} {self.subject} to be {' or '.join(self.target_statuses)}"
 
     @abstractmethod
@@ -300,7 +300,7 @@ class CardHasMoved(Condition[Card]):
         }
 
     def describe(self) -> str:
-        """Say what is waited for, without personal data."""
+        """Describe what is waited for, without personal data."""
         wanted = [f"in step {step}" for step in self.step_ids] + self.target_statuses
         return f"card {self.subject} to be {' or '.join(wanted)}"
 
@@ -342,7 +342,7 @@ class SessionHasReply(Condition[list[Message]]):
         return {"session_id": self.subject, "since": instants.write(self.since)}
 
     def describe(self) -> str:
-        """Say what is waited for, without personal data."""
+        """Describe what is waited for, without personal data."""
         return f"a reply in session {self.subject} after {instants.write(self.since)}"
 
     def read(self) -> Exchange[list[Message]]:
@@ -362,7 +362,7 @@ class SessionHasReply(Condition[list[Message]]):
         return (yield from pages(self._request(), first))
 
     def notice(self, session: Session) -> datetime | None:
-        """Tell from a session when somebody last wrote, ``None`` if nobody has since."""
+        """Return from a session when somebody last wrote, ``None`` if nobody has since."""
         moments = [
             instants.read(text) for text in (session.get("lastMessageIn"), session.get("lastInteractionDate")) if text
         ]
@@ -401,7 +401,7 @@ class ContactHasReplied(SessionHasReply):
         return {**super().arguments(), "contact_id": self.contact_id, "channel_id": self.channel_id}
 
     def describe(self) -> str:
-        """Say what is waited for, without personal data."""
+        """Describe what is waited for, without personal data."""
         return f"{super().describe()}, or in another one of its contact"
 
     def read(self) -> Exchange[list[Message]]:
@@ -421,7 +421,7 @@ class ContactHasReplied(SessionHasReply):
         return Outcome(reached=True, status="REPLIED", updated_at=first)
 
     def notice(self, session: Session) -> datetime | None:
-        """Tell from a session of the contact when somebody last wrote, ``None`` if nobody has since."""
+        """Return from a session of the contact when somebody last wrote, ``None`` if nobody has since."""
         ours = session["id"] == self.subject or (
             self.contact_id is not None and str(session.get("contactId")).lower() == self.contact_id
         )
@@ -490,7 +490,7 @@ class SessionFilter:
         return sessions.list_(status=arguments.pop("statuses"), created_after=created_after, **arguments)
 
     def fits(self, session: Session) -> bool:
-        """Tell whether a session fits."""
+        """Return whether a session fits."""
         for argument, wanted in self.arguments().items():
             if wanted is not None:
                 values = [wanted] if isinstance(wanted, str) else wanted
@@ -531,7 +531,7 @@ class SessionsHaveArrived(Condition[list[str]]):
         return {"since": instants.write(self.since), "count": self.count, **self.filter.arguments()}
 
     def describe(self) -> str:
-        """Say what is waited for, without personal data."""
+        """Describe what is waited for, without personal data."""
         return f"{self.count} new sessions since {instants.write(self.since)}"
 
     def read(self) -> Exchange[list[str]]:
@@ -548,7 +548,7 @@ class SessionsHaveArrived(Condition[list[str]]):
         return Outcome(reached=True, status=str(found)) if found >= self.count else None
 
     def notice(self, session: Session) -> str | None:
-        """Tell whether a session may be one of those, so that it is worth to count them."""
+        """Return whether a session may be one of those, so that it is worth to count them."""
         created = session.get("createdAt")
         fits = created is not None and instants.read(created) >= self.since and self.filter.fits(session)
         return session["id"] if fits else None

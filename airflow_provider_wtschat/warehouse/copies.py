@@ -169,7 +169,7 @@ class Copy:
         self._number = 0
 
     def take(self, reading: Reading[Any]) -> dict[str, Any]:
-        """Take all batches, write the manifest, and return the figures."""
+        """Store all batches, write the manifest, and return the figures."""
         options = self._options
         try:
             for batch in reading:
@@ -230,7 +230,7 @@ class Copy:
             self._rows = 0
 
     def _is_new(self, row: Values, reading: Reading[Any]) -> bool:
-        """Tell whether a row is to be copied, and keep its digest if the next copy will read it again."""
+        """Return whether a row is to be copied, and keep its digest if the next copy will read it again."""
         if self._table.dimension or self._table.parent is not None:
             return True
         row_id, updated, digest = row[self._id], row[self._updated], row[self._hash][:_DIGEST]
@@ -245,7 +245,7 @@ class Copy:
         return bool(known != digest)
 
     def _again(self, updated: str, started_at: datetime | None) -> bool:
-        """Tell whether the next copy will read a row again, as far as this one knows."""
+        """Return whether the next copy will read a row again, as far as this one knows."""
         if self._options.since is not None or started_at is None:
             # Sessions are read by their interactions, too, whenever they changed.
             return self._options.since is not None

@@ -158,7 +158,7 @@ class Copied:
         return False if row[0] == file.address_digest else None
 
     def note(self, entry: Mapping[str, Any]) -> None:
-        """Take an entry of a list."""
+        """Note an entry of a list."""
         line = json.dumps(entry, separators=(",", ":"))
         self._database.execute(
             "INSERT INTO entries VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET gone = excluded.gone, "

@@ -222,7 +222,7 @@ class Lease:
             self.watermark = until_reached
 
     def only_source(self) -> bool:
-        """Tell whether this connection alone has loaded the table so far."""
+        """Return whether this connection alone has loaded the table so far."""
         found = self._database.query(
             f"SELECT DISTINCT source FROM {self._table} "  # noqa: S608
             "WHERE destination = ? AND source <> '' AND loaded_at IS NOT NULL",

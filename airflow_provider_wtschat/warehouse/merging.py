@@ -177,7 +177,7 @@ def _table(name: str) -> Table:
 
 
 def _in_rows(made: Table) -> bool:
-    """Tell whether a table holds what is inside of rows of another one."""
+    """Return whether a table holds what is inside of rows of another one."""
     return made.child is not None or any(made.resource in parts for parts in PARTS.values())
 
 

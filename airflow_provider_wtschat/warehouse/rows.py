@@ -118,7 +118,7 @@ class Shaper:
 
     def values(self, row: Mapping[str, Any]) -> list[Any]:
         """
-        Take the values of the table's columns out of a row.
+        Return the values of the table's columns in a row.
 
         :param row: the row, edited, its instants in one spelling
         """

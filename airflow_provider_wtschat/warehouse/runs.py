@@ -121,7 +121,7 @@ class Run:
 
     def stage(self, table: str, rows: Sequence[Values]) -> None:
         """
-        Take rows for the staging table, and put them there if there are enough of them.
+        Collect rows for the staging table, and put them there if there are enough of them.
 
         :param rows: values of its ``loaded`` columns
         :raises WtsChatDestinationError: if another run has taken over; retryable

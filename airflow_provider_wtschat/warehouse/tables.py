@@ -356,7 +356,7 @@ def fields(row: type) -> dict[str, Any]:
 
 def present(kind: Any) -> Any:
     """
-    Take ``None`` out of a type.
+    Remove ``None`` from a type.
 
     :param kind: such as ``str | None``
     """

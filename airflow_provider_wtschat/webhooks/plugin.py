@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def _has_page() -> bool:
-    """Tell whether there is a page: Airflow 3.0 and before have no place for it."""
+    """Return whether there is a page: Airflow 3.0 and before have no place for it."""
     has_place = hasattr(AirflowPlugin, "external_views")
     return has_place and bool(conf.getboolean("wtschat", "ui_page", fallback=True))
 

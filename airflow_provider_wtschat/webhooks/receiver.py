@@ -58,7 +58,7 @@ class _Post(NamedTuple):
 
 class Receiver:
     """
-    Take the posts to ``/wtschat/webhooks/{conn_id}/{token}``.
+    Receive the posts to ``/wtschat/webhooks/{conn_id}/{token}``.
 
     It answers 200 when the event is safe in the inbox, 503 when it could not be stored, 404 to an address that this
     deployment has not given out, 405 to anything but POST, 413 to a body over 256 KiB, 408 to one that takes longer
@@ -211,7 +211,7 @@ class ReceiverMiddleware:
 
 
 def _is_ours(scope: Scope) -> bool:
-    """Tell whether a path begins where posts go, below the path of ``[api] base_url`` or with that taken away."""
+    """Return whether a path begins where posts go, below the path of ``[api] base_url`` or with that taken away."""
     before, _, _ = scope["path"].partition(_PLACE)
     return before in ("", scope.get("root_path", ""))
 

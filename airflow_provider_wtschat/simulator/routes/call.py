@@ -195,7 +195,7 @@ def _filters(query: Query) -> Hashable:
 
 
 def contains(text: str | None, wanted: str | None) -> bool:
-    """Tell whether a text has another in it, whatever the case; everything has None."""
+    """Return whether a text has another in it, whatever the case; everything has None."""
     return wanted is None or wanted.casefold() in (text or "").casefold()
 
 

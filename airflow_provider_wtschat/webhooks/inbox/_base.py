@@ -41,7 +41,7 @@ class Inbox(ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """Say where it is, without a password."""
+        """Return where it is, without a password."""
 
     @abstractmethod
     def put(self, batch: Sequence[tuple[str, WebhookEvent]]) -> list[bool]:

@@ -59,7 +59,7 @@ class DirectoryInbox(Inbox):
         self._process = os.getpid()
 
     def describe(self) -> str:
-        """Say where it is."""
+        """Return where it is."""
         return str(self.path.parent)
 
     def put(self, batch: Sequence[tuple[str, WebhookEvent]]) -> list[bool]:

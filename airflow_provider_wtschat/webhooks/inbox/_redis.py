@@ -59,7 +59,7 @@ class RedisInbox(Inbox):
         self._connect()
 
     def describe(self) -> str:
-        """Say where it is."""
+        """Return where it is."""
         parts = urlsplit(self._url)
         return f"Redis ({parts.hostname or 'localhost'}:{parts.port or 6379})"
 
