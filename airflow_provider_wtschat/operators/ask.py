@@ -34,9 +34,9 @@ from airflow_provider_wtschat.operators.base import WtsChatSessionBaseOperator
 from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
 from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
 from airflow_provider_wtschat.operators.sending import WtsChatOnceOperator
+from airflow_provider_wtschat.triggers.base import ENDED_BY_AIRFLOW, NET
 from airflow_provider_wtschat.triggers.session import ContactReplyTrigger
 from airflow_provider_wtschat.waiting.answers import Options, plain_mapping
-from airflow_provider_wtschat.waiting.events import ENDED_BY_AIRFLOW, NET
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger

@@ -26,8 +26,8 @@ from airflow_provider_wtschat.operators.base import (
     WtsChatSessionBaseOperator,
 )
 from airflow_provider_wtschat.operators.memory import STATE_KEY, Content, Memory
+from airflow_provider_wtschat.triggers.base import NET
 from airflow_provider_wtschat.triggers.message import MessageStatusTrigger
-from airflow_provider_wtschat.waiting.events import NET
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat._compat import Context

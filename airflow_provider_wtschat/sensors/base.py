@@ -23,8 +23,7 @@ from airflow_provider_wtschat.api import instants
 from airflow_provider_wtschat.api.instants import When
 from airflow_provider_wtschat.exceptions import WtsChatError, WtsChatFailedError
 from airflow_provider_wtschat.hooks.connection import DEFAULT_CONN_ID
-from airflow_provider_wtschat.triggers.base import WtsChatBaseTrigger
-from airflow_provider_wtschat.waiting.events import ENDED_BY_AIRFLOW, NET
+from airflow_provider_wtschat.triggers.base import ENDED_BY_AIRFLOW, NET, WtsChatBaseTrigger
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger

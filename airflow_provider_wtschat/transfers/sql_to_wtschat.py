@@ -20,6 +20,7 @@ from airflow_provider_wtschat.exceptions import WtsChatArgumentError, WtsChatErr
 from airflow_provider_wtschat.operators._progress import DONE, WAITING, Progress
 from airflow_provider_wtschat.operators.base import failing_for_good
 from airflow_provider_wtschat.operators.message import WtsChatOpeningOperator
+from airflow_provider_wtschat.triggers.base import NET
 from airflow_provider_wtschat.triggers.campaign import CampaignTrigger
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlToWtsChatTemplateOperator"]
 
-_NET = timedelta(minutes=10)
-"""How much later than the trigger itself Airflow ends a deferral."""
 _SHORT = 10.0
 """Seconds for which it is not worth while to defer."""
 _EXAMPLE = {"to": "+55 11 90000-0001"}
@@ -315,7 +314,7 @@ class SqlToWtsChatTemplateOperator(WtsChatOpeningOperator):
                     self.defer(
                         trigger=CampaignTrigger(look_at=instants.write(step.until), purpose=step.purpose.value),
                         method_name=self.execute_complete.__name__,
-                        timeout=timedelta(seconds=step.seconds) + _NET,
+                        timeout=timedelta(seconds=step.seconds) + NET,
                     )
                 dispatch.wait(step)
                 go = partial(dispatch.resume, step.purpose)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -16,6 +16,11 @@ from airflow_provider_wtschat.waiting.events import Event, error_event, outcome_
 
 if TYPE_CHECKING:
     from airflow_provider_wtschat.triggers.feed import Waiter
+
+NET = timedelta(minutes=10)
+"""How much later than the trigger itself Airflow ends a deferral."""
+ENDED_BY_AIRFLOW = "__fail__"
+"""What Airflow calls the method of a task whose deferral it has ended."""
 
 
 class WtsChatBaseTrigger(BaseTrigger):

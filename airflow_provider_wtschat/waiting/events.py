@@ -29,12 +29,6 @@ Event = dict[str, Any]
 log = logging.getLogger(__name__)
 
 
-NET = timedelta(minutes=10)
-"""How much later than the trigger itself Airflow ends a deferral."""
-ENDED_BY_AIRFLOW = "__fail__"
-"""What Airflow calls the method of a task whose deferral it has ended."""
-
-
 class Ended(StrEnum):
     """How the trigger's wait ended: the event's ``status``."""
 
