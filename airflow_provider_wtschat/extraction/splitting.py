@@ -13,7 +13,7 @@ _SHORTEST = timedelta(microseconds=2)
 
 
 def divisible(paginator: Paginator[object]) -> bool:
-    """Return whether rows are left to divide, and how many they are."""
+    """Return whether rows are left to divide, of which the number is known."""
     ahead = paginator.ahead
     return bool(ahead and ahead[-1].sure and ahead[-1].rows)
 

@@ -388,7 +388,7 @@ class WtsChatHook(BaseHook):
         return ok, message
 
     def _webhook_verdict(self, deadline: float) -> str:
-        """Return whether a subscription of the account posts to this deployment, where it receives webhooks at all."""
+        """Describe which subscriptions post to this deployment; empty where it receives no webhooks."""
         try:
             known = webhook_address.secrets()
             left = deadline - time.monotonic()

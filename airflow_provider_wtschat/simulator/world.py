@@ -264,7 +264,7 @@ class World:
         return session if session is not None and session.status in OPEN_STATUSES else None
 
     def window_status(self, session: Session, now: int) -> str:
-        """Return whether free text may be sent."""
+        """Return the status of a session's window, which says whether free text may be sent."""
         channel = self.channels.get(session.channel_id)
         if channel is not None and not channel["_official"]:
             return "ACTIVE"

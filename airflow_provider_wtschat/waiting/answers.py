@@ -63,7 +63,7 @@ class Options:
 
     def among(self, argument: str, value: Any) -> list[str] | None:
         """
-        Make one of options that were given by their texts.
+        Check options that were given by their texts.
 
         :param argument: name of the argument, for the error
         :raises WtsChatArgumentError: if one is not among the options

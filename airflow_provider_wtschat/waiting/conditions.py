@@ -548,7 +548,7 @@ class SessionsHaveArrived(Condition[list[str]]):
         return Outcome(reached=True, status=str(found)) if found >= self.count else None
 
     def notice(self, session: Session) -> str | None:
-        """Return whether a session may be one of those, so that it is worth to count them."""
+        """Return the id of a session that may be one of those, so that it is worth to count them; else ``None``."""
         created = session.get("createdAt")
         fits = created is not None and instants.read(created) >= self.since and self.filter.fits(session)
         return session["id"] if fits else None

@@ -56,7 +56,8 @@ def test_the_first_message_goes_to_oneself_before_all(warehouse: Warehouse, simu
 def test_nobody_gets_a_message_where_the_first_one_fails(warehouse: Warehouse, simulator: Simulator, dispatch: Try):
     warehouse.fill(3)
     simulator.world.failing_recipients.add(MYSELF)
-    with pytest.raises(WtsChatFailedError, match="so nothing was planned: Número não está no WhatsApp"):
+    said = "test_recipient: the first message failed, so nothing was planned: Número não está no WhatsApp"
+    with pytest.raises(WtsChatFailedError, match=said):
         dispatch(test_recipient="+55 11 99999-0000")
     simulator.inject("400", on=SEND)
     with pytest.raises(WtsChatFailedError, match="HTTP 400"):
