@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tenacity
+
 from airflow_provider_wtschat.demo._airflow import stop_on_signals
 from scripts.local import CHROMIUM, CHROMIUM_FLAGS, ROOT
 from scripts.ui import Stage, brought_up
@@ -40,6 +42,20 @@ _REPLACE = """([old, shown]) => {
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(old, shown);
 }"""
+
+
+def _answer(request: urllib.request.Request) -> Any:
+    with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # our own server
+        return json.loads(answer.read() or b"null")
+
+
+_ASKED_AGAIN = tenacity.Retrying(
+    # Airflow's SQLite may be locked while the scheduler writes.
+    retry=tenacity.retry_if_exception(lambda error: isinstance(error, urllib.error.HTTPError) and error.code >= 500),
+    stop=tenacity.stop_after_attempt(10),
+    wait=tenacity.wait_fixed(2),
+    reraise=True,
+)
 
 
 @dataclass
@@ -93,17 +109,7 @@ class Studio:
             {"Authorization": f"Bearer {self.stage.token}", "Content-Type": "application/json"},
             method=method,
         )
-        tries = 10 if method == "GET" else 1
-        while True:
-            tries -= 1
-            try:
-                with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  # our own server
-                    return json.loads(answer.read() or b"null")
-            except urllib.error.HTTPError as error:
-                # Airflow's SQLite may be locked while the scheduler writes.
-                if error.code < 500 or not tries:
-                    raise
-            time.sleep(2)
+        return _ASKED_AGAIN(_answer, request) if method == "GET" else _answer(request)
 
     def store(self, key: str, value: str) -> None:
         """Let the browser remember something from the next ``open`` on, such as how the UI was left.
