@@ -525,25 +525,6 @@ def template_parameter(name: str, value: Any) -> str:
     return one_line(required_text(name, value))
 
 
-def cleared(clear: Any, clearable: Mapping[str, str], values: Mapping[str, Any]) -> list[str]:
-    """
-    Convert the names of fields to empty.
-
-    :param clear: names of arguments, as :func:`listing` takes them
-    :param clearable: body property by argument name, for what can be emptied
-    :return: body properties to empty
-    :raises WtsChatArgumentError: if a name is not clearable, or is set as well
-    """
-    names = texts("clear", clear) or []
-    for name in names:
-        if name not in clearable:
-            refuse("clear", name, f"any of {', '.join(clearable)} are wanted", personal=False)
-        if clearable[name] in values:
-            msg = "is both set and named in clear; do one of the two"
-            raise WtsChatArgumentError(name, msg)
-    return list(dict.fromkeys(clearable[name] for name in names))
-
-
 def pascal(name: str) -> str:
     """Write a body property, such as ``departmentId``, as a field mask names it."""
     return name[:1].upper() + name[1:]
@@ -578,12 +559,19 @@ def changes(
     :param clearable: body property by argument name, for what can be emptied
     :param masks: names in the mask of the properties that are not named there as in the body
     :param left_out: properties that the contract does not let be null; named in the mask and left out they are null too
+    :param flags: names in the mask that stand for a value by themselves
     :param argument: what to name in the error where nothing is to change
     :return: values, nulls and the mask
     :raises WtsChatArgumentError: if a name is not clearable, or is set as well, or nothing is to change
     """
+    arguments = texts("clear", clear) or []
+    for name in arguments:
+        if name not in clearable:
+            refuse("clear", name, f"any of {', '.join(clearable)} are wanted", personal=False)
+        if clearable[name] in values:
+            raise WtsChatArgumentError(name, "is both set and named in clear; do one of the two")
+    emptied = list(dict.fromkeys(clearable[name] for name in arguments))
     named = {name: (masks or {}).get(name, pascal(name)) for name in (*values, *clearable.values())}
-    emptied = cleared(clear, clearable, values)
     taken = {named[name] for name in values}
     for name in emptied:
         if named[name] in taken:

@@ -37,7 +37,7 @@ def get(message_id: str) -> Request[Message]:
     :param message_id: id of the message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return build.get("/chat/v1/message/{id}", Message, {"id": convert.required_uuid("message_id", message_id)})
+    return build.get("/chat/v1/message/{id}", Message, _id(message_id))
 
 
 def delete(message_id: str) -> Request[Message]:
@@ -47,7 +47,7 @@ def delete(message_id: str) -> Request[Message]:
     :param message_id: id of the message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return build.delete("/chat/v1/message/{id}", Message, {"id": convert.required_uuid("message_id", message_id)})
+    return build.delete("/chat/v1/message/{id}", Message, _id(message_id))
 
 
 def get_status(message_id: str) -> Request[MessageDelivery]:
@@ -59,9 +59,7 @@ def get_status(message_id: str) -> Request[MessageDelivery]:
     :param message_id: id of the message
     :raises WtsChatArgumentError: if it is not an id
     """
-    return build.get(
-        "/chat/v1/message/{id}/status", MessageDelivery, {"id": convert.required_uuid("message_id", message_id)}
-    )
+    return build.get("/chat/v1/message/{id}/status", MessageDelivery, _id(message_id))
 
 
 @taking(Content, NewSession)
@@ -110,6 +108,10 @@ def send_sync(
     """
     body = _body(to, from_channel, bot_key, **shared)
     return build.post("/chat/v1/message/send-sync", Message, body=body, safe_to_repeat=False)
+
+
+def _id(message_id: str) -> dict[str, str]:
+    return {"id": convert.required_uuid("message_id", message_id)}
 
 
 def _body(

@@ -87,7 +87,7 @@ class DirectoryInbox(Inbox):
             "ORDER BY place LIMIT ?"
         )
         last = _LAST_PLACE if until is None else int(until or 0)
-        rows = self._ask(query, conn_id, int(after or 0), last, limit)
+        rows = self._execute(query, conn_id, int(after or 0), last, limit)
         return [
             Stored(
                 str(place),
@@ -100,30 +100,30 @@ class DirectoryInbox(Inbox):
     def end(self, conn_id: str) -> str:
         """Return the place of the latest event."""
         # Of all connections: events that were forgotten leave their places behind.
-        rows = self._ask("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        rows = self._execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         return str(rows[0][0]) if rows else BEGINNING
 
     def connections(self) -> list[str]:
         """Return the ids of the connections that have events."""
-        return [conn_id for (conn_id,) in self._ask(_CONNECTIONS)]
+        return [conn_id for (conn_id,) in self._execute(_CONNECTIONS)]
 
     def newest(self, conn_id: str) -> datetime | None:
         """Return when the latest event was stored."""
-        rows = self._ask("SELECT received FROM events WHERE conn_id = ? ORDER BY place DESC LIMIT 1", conn_id)
+        rows = self._execute("SELECT received FROM events WHERE conn_id = ? ORDER BY place DESC LIMIT 1", conn_id)
         return datetime.fromtimestamp(rows[0][0], UTC) if rows else None
 
     def cursor(self, name: str) -> str | None:
         """Return how far a reader has read."""
-        rows = self._ask("SELECT place FROM cursors WHERE name = ?", name)
+        rows = self._execute("SELECT place FROM cursors WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def cursors(self) -> dict[str, str]:
         """Return how far each reader has read."""
-        return {name: str(place) for name, place in self._ask("SELECT name, place FROM cursors")}
+        return {name: str(place) for name, place in self._execute("SELECT name, place FROM cursors")}
 
     def move(self, name: str, place: str) -> None:
         """Remember how far a reader has read."""
-        self._ask(
+        self._execute(
             "INSERT INTO cursors (name, place) VALUES (?, ?) "
             "ON CONFLICT (name) DO UPDATE SET place = max(place, excluded.place)",
             name, int(place or 0),
@@ -131,11 +131,11 @@ class DirectoryInbox(Inbox):
 
     def remember(self, name: str, after: str, until: str) -> None:
         """Remember what somebody has read."""
-        self._ask("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", name, after, until, time.time())
+        self._execute("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", name, after, until, time.time())
 
     def recall(self, name: str) -> tuple[str, str] | None:
         """Return what was remembered of a reading."""
-        rows = self._ask("SELECT after, until FROM readings WHERE name = ?", name)
+        rows = self._execute("SELECT after, until FROM readings WHERE name = ?", name)
         return rows[0] if rows else None
 
     def prune(self, before: datetime) -> int:
@@ -149,7 +149,7 @@ class DirectoryInbox(Inbox):
         with self._lock:
             self._discard()
 
-    def _ask(self, sql: str, *values: Any) -> list[Any]:
+    def _execute(self, sql: str, *values: Any) -> list[Any]:
         with self._use() as connection:
             return connection.execute(sql, values).fetchall()
 
